@@ -1,0 +1,1 @@
+"""What the house is doing, and how to tell its battery what to do."""
