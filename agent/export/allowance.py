@@ -1,0 +1,60 @@
+"""
+How much energy may leave the house today.
+
+By default only what the sun has already given counts: produced + tolerance - margin. The
+*tolerance* is granted by the contract and added; the *safety margin* is ours and subtracted.
+The classic rule, max(produced, forecast), is kept for people who want the old behaviour; the
+margin is still subtracted, because a forecast that is revised downwards is the largest source
+of breaches.
+
+Source: control.md findings 5 and 6; Energy Export Monitor section 2.2 and its defect D-01.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+BREACH_TOLERANCE_WH = 10.0
+"""Resolution of the meter: less than this over the allowance cannot be told from rounding."""
+
+
+class AllowanceBasis(StrEnum):
+    """What the allowance is counted from."""
+
+    PRODUCED = "produced"
+    CLASSIC = "classic"
+
+
+@dataclass(frozen=True, slots=True)
+class AllowanceRule:
+    """The rule of one site, in Wh."""
+
+    basis: AllowanceBasis = AllowanceBasis.PRODUCED
+    tolerance_wh: float = 0.0
+    """Granted by the contract on top of what was produced."""
+    safety_margin_wh: float = 500.0
+    """Kept back on purpose."""
+
+
+def allowance_wh(rule: AllowanceRule, produced_wh: float, forecast_wh: float | None) -> float:
+    """
+    Return the energy that may be exported on this local day, in Wh.
+
+    Args:
+        rule: the site's rule.
+        produced_wh: lower bound of the PV energy of the day so far.
+        forecast_wh: forecast of the whole local day; `None` when unknown or not today's.
+    """
+    counted = produced_wh
+    if rule.basis is AllowanceBasis.CLASSIC and forecast_wh is not None:
+        counted = max(produced_wh, forecast_wh)
+    return counted + rule.tolerance_wh - rule.safety_margin_wh
+
+
+def is_breach(rule: AllowanceRule, produced_wh: float, exported_wh: float) -> bool:
+    """Return True when more left the house than was produced and granted, beyond the meter's step.
+
+    The margin does not count here: it is where stops come, not where the contract is broken.
+    """
+    return exported_wh > produced_wh + rule.tolerance_wh + BREACH_TOLERANCE_WH

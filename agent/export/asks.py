@@ -1,0 +1,250 @@
+"""
+Answers what is asked of the guard, and says why a start would be refused.
+
+A refusal names the first thing in the way and what to do about it. Stops are never refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agent.export import commissioning
+from agent.export.commitments import Purpose, Seen
+from agent.export.inputs import SAMPLES_BEFORE_COMMAND
+from agent.export.lease import longest_affordable
+from agent.export.requests import Answer, Request, RequestKind
+from agent.export.snapshot import ErrorState, Mode, Reason
+from agent.export.states import GuardConfig, GuardState, HoldKind, Wish
+from agent.export.turn import Turn
+
+CUTOFF_ABOVE_FLOOR_PERCENT = 1.0
+"""The register truncates downwards, and at the cut-off the grid would feed the house (D-27)."""
+
+
+def answer_all(turn: Turn) -> tuple[Answer, ...]:
+    """Answer every request of this look, in order."""
+    return tuple(_answer(turn, request) for request in turn.look.requests)
+
+
+def _answer(turn: Turn, request: Request) -> Answer:
+    match request.kind:
+        case RequestKind.START_DISCHARGE:
+            answer = _start(turn, request, Purpose.DISCHARGE)
+        case RequestKind.START_CHARGE:
+            answer = _start(turn, request, Purpose.CHARGE)
+        case RequestKind.STOP_DISCHARGE | RequestKind.STOP_CHARGE:
+            answer = _stop(turn, request)
+        case RequestKind.EMERGENCY_STOP:
+            answer = _emergency(turn, request)
+        case RequestKind.ACKNOWLEDGE:
+            answer = _acknowledge(turn)
+        case RequestKind.COMMISSION:
+            answer = _commission(turn, request)
+        case RequestKind.CALCULATE:
+            answer = Answer(True, "accepted", "Calculated with the newest values.")
+    turn.say(
+        "request",
+        answer.text,
+        asked=request.kind.value,
+        by=request.by,
+        accepted=answer.accepted,
+        code=answer.code,
+    )
+    return answer
+
+
+def _start(turn: Turn, request: Request, purpose: Purpose) -> Answer:
+    wish = turn.state.wish
+    if wish is not None and wish.purpose is purpose:
+        return Answer(True, "already_running", f"The {purpose.value} is already under way.")
+    obstacle = next(blockers(turn, purpose), None)
+    if obstacle is not None:
+        error = _ERROR_OF_REFUSAL.get(obstacle.code.split("_")[0])
+        if error is not None and turn.state.lost:
+            turn.fail(error, obstacle)
+        return Answer(False, obstacle.code, obstacle.text)
+    turn.set(
+        wish=Wish(purpose, request.by, turn.now_s, turn.look.now.local),
+        completed=None,
+        error=ErrorState.NONE,
+        error_reason=None,
+    )
+    turn.did(
+        f"start_{purpose.value}", Reason("requested", f"Asked for by {request.by}."), request.by
+    )
+    return Answer(
+        True, "accepted", f"The {purpose.value} starts; the inverter's registers will confirm it."
+    )
+
+
+_ERROR_OF_REFUSAL = {
+    "soc": ErrorState.SOC_READ_FAILED,
+    "grid": ErrorState.STALE_DATA,
+    "battery": ErrorState.STALE_DATA,
+    "link": ErrorState.NO_DATA,
+    "exported": ErrorState.NO_DATA,
+    "produced": ErrorState.NO_DATA,
+    "dispatch": ErrorState.NO_DATA,
+}
+
+
+def _stop(turn: Turn, request: Request) -> Answer:
+    state = turn.state
+    if state.commissioning.busy:
+        turn.set(commissioning=commissioning.failed(state.commissioning, "Stopped by request."))
+    idle = turn.seen.seen is Seen.IDLE
+    if state.wish is None and not state.commitments and state.stopping is None and idle:
+        return Answer(True, "nothing_running", "Nothing was running.")
+    turn.begin_stop(
+        Reason("requested", f"Stopped as asked for by {request.by}."),
+        by=request.by,
+    )
+    return Answer(True, "accepted", "The battery is being stopped; the inverter will confirm it.")
+
+
+def _emergency(turn: Turn, request: Request) -> Answer:
+    if turn.state.commissioning.busy:
+        turn.set(commissioning=commissioning.failed(turn.state.commissioning, "Emergency stop."))
+    # Stop even what cannot be seen: an unreadable inverter may be running.
+    turn.set(stopping=None)
+    turn.begin_stop(
+        Reason(
+            "emergency_stop",
+            f"Emergency stop by {request.by}. Nothing is started until it is acknowledged.",
+        ),
+        by=request.by,
+        hold=HoldKind.SAFETY,
+    )
+    return Answer(
+        True, "accepted", "Emergency stop: the reset is being written; watch for its verification."
+    )
+
+
+def _acknowledge(turn: Turn) -> Answer:
+    turn.set(error=ErrorState.NONE, error_reason=None)
+    if turn.state.hold is None or turn.state.hold.kind is not HoldKind.SAFETY:
+        return Answer(True, "nothing_latched", "No safety stop was waiting.")
+    turn.set(hold=None)
+    return Answer(True, "accepted", "The safety stop is acknowledged; starts are possible again.")
+
+
+def _commission(turn: Turn, request: Request) -> Answer:
+    state = turn.state
+    if state.commissioning.busy:
+        return Answer(True, "already_running", "The commissioning test is already under way.")
+    busy = state.wish is not None or state.commitments or state.stopping is not None
+    if busy or state.foreign is not None:
+        return Answer(
+            False, "battery_busy", "A dispatch is running; stop it, then start the test again."
+        )
+    obstacle = next(_obstacles_to_any_command(state, turn.config), None)
+    if obstacle is not None:
+        return Answer(False, obstacle.code, obstacle.text)
+    turn.set(commissioning=commissioning.begin(turn.now_s, request.by, turn.config.path_identity))
+    return Answer(
+        True,
+        "accepted",
+        f"The test writes {commissioning.TEST_POWER_W} W for {commissioning.TEST_DURATION_S} s "
+        "and watches it end by itself; about a minute.",
+    )
+
+
+def _obstacles_to_any_command(state: GuardState, config: GuardConfig) -> Iterator[Reason]:
+    if state.hold is not None and state.hold.kind is HoldKind.SAFETY:
+        yield Reason("latched", f"{state.hold.reason.text} Acknowledge it first.")
+    if config.export_limit_w is None:
+        yield Reason(
+            "export_limit_unset",
+            "The export limit of the connection point is not set. Set export_limit_w first, for "
+            "example 3680 W.",
+        )
+    yield from state.lost
+    if state.adopting or state.good_samples < SAMPLES_BEFORE_COMMAND:
+        yield Reason(
+            "waiting_for_samples",
+            "Two fresh consistent samples are needed first; try again in a moment.",
+        )
+
+
+def blockers(turn: Turn, purpose: Purpose) -> Iterator[Reason]:
+    """Yield everything that stands in the way of a start now, worst first."""
+    state, config = turn.state, turn.config
+    yield from _mode(state, config)
+    yield from _obstacles_to_any_command(state, config)
+    if state.foreign is not None and state.foreign.announced:
+        yield Reason(
+            "foreign_controller",
+            f"Somebody else runs the battery at {state.foreign.power_w:.0f} W. End that first.",
+        )
+    if state.commissioning.busy:
+        yield Reason("commissioning", "The commissioning test is running; wait for its end.")
+    if state.wish is not None and state.wish.purpose is not purpose:
+        yield Reason(
+            f"{state.wish.purpose.value}_active",
+            f"A {state.wish.purpose.value} is under way; stop it first. The two exclude each "
+            "other.",
+        )
+    retry_s = state.breaker.retry_in_s(turn.now_s, config.breaker_failures, config.breaker_pause_s)
+    if retry_s > 0:
+        yield Reason(
+            "breaker_open",
+            f"{state.breaker.failures} failures in a row; new operations wait another "
+            f"{retry_s:.0f} s.",
+        )
+    if purpose is Purpose.DISCHARGE:
+        yield from _discharge(turn)
+    elif (turn.look.sample.soc_percent.value or 0.0) >= config.charge_target_soc_percent:
+        yield Reason("battery_full", "The battery has reached its charge target.")
+
+
+def _mode(state: GuardState, config: GuardConfig) -> Iterator[Reason]:
+    if config.mode is Mode.OBSERVE:
+        yield Reason("observe_mode", "The agent only observes. Set mode to control first.")
+    if not state.commissioning.passed_for(config.path_identity):
+        yield Reason(
+            "not_commissioned",
+            "The commissioning test has not passed for this path and these inputs. Run it first.",
+        )
+
+
+def _discharge(turn: Turn) -> Iterator[Reason]:
+    if turn.config.target_export_w <= 0:
+        yield Reason(
+            "target_is_zero",
+            "The wanted export (target_export_w) is 0 W, so there is nothing to discharge for. "
+            "Set it, for example to 3000 W.",
+        )
+    obstacle = soc_obstacle(turn)
+    if obstacle is not None:
+        yield obstacle
+    if not turn.state.ledger.known:
+        yield Reason("counters_unknown", "The day's energy counters have not been read yet.")
+        return
+    path = turn.config.path
+    if longest_affordable(path.min_discharge_w, turn.left_wh(), turn.pv_bound_w(), 0, path) is None:
+        yield Reason(
+            "allowance_used",
+            f"{max(0.0, turn.left_wh()):.0f} Wh are left of the day's allowance: not enough for "
+            "the shortest discharge at its worst.",
+        )
+
+
+def soc_obstacle(turn: Turn) -> Reason | None:
+    """Return why the state of charge forbids a discharge, if it does."""
+    floor = turn.floor_percent()
+    soc = turn.look.sample.soc_percent.value
+    if floor is None:
+        reserve = turn.look.sample.reserve_soc_percent
+        return Reason(
+            "reserve_unknown",
+            f"The observed reserve is not known: {reserve.detail or reserve.source}.",
+            reserve.source,
+        )
+    if soc is None or soc > floor + CUTOFF_ABOVE_FLOOR_PERCENT:
+        return None
+    kind = "reserve" if floor > turn.config.min_soc_percent else "minimum"
+    return Reason(
+        f"soc_at_{kind}",
+        f"The battery is at {soc:.1f} %, and the {kind} to keep is {floor:.0f} %.",
+        turn.look.sample.soc_percent.source,
+    )

@@ -1,0 +1,180 @@
+"""
+Every command that runs, or may still run, at the inverter.
+
+Desired state and read-back state are different things. A written block is a *commitment*: it
+counts against the allowance from the moment before it is sent, and it stops counting only when
+the inverter's own registers show a newer one, or when its time has surely passed. A call that
+timed out may still run later, so it counts longer, not less.
+
+Successive leases differ by a second in their duration: the register then moves with every
+renewal, and a read-back proves that the renewal arrived.
+
+Source: control.md cases 24 and 25; ARCHITECTURE, paths; defects D-09 and D-22.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from agent.export.lease import CommandPath
+from agent.house.alphaess import DispatchBlock
+from agent.house.port import WriteOutcome, WriteStatus
+from agent.house.readings import DispatchReadings, Reading
+
+UNCONFIRMED_HORIZON_S = 300.0
+"""Longest that a call which timed out was seen to wait in Core's modbus queue, rounded up."""
+_POWER_TOLERANCE_W = 5.0
+_SOC_TOLERANCE_PERCENT = 1.0
+
+
+class Purpose(StrEnum):
+    """What a lease is for."""
+
+    DISCHARGE = "discharge"
+    CHARGE = "charge"
+    COMMISSIONING = "commissioning"
+
+
+class Status(StrEnum):
+    """What is known of a written lease."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    UNCONFIRMED = "unconfirmed"
+    CONFIRMED = "confirmed"
+    """The inverter's registers show it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """One written lease."""
+
+    number: int
+    purpose: Purpose
+    block: DispatchBlock
+    worst_case_wh: float
+    sent_s: float
+    sent_at: datetime
+    status: Status = Status.SENT
+    answered_s: float | None = None
+    confirmed_s: float | None = None
+
+    @property
+    def certain(self) -> bool:
+        """True when the registers have shown it, or the last hop accepted it."""
+        return self.status in (Status.CONFIRMED, Status.DELIVERED)
+
+    def ends_by_s(self, path: CommandPath, now_s: float) -> float:
+        """Return when the inverter has surely ended it unaided, in monotonic seconds."""
+        if self.certain:
+            # A confirmed lease cannot have started later than it was seen.
+            begun_s = self.sent_s + path.command_delay_s
+            if self.confirmed_s is not None:
+                begun_s = min(begun_s, self.confirmed_s)
+        elif self.answered_s is None:
+            begun_s = now_s + path.command_delay_s
+        else:
+            begun_s = self.answered_s + UNCONFIRMED_HORIZON_S
+        return begun_s + self.block.duration_s + path.exit_lag_s
+
+    def runs_until_s(self) -> float:
+        """Return when its timer ends if it began when it was sent: the earliest end."""
+        return self.sent_s + self.block.duration_s
+
+
+Commitments = tuple[Commitment, ...]
+
+
+def answered(
+    commitments: Commitments, number: int, outcome: WriteOutcome, now_s: float
+) -> Commitments:
+    """Return the commitments after the answer to one write; a refused one never ran."""
+    if outcome.status is WriteStatus.REFUSED:
+        return tuple(c for c in commitments if c.number != number)
+    status = Status(outcome.status.value)
+    return tuple(
+        replace(
+            c,
+            status=c.status if c.status is Status.CONFIRMED else status,
+            answered_s=now_s,
+        )
+        if c.number == number
+        else c
+        for c in commitments
+    )
+
+
+def confirmed(commitments: Commitments, number: int, now_s: float) -> Commitments:
+    """Return the commitments after the registers showed one: all older ones are over."""
+    return tuple(
+        replace(c, status=Status.CONFIRMED, confirmed_s=c.confirmed_s or now_s)
+        if c.number == number
+        else c
+        for c in commitments
+        if c.number >= number
+    )
+
+
+def expired(commitments: Commitments, path: CommandPath, now_s: float) -> Commitments:
+    """Return the commitments that may still run."""
+    return tuple(c for c in commitments if c.ends_by_s(path, now_s) > now_s)
+
+
+def exposure_w(commitments: Iterable[Commitment], gain: float) -> float:
+    """Return the strongest discharge that any of the commitments may be carrying out, in W."""
+    return max((max(0, c.block.power_w) * gain for c in commitments), default=0.0)
+
+
+class Seen(StrEnum):
+    """What the dispatch registers say."""
+
+    UNKNOWN = "unknown"
+    IDLE = "idle"
+    OURS = "ours"
+    OTHER = "other"
+    """A dispatch runs that equals none of ours: foreign, or registers read at different times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The dispatch registers, compared with what was written."""
+
+    seen: Seen
+    commitment: Commitment | None = None
+
+
+UNSEEN = Observation(Seen.UNKNOWN)
+
+
+def observe(commitments: Commitments, dispatch: DispatchReadings) -> Observation:
+    """Compare the inverter's dispatch registers with every lease that may be running."""
+    if not dispatch.start.good or dispatch.start.value is None:
+        return Observation(Seen.UNKNOWN)
+    if dispatch.start.value < 0.5:  # noqa: PLR2004 - a boolean register
+        return Observation(Seen.IDLE)
+    for commitment in reversed(commitments):
+        if matches(commitment.block, dispatch):
+            return Observation(Seen.OURS, commitment)
+    return Observation(Seen.OTHER)
+
+
+def matches(block: DispatchBlock, dispatch: DispatchReadings) -> bool:
+    """Return True when the registers show exactly this block."""
+    return (
+        _near(dispatch.power_w, block.power_w, _POWER_TOLERANCE_W)
+        and _near(dispatch.duration_s, block.duration_s, 0.5)
+        and _near(dispatch.cutoff_soc_percent, block.cutoff_soc_percent, _SOC_TOLERANCE_PERCENT)
+    )
+
+
+def _near(reading: Reading, wanted: float, tolerance: float) -> bool:
+    return reading.good and reading.value is not None and abs(reading.value - wanted) <= tolerance
+
+
+def seen_since(reading: Reading, sent_s: float) -> bool:
+    """Return True when the source vouched for the value after this moment."""
+    last_s = reading.changed_s if reading.reported_s is None else reading.reported_s
+    return max(last_s, reading.changed_s) >= sent_s

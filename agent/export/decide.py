@@ -1,0 +1,47 @@
+"""
+What the guard does next: one pure function from the house and the past to commands.
+
+`step` takes everything that is remembered (`GuardState`), one look at the house and the site's
+choices, and returns what is remembered next, what to write, what to journal and when to look
+again. It knows no clock, no network and no logger, so a bench can step it through a year and a
+journal can replay it bit for bit.
+"""
+
+from __future__ import annotations
+
+from agent.export import act, asks, inputs, reconcile
+from agent.export.states import GuardConfig, GuardState, Look, Step
+from agent.export.turn import Turn
+
+_ACTIVE_S = 1.0
+_IDLE_S = 60.0
+
+
+def step(state: GuardState, look: Look, config: GuardConfig) -> Step:
+    """Return what one look leads to."""
+    turn = Turn(look, config, state)
+    reconcile.take_replies(turn)
+    inputs.take_in(turn)
+    reconcile.reconcile(turn)
+    answers = asks.answer_all(turn)
+    act.supervise(turn)
+    act.carry_out(turn)
+    return Step(turn.state, tuple(turn.commands), tuple(turn.events), answers, _wake_s(turn))
+
+
+def _wake_s(turn: Turn) -> float:
+    """Return when to look again: every second while anything runs, else when data grows old."""
+    state = turn.state
+    busy = (
+        state.wish is not None
+        or state.stopping is not None
+        or state.commitments
+        or state.foreign is not None
+        or state.commissioning.busy
+        or state.adopting
+    )
+    if busy:
+        return turn.now_s + _ACTIVE_S
+    age_s = turn.look.sample.grid_w.age_s(turn.now_s)
+    until_stale_s = turn.config.thresholds.stale_after_s - age_s
+    return turn.now_s + (max(_ACTIVE_S, until_stale_s) if until_stale_s > 0 else _IDLE_S / 4)

@@ -1,0 +1,173 @@
+"""
+Whether each input may still be believed.
+
+Freshness is per value and from its source's own report time: a loop that runs is no proof that
+its inputs live. Grid and battery power must be younger than 30 s, and must have *moved* within
+that time while a dispatch runs, because a frozen register is re-reported as if it were new. A
+state of charge that stands still while energy flows is contradicted by that energy. A produced
+counter may be old: it can only under-allow.
+
+Source: control.md cases 12 to 15; ha_e2e.md section 4 (staleness facts); defects S1, D-09.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from agent.export.lease import SECONDS_PER_HOUR
+from agent.export.ledger import CounterFault, Ledger
+from agent.export.snapshot import Reason
+from agent.house.readings import HouseSample, Reading
+
+_SOC_CONTRADICTION = 0.02
+"""Share of the battery's capacity that must have moved the state of charge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Ages from which a value is no longer believed, in seconds."""
+
+    stale_after_s: float = 30.0
+    warn_after_s: float = 15.0
+    soc_stale_after_s: float = 120.0
+    battery_capacity_wh: float = 10_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class SocWatch:
+    """Energy through the battery since the state of charge last moved."""
+
+    soc_percent: float | None = None
+    moved_wh: float = 0.0
+    at_s: float = 0.0
+
+
+def watch_soc(watch: SocWatch, sample: HouseSample, now_s: float) -> SocWatch:
+    """Return the watch after one more sample."""
+    value = sample.soc_percent.value
+    hours = max(0.0, now_s - watch.at_s) / SECONDS_PER_HOUR
+    if value is None or value != watch.soc_percent:
+        return SocWatch(value, 0.0, now_s)
+    moved_wh = abs(sample.battery_w.value or 0.0) * hours
+    return replace(watch, moved_wh=watch.moved_wh + moved_wh, at_s=now_s)
+
+
+def problems(
+    sample: HouseSample,
+    ledger: Ledger,
+    soc: SocWatch,
+    limits: Thresholds,
+    now_s: float,
+    *,
+    dispatching: bool,
+) -> tuple[Reason, ...]:
+    """Return why the inputs may not be relied on, worst first; empty when they may."""
+    if not sample.linked:
+        return (
+            Reason(
+                "link_down",
+                "The connection to the inverter's data is down; the agent keeps trying. "
+                "Check that Home Assistant (or the bridge) is running.",
+                sample.grid_w.source,
+            ),
+        )
+    found = [
+        *_power("grid_power", "Grid power", sample.grid_w, limits, now_s, dispatching),
+        *_power("battery_power", "Battery power", sample.battery_w, limits, now_s, dispatching),
+        *_state_of_charge(sample.soc_percent, soc, limits, now_s),
+        *_counters(sample, ledger),
+        *(_unusable("dispatch", "The inverter's dispatch state", sample.dispatch.start)),
+    ]
+    return tuple(found)
+
+
+def _unusable(code: str, name: str, reading: Reading) -> Iterator[Reason]:
+    if not reading.good:
+        why = reading.detail or f"{reading.source} gives no usable value; check that it exists."
+        yield Reason(f"{code}_{reading.quality.value}", f"{name}: {why}", reading.source)
+
+
+def _power(
+    code: str, name: str, reading: Reading, limits: Thresholds, now_s: float, dispatching: bool
+) -> Iterator[Reason]:
+    if not reading.good:
+        yield from _unusable(code, name, reading)
+        return
+    age_s = reading.age_s(now_s)
+    unmoved_s = now_s - reading.changed_s
+    if age_s > limits.stale_after_s:
+        yield Reason(
+            f"{code}_stale",
+            f"{name}: {reading.source} was last reported {age_s:.0f} s ago, more than "
+            f"{limits.stale_after_s:.0f} s. Check the inverter's connection.",
+            reading.source,
+        )
+    elif dispatching and unmoved_s > limits.stale_after_s:
+        yield Reason(
+            f"{code}_frozen",
+            f"{name}: {reading.source} has stood at {reading.value:.0f} W for {unmoved_s:.0f} s "
+            "while the battery was being discharged; a live meter moves. Check the inverter.",
+            reading.source,
+        )
+
+
+def _state_of_charge(
+    reading: Reading, soc: SocWatch, limits: Thresholds, now_s: float
+) -> Iterator[Reason]:
+    if not reading.good:
+        yield from _unusable("soc", "State of charge", reading)
+        return
+    contradicted_wh = limits.battery_capacity_wh * _SOC_CONTRADICTION
+    if reading.reported_s is not None and reading.age_s(now_s) > limits.soc_stale_after_s:
+        yield Reason(
+            "soc_stale",
+            f"State of charge: {reading.source} was last reported {reading.age_s(now_s):.0f} s "
+            f"ago, more than {limits.soc_stale_after_s:.0f} s. Check the inverter's connection.",
+            reading.source,
+        )
+    elif soc.moved_wh > contradicted_wh:
+        yield Reason(
+            "soc_frozen",
+            f"State of charge: {reading.source} has not moved while {soc.moved_wh:.0f} Wh went "
+            "through the battery. Check the inverter's connection.",
+            reading.source,
+        )
+
+
+_COUNTER_WORDS = {
+    CounterFault.FELL: "has fallen; it is not believed until it recovers or stays for 15 minutes",
+    CounterFault.JUMPED: "has risen by more than could have flowed; it is being watched",
+    CounterFault.STANDS_STILL: "has stood still while the meter showed export",
+}
+
+
+def _counters(sample: HouseSample, ledger: Ledger) -> Iterator[Reason]:
+    pairs = (
+        ("exported", "Exported energy", sample.exported_wh, ledger.exported),
+        ("produced", "PV energy", sample.produced_wh, ledger.produced),
+    )
+    for code, name, reading, counter in pairs:
+        if not reading.good:
+            yield from _unusable(code, name, reading)
+        elif counter.fault is not None:
+            yield Reason(
+                f"{code}_{counter.fault.value}",
+                f"{name}: {reading.source} {_COUNTER_WORDS[counter.fault]}.",
+                reading.source,
+            )
+
+
+def warnings(sample: HouseSample, limits: Thresholds, now_s: float) -> tuple[Reason, ...]:
+    """Return what is getting old but may still be used."""
+    reading = sample.grid_w
+    age_s = reading.age_s(now_s)
+    if not reading.good or not limits.warn_after_s < age_s <= limits.stale_after_s:
+        return ()
+    return (
+        Reason(
+            "grid_power_late",
+            f"Grid power: {reading.source} was last reported {age_s:.0f} s ago.",
+            reading.source,
+        ),
+    )

@@ -1,0 +1,146 @@
+"""
+Takes in one sample: the energy account, the freshness of every input, the net load.
+
+Runs first in every look, whatever else happens: protection does not depend on anything that
+comes later.
+"""
+
+from __future__ import annotations
+
+from agent.export import commitments as com
+from agent.export import freshness, limiter
+from agent.export.allowance import is_breach
+from agent.export.ledger import Flow, advance
+from agent.export.snapshot import ErrorState, Reason
+from agent.export.states import HoldKind
+from agent.export.turn import Turn
+
+SAMPLES_BEFORE_COMMAND = 2
+_BREAKER_EVERY_S = 10.0
+
+
+def take_in(turn: Turn) -> None:
+    """Bring ledger, freshness, net load and breach up to this moment."""
+    _account(turn)
+    sample = turn.look.sample
+    turn.set(soc=freshness.watch_soc(turn.state.soc, sample, turn.now_s))
+    dispatching = bool(turn.state.commitments)
+    lost = freshness.problems(
+        sample,
+        turn.state.ledger,
+        turn.state.soc,
+        turn.config.thresholds,
+        turn.now_s,
+        dispatching=dispatching,
+    )
+    _note_changes(turn, lost)
+    _count_samples(turn, bool(lost))
+    _observe_net_load(turn)
+    _check_breach(turn)
+
+
+def _account(turn: Turn) -> None:
+    """Advance the ledger with what flowed, and with what may have flowed."""
+    sample, config = turn.look.sample, turn.config
+    grid_w = turn.usable(sample.grid_w)
+    worst_w = com.exposure_w(turn.state.commitments, config.path.gain)
+    if turn.state.foreign is not None:
+        worst_w = max(worst_w, turn.state.foreign.power_w)
+    if worst_w > 0:
+        worst_w += turn.pv_bound_w()
+    before = turn.state.ledger
+    ledger = advance(
+        before,
+        turn.look.now,
+        (sample.exported_wh, sample.produced_wh),
+        (config.exported_rules, config.produced_rules),
+        Flow(
+            exported_w=None if grid_w is None else max(0.0, -grid_w),
+            produced_w=turn.sun_w(),
+            worst_w=worst_w,
+        ),
+    )
+    turn.set(ledger=ledger)
+    if ledger.day != before.day:
+        turn.set(breach=False, completed=None)
+        turn.say(
+            "new_day",
+            f"The account of {before.day} is closed; {ledger.day} begins.",
+            exported_wh=before.exported_wh,
+            produced_wh=before.produced_wh,
+        )
+
+
+def _note_changes(turn: Turn, lost: tuple[Reason, ...]) -> None:
+    before = {reason.code for reason in turn.state.lost}
+    for reason in lost:
+        if reason.code not in before:
+            turn.say("input_lost", reason.text, code=reason.code, source=reason.source)
+    if before and not lost:
+        turn.say("inputs_back", "All inputs are good again.")
+    turn.set(lost=lost)
+
+
+def _count_samples(turn: Turn, bad: bool) -> None:
+    """Count fresh consistent samples in a row, and failures for the breaker."""
+    state, sample = turn.state, turn.look.sample
+    if bad:
+        since = state.inputs_bad_s
+        if since is None or turn.now_s - since >= _BREAKER_EVERY_S:
+            turn.set(inputs_bad_s=turn.now_s)
+            turn.breaker_failed()
+        turn.set(good_samples=0)
+        return
+    key = tuple(
+        reading.changed_s if reading.reported_s is None else reading.reported_s
+        for reading in (sample.grid_w, sample.battery_w)
+    )
+    if key[0] > state.sample_key[0] and key[1] > state.sample_key[1]:
+        turn.set(sample_key=(key[0], key[1]), good_samples=state.good_samples + 1)
+    if state.inputs_bad_s is not None and turn.state.good_samples >= SAMPLES_BEFORE_COMMAND:
+        turn.set(inputs_bad_s=None, breaker=state.breaker.succeeded())
+        if state.error in _INPUT_ERRORS:
+            turn.set(error=ErrorState.NONE, error_reason=None)
+
+
+_INPUT_ERRORS = frozenset(
+    {
+        ErrorState.LOST_INPUT,
+        ErrorState.SOC_READ_FAILED,
+        ErrorState.STALE_DATA,
+        ErrorState.NO_DATA,
+    }
+)
+
+
+def _observe_net_load(turn: Turn) -> None:
+    sample = turn.look.sample
+    grid_w, battery_w = turn.usable(sample.grid_w), turn.usable(sample.battery_w)
+    if grid_w is None or battery_w is None:
+        return
+    power = limiter.PowerSample(
+        grid_w, sample.grid_w.changed_s, battery_w, sample.battery_w.changed_s
+    )
+    turn.set(net=limiter.observe(turn.state.net, power, turn.state.settled_s, turn.now_s))
+
+
+def _check_breach(turn: Turn) -> None:
+    """Stop for good when more left the house than was produced and granted."""
+    state, config = turn.state, turn.config
+    leased = any(c.block.power_w > 0 for c in state.commitments)
+    exported_wh = state.ledger.exported.day_wh
+    if state.breach or not leased or not state.ledger.known:
+        return
+    if not is_breach(config.allowance, state.ledger.produced_wh, exported_wh):
+        return
+    turn.set(breach=True)
+    over_wh = exported_wh - state.ledger.produced_wh - config.allowance.tolerance_wh
+    turn.begin_stop(
+        Reason(
+            "over_export",
+            f"{exported_wh / 1000:.2f} kWh were exported, {over_wh:.0f} Wh more than produced and "
+            "granted. The discharge was stopped; look at the journal before you acknowledge.",
+        ),
+        hold=HoldKind.SAFETY,
+        error=ErrorState.OVER_EXPORT,
+    )

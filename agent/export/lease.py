@@ -1,0 +1,121 @@
+"""
+A dispatch that ends by itself unless it is renewed.
+
+The inverter's Dispatch Time is a dead-man switch: when it runs out, the inverter returns to
+self-consumption without being told. A lease is written only when everything that could leave
+the house until then, at worst, still fits what is left of the allowance. Whatever dies
+afterwards, the day's limit holds.
+
+Source: control.md, findings 2 and 8, and section 4.5 (exposure after a kill).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+SECONDS_PER_HOUR = 3600
+_WEAKER = 0.9
+"""Factor between two powers that are tried when the shortest lease is still too dear."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandPath:
+    """What commissioning measured between the agent and this inverter's power stage."""
+
+    name: str
+    max_discharge_w: float
+    min_discharge_w: float
+    lease_s: int
+    """Length of a lease while the allowance is far."""
+    shortest_lease_s: int
+    """Below this the power is reduced instead: a lease must outlive its own renewal."""
+    renew_after_s: float
+    duration_step_s: int
+    """Durations are written in multiples of this: 1 s in registers, 60 s through helpers."""
+    command_delay_s: float
+    """From the write to the frame that starts the inverter's timer, the worst seen."""
+    exit_lag_s: float
+    """From the end of the Dispatch Time to zero power, the worst seen."""
+    gain: float
+    """Delivered power over commanded power, the highest seen, at least 1."""
+    verify_s: float
+    """From a delivered write until registers and battery power must show it."""
+
+
+HA_REGISTER = CommandPath(
+    "ha_register", 5000, 300, 90, 40, 20, 1, command_delay_s=15, exit_lag_s=8, gain=1.1, verify_s=40
+)
+"""Core's modbus hub behind a package of 141 sensors, before commissioning has measured it."""
+DIRECT = CommandPath(
+    "direct", 5000, 300, 60, 30, 15, 1, command_delay_s=4, exit_lag_s=8, gain=1.1, verify_s=20
+)
+"""Registers within one hop: an ESPHome bridge, or Modbus TCP to the simulated inverter."""
+
+
+def measured(path: CommandPath, delay_s: float, exit_lag_s: float, gain: float) -> CommandPath:
+    """
+    Return the path with what commissioning saw, bounded so that one lucky test cannot unmake it.
+
+    The delay seen once is not the worst: half is added, and never less than a quarter of the
+    default is believed. The gain is never taken below 1.
+    """
+    return replace(
+        path,
+        command_delay_s=min(30.0, max(path.command_delay_s / 4, 1.5 * delay_s)),
+        exit_lag_s=max(path.exit_lag_s / 2, 1.5 * exit_lag_s),
+        gain=min(1.25, max(1.0, gain * 1.02)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One dispatch as it is written to the inverter."""
+
+    power_w: float
+    duration_s: int
+    worst_case_wh: float
+    """Energy that may leave the house from now until the inverter has surely stopped."""
+
+
+def worst_case_wh(exported_w: float, duration_s: float, path: CommandPath) -> float:
+    """Return the energy that a command of this length may let out at this power, in Wh."""
+    return exported_w * (path.command_delay_s + duration_s + path.exit_lag_s) / SECONDS_PER_HOUR
+
+
+def longest_affordable(
+    wanted_w: float, left_wh: float, pv_bound_w: float, unconfirmed_w: float, path: CommandPath
+) -> Lease | None:
+    """
+    Return the longest lease at the wanted power that the allowance pays for in advance.
+
+    Near the end of the allowance the lease first gets shorter, then weaker, then there is none:
+    what is left is worth less than the risk.
+
+    Args:
+        wanted_w: battery power the controller asks for, positive for discharge.
+        left_wh: allowance minus the upper bound of what may have been exported already.
+        pv_bound_w: most that the sun could add during the lease.
+        unconfirmed_w: power of an older command that may still be running; 0 once read back.
+        path: traits found at commissioning.
+
+    Raises:
+        ValueError: an input is negative; a caller that produces one has lost track of its signs.
+    """
+    if min(wanted_w, pv_bound_w, unconfirmed_w) < 0:
+        raise ValueError(f"lease inputs below zero: {wanted_w=} {pv_bound_w=} {unconfirmed_w=}")
+    power_w = min(wanted_w, path.max_discharge_w)
+    while power_w >= path.min_discharge_w:
+        exported_w = max(power_w * path.gain, unconfirmed_w) + pv_bound_w
+        duration_s = _affordable_s(exported_w, left_wh, path)
+        if duration_s >= path.shortest_lease_s:
+            return Lease(power_w, duration_s, worst_case_wh(exported_w, duration_s, path))
+        power_w *= _WEAKER
+    return None
+
+
+def _affordable_s(exported_w: float, left_wh: float, path: CommandPath) -> int:
+    if worst_case_wh(exported_w, path.lease_s, path) <= left_wh:
+        return path.lease_s
+    seconds = left_wh * SECONDS_PER_HOUR / exported_w if exported_w > 0 else 0.0
+    duration_s = int(seconds - path.command_delay_s - path.exit_lag_s)
+    return duration_s - duration_s % path.duration_step_s

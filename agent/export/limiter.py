@@ -1,0 +1,108 @@
+"""
+The power that the battery may be told now.
+
+Grid export is battery + PV - load: the battery setpoint alone bounds nothing. So the limiter
+works on the *net load* (grid + battery), taken only from samples in which both were read after
+the last change of power had settled, and never commands more than the cap plus the lowest net
+load of the last ten minutes: a load that will be switched off is not exported against.
+
+Down at once, up with a ramp; below the inverter's useful minimum there is no dispatch at all.
+
+Source: control.md 4.2 (servo), finding 7, cases 11, 17, 30; defect D-19.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+GUARD_BAND_W = 80.0
+"""Kept below the cap for the meter's noise and the inverter's deadband."""
+RAMP_W_PER_S = 400.0
+WINDOW_S = 600.0
+_BUCKET_S = 15.0
+_ALIGNED_S = 6.0
+"""Grid and battery may be this far apart in time and still make one net load."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetLoad:
+    """Net load (load minus PV) of the recent past, in W."""
+
+    newest_w: float | None = None
+    buckets: tuple[tuple[float, float], ...] = ()
+    """Start of each quarter minute and the lowest net load in it, oldest first."""
+
+    @property
+    def lowest_w(self) -> float | None:
+        """The lowest net load of the window; `None` before the first aligned sample."""
+        return min((low for _, low in self.buckets), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSample:
+    """Grid and battery power with the times of their last change, in monotonic seconds."""
+
+    grid_w: float
+    grid_s: float
+    battery_w: float
+    battery_s: float
+
+
+def observe(net: NetLoad, sample: PowerSample, settled_s: float, now_s: float) -> NetLoad:
+    """
+    Return the net loads with one more sample, if the sample means one.
+
+    Args:
+        net: what was seen so far.
+        sample: the newest powers.
+        settled_s: when the last change of battery power had settled.
+        now_s: the moment.
+    """
+    aligned = abs(sample.grid_s - sample.battery_s) <= _ALIGNED_S
+    if not aligned or min(sample.grid_s, sample.battery_s) < settled_s:
+        return net
+    value = sample.grid_w + sample.battery_w
+    buckets = tuple(b for b in net.buckets if b[0] > now_s - WINDOW_S)
+    if buckets and now_s - buckets[-1][0] < _BUCKET_S:
+        buckets = (*buckets[:-1], (buckets[-1][0], min(buckets[-1][1], value)))
+    else:
+        buckets = (*buckets, (now_s, value))
+    return replace(net, newest_w=value, buckets=buckets)
+
+
+@dataclass(frozen=True, slots=True)
+class PowerRule:
+    """What the site allows, in W at the connection point and at the battery."""
+
+    export_limit_w: float
+    target_export_w: float
+    max_discharge_w: float
+    gain: float
+
+
+def discharge_power_w(
+    rule: PowerRule, net: NetLoad, grid_w: float, battery_w: float, last_w: float, elapsed_s: float
+) -> float:
+    """
+    Return the battery power to command, in W; 0 or less means that nothing need be discharged.
+
+    Args:
+        rule: what the site allows.
+        net: recent net loads.
+        grid_w: measured now, positive imports.
+        battery_w: measured now, positive discharges.
+        last_w: power that the running dispatch commands; 0 without one.
+        elapsed_s: since that power was last raised; bounds the ramp.
+    """
+    if net.newest_w is None or net.lowest_w is None:
+        return 0.0
+    wanted_w = rule.target_export_w + net.newest_w
+    cap_w = (rule.export_limit_w - GUARD_BAND_W + net.lowest_w) / rule.gain
+    power_w = min(wanted_w, cap_w, rule.max_discharge_w)
+    excess_w = -grid_w - rule.export_limit_w
+    if excess_w > 0 and last_w > 0:
+        # Measured above the limit: step down from what flows, whatever the model believes.
+        power_w = min(power_w, battery_w - excess_w - GUARD_BAND_W)
+    if last_w > 0:
+        power_w = min(power_w, last_w + RAMP_W_PER_S * elapsed_s)
+    return max(power_w, 0.0)

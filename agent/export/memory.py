@@ -1,0 +1,174 @@
+"""
+What the guard must still know after a restart, as plain JSON, and how to take it up again.
+
+Monotonic times belong to one process: they are journaled as ages and moved by the wall-clock
+gap. A gap is charged at worst case; a lease of yesterday is never armed again, because only a
+dispatch that still runs in the inverter's own registers is adopted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import date, datetime
+from typing import Any
+
+from agent.clock import Instant
+from agent.export import commitments as com
+from agent.export.breaker import Breaker
+from agent.export.commissioning import Commissioning, Stage
+from agent.export.commitments import Commitment, Purpose, Status
+from agent.export.lease import SECONDS_PER_HOUR
+from agent.export.ledger import DayCounter, Ledger, restored
+from agent.export.snapshot import Reason
+from agent.export.states import GuardConfig, GuardState, Hold, HoldKind, Wish
+from agent.house.alphaess import DispatchBlock
+
+VERSION = 1
+
+
+def fresh(now: Instant) -> GuardState:
+    """Return the state of a guard that has never run."""
+    return GuardState(Ledger(now.day, now.monotonic_s), begun_s=now.monotonic_s)
+
+
+def journaled(state: GuardState, now: Instant) -> dict[str, Any]:
+    """Return what must survive, ready for JSON."""
+    test = state.commissioning
+    return {
+        "version": VERSION,
+        "at": now.local.isoformat(),
+        "ledger": {
+            "day": state.ledger.day.isoformat(),
+            "unverified_wh": state.ledger.unverified_wh,
+            "exported": asdict(state.ledger.exported),
+            "produced": asdict(state.ledger.produced),
+        },
+        "wish": None
+        if state.wish is None
+        else {
+            "purpose": state.wish.purpose.value,
+            "by": state.wish.by,
+            "at": state.wish.at.isoformat(),
+            "started": state.wish.started,
+        },
+        "safety_hold": asdict(state.hold.reason)
+        if state.hold is not None and state.hold.kind is HoldKind.SAFETY
+        else None,
+        "commitments": [_commitment(c, now) for c in state.commitments],
+        "numbers": state.numbers,
+        "commissioning": {
+            "stage": test.stage.value,
+            "text": test.text,
+            "by": test.by,
+            "delay_s": test.delay_s,
+            "exit_lag_s": test.exit_lag_s,
+            "gain": test.gain,
+            "path": test.path,
+            "at": test.at.isoformat() if test.at else None,
+        },
+        "resets_ago_s": [now.monotonic_s - at_s for at_s in state.resets_s],
+        "failures": state.breaker.failures,
+        "breach": state.breach,
+    }
+
+
+def _commitment(commitment: Commitment, now: Instant) -> dict[str, Any]:
+    return {
+        "number": commitment.number,
+        "purpose": commitment.purpose.value,
+        "block": asdict(commitment.block),
+        "worst_case_wh": commitment.worst_case_wh,
+        "sent_ago_s": now.monotonic_s - commitment.sent_s,
+        "sent_at": commitment.sent_at.isoformat(),
+        "status": commitment.status.value,
+    }
+
+
+def recalled(data: Mapping[str, Any], now: Instant, config: GuardConfig) -> GuardState:
+    """
+    Return the state to go on with after a restart.
+
+    Args:
+        data: what `journaled` wrote.
+        now: the moment of the restart.
+        config: the site's choices, for what a gap may have cost.
+
+    Raises:
+        KeyError, ValueError, TypeError: the record is damaged; the caller starts afresh, and
+            must then assume that the day's allowance is used.
+    """
+    away_s = max(0.0, (now.local - datetime.fromisoformat(data["at"])).total_seconds())
+    commitments = tuple(_recall(c, now, away_s) for c in data["commitments"])
+    rules = (config.exported_rules, config.produced_rules)
+    account = data["ledger"]
+    ledger = Ledger(
+        day=date.fromisoformat(account["day"]),
+        at_s=now.monotonic_s,
+        exported=DayCounter(**{**account["exported"], "fault": None}),
+        produced=DayCounter(**{**account["produced"], "fault": None}),
+        unverified_wh=account["unverified_wh"],
+    )
+    exposure_w = com.exposure_w(commitments, config.path.gain)
+    longest_s = max((c.block.duration_s for c in commitments), default=0)
+    running_s = min(away_s, longest_s + config.path.command_delay_s + config.path.exit_lag_s)
+    exposure_wh = exposure_w * running_s / SECONDS_PER_HOUR
+    wish, latch = data["wish"], data["safety_hold"]
+    return GuardState(
+        ledger=restored(ledger, now, away_s, exposure_wh, rules),
+        begun_s=now.monotonic_s,
+        wish=None
+        if wish is None
+        else Wish(
+            Purpose(wish["purpose"]),
+            wish["by"],
+            now.monotonic_s,
+            datetime.fromisoformat(wish["at"]),
+            wish["started"],
+        ),
+        hold=None if latch is None else Hold(HoldKind.SAFETY, Reason(**latch), now.monotonic_s),
+        commitments=com.expired(commitments, config.path, now.monotonic_s),
+        numbers=data["numbers"],
+        commissioning=_recall_test(data["commissioning"]),
+        resets_s=tuple(now.monotonic_s - away_s - ago_s for ago_s in data["resets_ago_s"]),
+        breaker=Breaker(failures=data["failures"]),
+        breach=data["breach"],
+    )
+
+
+def _recall(data: Mapping[str, Any], now: Instant, away_s: float) -> Commitment:
+    sent_s = now.monotonic_s - away_s - data["sent_ago_s"]
+    status = Status(data["status"])
+    commitment = Commitment(
+        number=data["number"],
+        purpose=Purpose(data["purpose"]),
+        block=DispatchBlock(**data["block"]),
+        worst_case_wh=data["worst_case_wh"],
+        sent_s=sent_s,
+        sent_at=datetime.fromisoformat(data["sent_at"]),
+        status=status,
+        answered_s=sent_s,
+    )
+    if status is Status.SENT:
+        # The answer died with the process: the call may have run, or may still run.
+        return replace(commitment, status=Status.UNCONFIRMED)
+    return commitment
+
+
+def _recall_test(data: Mapping[str, Any]) -> Commissioning:
+    stage = Stage(data["stage"])
+    if stage in (Stage.WAITING, Stage.RUNNING, Stage.ENDING):
+        return Commissioning(
+            Stage.FAILED,
+            "The agent was restarted during the commissioning test; run it again.",
+        )
+    return Commissioning(
+        stage=stage,
+        text=data["text"],
+        by=data["by"],
+        delay_s=data["delay_s"],
+        exit_lag_s=data["exit_lag_s"],
+        gain=data["gain"],
+        path=data["path"],
+        at=datetime.fromisoformat(data["at"]) if data["at"] else None,
+    )

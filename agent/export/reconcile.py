@@ -1,0 +1,323 @@
+"""
+Compares what was commanded with what the inverter's registers and the battery show.
+
+Success is the registers and the battery power, never the absence of an error. A dispatch that
+is not ours is reported and yielded to; a reset by Core's package is answered with a renewal, at
+most three times an hour; a lease that outlives its own time is a safety stop.
+
+Source: ARCHITECTURE, rules (one owner); control.md T10 and cases 24 to 27, 36; D-09, D-22, D-24.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.export import commitments as com
+from agent.export.commitments import Commitment, Purpose, Seen
+from agent.export.inputs import SAMPLES_BEFORE_COMMAND
+from agent.export.limiter import GUARD_BAND_W
+from agent.export.snapshot import ErrorState, Reason
+from agent.export.states import Foreign, HoldKind, Wish
+from agent.export.turn import Turn
+from agent.house.port import WriteStatus
+
+RESETS_PER_HOUR = 3
+_HOUR_S = 3600.0
+_EARLY_END_S = 3.0
+_SETTLE_S = 5.0
+_STEP_W = 50.0
+_WEAK_SHARE = 0.5
+_STRONG_SHARE = 1.25
+_STRONG_W = 300.0
+_WEAK_FOR_S = 20.0
+
+
+def take_replies(turn: Turn) -> None:
+    """Bring the outcome of finished writes into the commitments, and into a running stop."""
+    for reply in turn.look.replies:
+        stopping = turn.state.stopping
+        status = reply.outcome.status
+        if stopping is not None and stopping.number == reply.number:
+            _stop_answered(turn, status, reply.outcome.detail)
+            continue
+        mine = next((c for c in turn.state.commitments if c.number == reply.number), None)
+        turn.set(
+            commitments=com.answered(
+                turn.state.commitments, reply.number, reply.outcome, turn.now_s
+            )
+        )
+        if status is WriteStatus.DELIVERED or mine is None:
+            continue
+        turn.say(f"write_{status.value}", reply.outcome.detail, number=reply.number)
+        if status is WriteStatus.REFUSED and turn.look.sample.linked:
+            start_failed(turn, f"The command was refused: {reply.outcome.detail}")
+
+
+def _stop_answered(turn: Turn, status: WriteStatus, detail: str) -> None:
+    stopping = turn.state.stopping
+    if stopping is None:
+        return
+    delivered_s = turn.now_s if status is WriteStatus.DELIVERED else stopping.delivered_s
+    turn.set(stopping=replace(stopping, writing=False, delivered_s=delivered_s, last_detail=detail))
+    if status is not WriteStatus.DELIVERED:
+        turn.say(f"stop_{status.value}", detail, attempt=stopping.attempts)
+
+
+def start_failed(turn: Turn, text: str) -> None:
+    """End a wish whose start did not work, and stop what may run of it."""
+    wish = turn.state.wish
+    reason = Reason("start_failed", f"{text} Nothing will be retried; check, then start again.")
+    turn.breaker_failed()
+    if turn.state.commissioning.busy:
+        return
+    purpose = wish.purpose if wish else Purpose.DISCHARGE
+    turn.say("start_failed", reason.text, purpose=purpose.value)
+    turn.begin_stop(reason, hold=HoldKind.PAUSE, error=ErrorState.DISCHARGE_START_FAILED)
+
+
+def reconcile(turn: Turn) -> None:
+    """Compare registers and commitments, and draw the consequences."""
+    turn.seen = com.observe(turn.state.commitments, turn.look.sample.dispatch)
+    if turn.state.adopting:
+        _judge_what_was_found(turn)
+    else:
+        _follow(turn)
+    _expire(turn)
+    turn.seen = com.observe(turn.state.commitments, turn.look.sample.dispatch)
+
+
+def _judge_what_was_found(turn: Turn) -> None:
+    """At the start: adopt the journaled lease or stop; never assume."""
+    if turn.seen.seen is Seen.UNKNOWN or turn.state.good_samples < SAMPLES_BEFORE_COMMAND:
+        return
+    if turn.seen.seen is Seen.OTHER and not _other_persists(turn):
+        return
+    turn.set(adopting=False)
+    found = turn.seen.commitment
+    if turn.seen.seen is Seen.OURS and found is not None:
+        if turn.now_s < found.runs_until_s() and turn.state.wish is not None:
+            turn.set(commitments=com.confirmed(turn.state.commitments, found.number, turn.now_s))
+            turn.say(
+                "adopted",
+                f"Adopted the running {found.purpose.value} of {found.block.power_w} W: the "
+                "registers equal the journaled lease, and its end lies ahead.",
+                number=found.number,
+            )
+            return
+        turn.begin_stop(
+            Reason(
+                "stopped_at_start",
+                "A dispatch of ours was found running that nobody wants or whose end has passed; "
+                "it was stopped.",
+            )
+        )
+        return
+    turn.set(wish=None)
+    if turn.seen.seen is Seen.OTHER:
+        turn.set(commitments=())
+        _foreign(turn)
+        return
+    text = "The inverter was found in its own control; nothing was adopted."
+    turn.say("found_idle", text, journaled=len(turn.state.commitments))
+
+
+def _follow(turn: Turn) -> None:
+    if turn.seen.seen is Seen.OURS and turn.seen.commitment is not None:
+        _ours(turn, turn.seen.commitment)
+    elif turn.seen.seen is Seen.IDLE:
+        _idle(turn)
+    if turn.seen.seen is Seen.OTHER:
+        if _other_persists(turn):
+            _foreign(turn)
+    elif turn.state.foreign is not None and turn.seen.seen is not Seen.UNKNOWN:
+        if turn.state.foreign.announced:
+            turn.say("foreign_gone", "The foreign dispatch has ended.")
+        turn.set(foreign=None)
+    _verify_in_time(turn)
+    _effect(turn)
+
+
+def _ours(turn: Turn, commitment: Commitment) -> None:
+    state = turn.state
+    if commitment.status is not com.Status.CONFIRMED:
+        _confirm(turn, commitment)
+    wanted = state.wish is not None and state.wish.purpose is commitment.purpose
+    testing = commitment.purpose is Purpose.COMMISSIONING
+    if not wanted and not testing and state.stopping is None:
+        turn.begin_stop(Reason("late_command", "A command took effect that nobody wants any more."))
+    overdue_s = turn.now_s - commitment.ends_by_s(turn.config.path, turn.now_s)
+    if overdue_s > 2 * turn.config.readback_poll_s and not testing:
+        turn.begin_stop(
+            Reason(
+                "timer_ignored",
+                "The inverter still runs a dispatch whose time was over "
+                f"{overdue_s:.0f} s ago: its timer cannot be relied on. Stop the battery in its "
+                "own app, and run the commissioning test before you acknowledge.",
+            ),
+            hold=HoldKind.SAFETY,
+            error=ErrorState.DISCHARGE_STOP_FAILED,
+        )
+
+
+def _confirm(turn: Turn, commitment: Commitment) -> None:
+    before = max(
+        (c.block.power_w for c in turn.state.commitments if c.status is com.Status.CONFIRMED),
+        default=0,
+    )
+    turn.set(commitments=com.confirmed(turn.state.commitments, commitment.number, turn.now_s))
+    if abs(commitment.block.power_w - before) > _STEP_W:
+        turn.set(settled_s=turn.now_s + _SETTLE_S)
+    wish = turn.state.wish
+    if wish is not None and not wish.started:
+        turn.set(wish=Wish(wish.purpose, wish.by, wish.since_s, wish.at, started=True))
+        turn.set(breaker=turn.state.breaker.succeeded(), error=ErrorState.NONE, error_reason=None)
+        turn.say(
+            f"{wish.purpose.value}_started",
+            f"The inverter's registers show {commitment.block.power_w} W after "
+            f"{turn.now_s - commitment.sent_s:.1f} s.",
+            number=commitment.number,
+        )
+
+
+def _idle(turn: Turn) -> None:
+    """The registers show no dispatch: a confirmed lease has ended, or was reset."""
+    state = turn.state
+    newest = state.commitments[-1] if state.commitments else None
+    if newest is None or newest.confirmed_s is None or state.stopping is not None:
+        return
+    if newest.purpose is Purpose.COMMISSIONING:
+        return
+    if not com.seen_since(turn.look.sample.dispatch.start, newest.confirmed_s):
+        return
+    turn.set(commitments=(), settled_s=turn.now_s + _SETTLE_S)
+    if turn.now_s >= newest.runs_until_s() - _EARLY_END_S:
+        turn.say(
+            "lease_ran_out",
+            "The lease ran out before a renewal arrived; the inverter is in its own control.",
+            number=newest.number,
+        )
+        return
+    recent = tuple(t for t in state.resets_s if turn.now_s - t < _HOUR_S)
+    if len(recent) < RESETS_PER_HOUR:
+        turn.set(resets_s=(*recent, turn.now_s))
+        turn.say(
+            "reset_by_other",
+            "The dispatch was reset by somebody else (Core's package does so at its start); "
+            f"it is renewed, {len(recent) + 1} of {RESETS_PER_HOUR} this hour.",
+        )
+        return
+    turn.begin_stop(
+        Reason(
+            "reset_too_often",
+            f"The dispatch was reset {RESETS_PER_HOUR + 1} times within an hour by somebody else; "
+            "the agent yields. Find the automation or app that does so.",
+        ),
+        hold=HoldKind.PAUSE,
+        error=ErrorState.FOREIGN_CONTROLLER,
+    )
+
+
+def _other_persists(turn: Turn) -> bool:
+    """Tell a foreign dispatch from registers that were read at different times."""
+    dispatch = turn.look.sample.dispatch
+    if turn.state.foreign is None:
+        turn.set(
+            foreign=Foreign(
+                turn.now_s, dispatch.power_w.value or 0.0, dispatch.duration_s.value or 0.0
+            )
+        )
+        return False
+    ours_moving = [
+        c.answered_s or c.sent_s for c in turn.state.commitments if c.confirmed_s is None
+    ]
+    since_s = max([turn.state.foreign.since_s, *ours_moving])
+    return turn.now_s - since_s >= turn.config.readback_poll_s
+
+
+def _foreign(turn: Turn) -> None:
+    """Report a dispatch that is not ours; end one beyond the limits once, then yield."""
+    dispatch, config = turn.look.sample.dispatch, turn.config
+    power_w, duration_s = dispatch.power_w.value or 0.0, dispatch.duration_s.value or 0.0
+    foreign = turn.state.foreign
+    since_s = foreign.since_s if foreign else turn.now_s
+    attempted = foreign.stop_attempted if foreign else False
+    if foreign is None or not foreign.announced:
+        turn.set(wish=None, commitments=())
+        turn.say(
+            "foreign_dispatch",
+            f"Somebody else runs the battery at {power_w:.0f} W for {duration_s:.0f} s; "
+            "the agent yields.",
+            power_w=power_w,
+            duration_s=duration_s,
+        )
+    turn.set(foreign=Foreign(since_s, power_w, duration_s, True, attempted))
+    grid_w = turn.usable(turn.look.sample.grid_w)
+    limit_w = config.export_limit_w
+    over_limit = limit_w is not None and grid_w is not None and -grid_w > limit_w + GUARD_BAND_W
+    over_allowance = power_w > 0 and turn.left_wh() <= 0
+    if power_w <= 0 or attempted or not (over_limit or over_allowance):
+        return
+    turn.set(foreign=Foreign(since_s, power_w, duration_s, True, True))
+    beyond = "the power limit" if over_limit else "the day's allowance"
+    turn.begin_stop(
+        Reason(
+            "foreign_controller",
+            f"Somebody else discharges the battery beyond {beyond} ({power_w:.0f} W). The agent "
+            "tried to stop it once and yields. Find the other controller, then acknowledge.",
+        ),
+        hold=HoldKind.SAFETY,
+        error=ErrorState.FOREIGN_CONTROLLER,
+    )
+
+
+def _verify_in_time(turn: Turn) -> None:
+    """A first lease that the registers never show is a failed start."""
+    state = turn.state
+    if state.stopping is not None or any(c.confirmed_s is not None for c in state.commitments):
+        return
+    waiting = [c for c in state.commitments if c.purpose is not Purpose.COMMISSIONING]
+    answered = [c.answered_s for c in waiting if c.answered_s is not None]
+    if state.wish is None or not answered:
+        return
+    waited_s = turn.now_s - min(answered)
+    if waited_s > turn.config.path.verify_s:
+        start_failed(
+            turn,
+            f"The inverter's registers did not show the command {waited_s:.0f} s after it was "
+            "delivered.",
+        )
+
+
+def _effect(turn: Turn) -> None:
+    """A confirmed lease has to show in the battery power too."""
+    state = turn.state
+    shown = [c for c in state.commitments if c.confirmed_s is not None]
+    battery_w = turn.usable(turn.look.sample.battery_w)
+    if not shown or shown[-1].purpose is Purpose.COMMISSIONING or state.stopping is not None:
+        turn.set(weak_since_s=None)
+        return
+    if battery_w is None or turn.now_s < state.settled_s:
+        return
+    wanted_w = shown[-1].block.power_w
+    share = battery_w / wanted_w if wanted_w else 1.0
+    too_strong = share > _STRONG_SHARE and abs(battery_w - wanted_w) > _STRONG_W
+    if share >= _WEAK_SHARE and not too_strong:
+        turn.set(weak_since_s=None)
+        return
+    since_s = state.weak_since_s if state.weak_since_s is not None else turn.now_s
+    turn.set(weak_since_s=since_s)
+    if turn.now_s - since_s > _WEAK_FOR_S + turn.config.path.exit_lag_s:
+        start_failed(
+            turn,
+            f"The registers show {wanted_w} W, but the battery delivers {battery_w:.0f} W "
+            "(a full or empty battery, a fault, or another controller).",
+        )
+
+
+def _expire(turn: Turn) -> None:
+    """Forget what can no longer run; keep what the registers still show."""
+    shown = turn.seen.commitment.number if turn.seen.commitment is not None else None
+    alive = com.expired(turn.state.commitments, turn.config.path, turn.now_s)
+    kept = tuple(c for c in turn.state.commitments if c in alive or c.number == shown)
+    if kept != turn.state.commitments:
+        turn.set(commitments=kept)

@@ -1,0 +1,197 @@
+"""
+What the guard shows: one immutable picture of the house, the decision and its reasons.
+
+Page, MQTT entities, `/api/state` and the event stream all read this and nothing else, so they
+cannot disagree. Units are in the names; a value that is not known is `None`, never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """The states that users of Energy Export Monitor know."""
+
+    IDLE = "IDLE"
+    DISCHARGE_NEEDED = "DISCHARGE_NEEDED"
+    """Energy could be exported, and nothing is running."""
+    DISCHARGE_ACTIVE = "DISCHARGE_ACTIVE"
+    DISCHARGE_COMPLETE = "DISCHARGE_COMPLETE"
+    """The wanted discharge ended as it should; until the next start, or the end of the day."""
+    CHARGE_ACTIVE = "CHARGE_ACTIVE"
+    ERROR_STATE = "ERROR_STATE"
+
+
+class Mode(StrEnum):
+    """Whether the agent may command the battery."""
+
+    OBSERVE = "observe"
+    CONTROL = "control"
+
+
+class HealthStatus(StrEnum):
+    """The words of the production guide's `system_health` sensor."""
+
+    HEALTHY = "Healthy"
+    STALE_DATA = "Stale Data"
+    CIRCUIT_BREAKER_OPEN = "Circuit Breaker Open"
+    ERROR = "Error"
+
+
+class ErrorState(StrEnum):
+    """The words of the production guide's `error_state` sensor, and ours."""
+
+    NONE = "none"
+    SOC_READ_FAILED = "soc_read_failed"
+    STALE_DATA = "stale_data"
+    NO_DATA = "no_data"
+    DISCHARGE_POWER_SET_FAILED = "discharge_power_set_failed"
+    DISCHARGE_START_FAILED = "discharge_start_failed"
+    DISCHARGE_STOP_FAILED = "discharge_stop_failed"
+    LOST_INPUT = "lost_input"
+    FOREIGN_CONTROLLER = "foreign_controller"
+    OVER_EXPORT = "over_export"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something is so: a stable code and a sentence that names the next step."""
+
+    code: str
+    text: str
+    source: str = ""
+    """Entity or register concerned, where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingView:
+    """One input as a person may look at it."""
+
+    name: str
+    """Field of `HouseSample`, with its unit: `grid_w`."""
+    value: float | None
+    unit: str
+    age_s: float | None
+    quality: str
+    source: str
+    detail: str
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseView:
+    """The dispatch that runs, or that may still run."""
+
+    kind: str
+    """`discharge`, `charge` or `commissioning`."""
+    power_w: float
+    duration_s: int
+    remaining_s: float
+    """Until the inverter ends it unaided, at the latest."""
+    worst_case_wh: float
+    confirmed: bool
+    """The inverter's registers show it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerView:
+    """The circuit breaker, which blocks new operations and nothing else."""
+
+    is_open: bool
+    failures: int
+    last_failure: datetime | None
+    retry_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CommissioningView:
+    """The commissioning test: its stage and what it measured."""
+
+    passed: bool
+    running: bool
+    stage: str
+    """`none`, `waiting`, `running`, `ending`, `passed` or `failed`."""
+    text: str
+    progress_percent: float
+    delay_s: float | None
+    exit_lag_s: float | None
+    gain: float | None
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyView:
+    """The local day's energy account, in Wh."""
+
+    day: str
+    produced_wh: float | None
+    exported_wh: float | None
+    """Best estimate."""
+    exported_upper_wh: float | None
+    """What may have been exported at most; decisions use this one."""
+    allowance_wh: float | None
+    headroom_wh: float | None
+    """Allowance minus best estimate; negative when exceeded."""
+    left_wh: float | None
+    """Allowance minus upper bound: what a lease may still cost."""
+    forecast_wh: float | None
+    breach: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PowerView:
+    """Power now, in W; battery positive discharges, grid positive imports."""
+
+    grid_w: float | None
+    battery_w: float | None
+    pv_w: float | None
+    load_w: float | None
+    limit_w: float | None
+    """Cap at the connection point; `None` until set, and nothing is commanded before."""
+    target_w: float
+    commanded_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class ActionView:
+    """The last thing the guard did, and why."""
+
+    action: str
+    reason: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSnapshot:
+    """The whole picture."""
+
+    at: datetime
+    mode: Mode
+    path: str
+    linked: bool
+    phase: Phase
+    reason: Reason
+    latched: bool
+    """A safety stop waits for a person's acknowledgement."""
+    blockers: tuple[Reason, ...]
+    """Why a start of discharge would be refused now; empty when it would run."""
+    problems: tuple[Reason, ...]
+    """What is wrong with the inputs or the battery now, worst first."""
+    health: HealthStatus
+    error_state: ErrorState
+    data_staleness_s: float | None
+    """Age of the grid power."""
+    breaker: BreakerView
+    energy: EnergyView
+    power: PowerView
+    soc_percent: float | None
+    min_soc_percent: float
+    reserve_soc_percent: float | None
+    lease: LeaseView | None
+    commissioning: CommissioningView
+    readings: tuple[ReadingView, ...]
+    last_action: ActionView | None

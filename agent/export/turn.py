@@ -1,0 +1,153 @@
+"""One look in the making: collects what the parts of a decision change, say and command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from agent.export import commitments as com
+from agent.export.allowance import allowance_wh
+from agent.export.snapshot import ActionView, ErrorState, Reason
+from agent.export.states import (
+    Command,
+    Event,
+    GuardConfig,
+    GuardState,
+    Hold,
+    HoldKind,
+    Look,
+    Stopping,
+)
+from agent.house.alphaess import DispatchBlock
+from agent.house.readings import Reading
+
+
+@dataclass(slots=True)
+class Turn:
+    """The state so far, and what has come of this look; lives only inside `decide.step`."""
+
+    look: Look
+    config: GuardConfig
+    state: GuardState
+    seen: com.Observation = field(default=com.UNSEEN)
+    commands: list[Command] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def now_s(self) -> float:
+        """Monotonic seconds of this look."""
+        return self.look.now.monotonic_s
+
+    def set(self, **changes: Any) -> None:
+        """Change fields of the state."""
+        self.state = replace(self.state, **changes)
+
+    def say(self, kind: str, text: str, **data: object) -> None:
+        """Add one line to the journal."""
+        self.events.append(Event(kind, text, data))
+
+    def did(self, action: str, reason: Reason, by: str) -> None:
+        """Remember the last action, as the page and the old integration's sensor show it."""
+        self.set(last_action=ActionView(action, reason.code, self.look.now.local, by))
+        self.say(action, reason.text, reason=reason.code, by=by)
+
+    def next_number(self) -> int:
+        """Return a number for one more command; they rise for ever, also across restarts."""
+        self.set(numbers=self.state.numbers + 1)
+        return self.state.numbers
+
+    def write(self, number: int, block: DispatchBlock, why: str) -> None:
+        """Have a block written once this step is in the journal."""
+        self.commands.append(Command(number, block, why))
+
+    def usable(self, reading: Reading) -> float | None:
+        """Return a power or energy that is good and fresh, else `None`."""
+        fresh = reading.age_s(self.now_s) <= self.config.thresholds.stale_after_s
+        return reading.value if reading.good and fresh else None
+
+    def left_wh(self) -> float:
+        """Return what a lease may still cost today."""
+        ledger = self.state.ledger
+        return self.allowed_wh() - ledger.exported_upper_wh(self.config.exported_rules.step_wh)
+
+    def allowed_wh(self) -> float:
+        """Return the day's allowance."""
+        forecast = self.look.sample.forecast_today_wh.value
+        return allowance_wh(self.config.allowance, self.state.ledger.produced_wh, forecast)
+
+    def pv_bound_w(self) -> float:
+        """Return the most that the sun may add while a lease runs."""
+        surplus_w = max(0.0, -(self.state.net.newest_w or 0.0))
+        pv_w = self.sun_w()
+        if pv_w is None:
+            return surplus_w * 1.2 + _UNKNOWN_SUN_W
+        pv_w = max(pv_w, surplus_w)
+        return pv_w * 1.2 + _CLOUD_EDGE_W if pv_w > _DARK_W else 0.0
+
+    def sun_w(self) -> float | None:
+        """Return the PV power; a source that keeps no report times may rest at its value."""
+        reading = self.look.sample.pv_w
+        if reading.good and reading.reported_s is None:
+            return reading.value
+        return self.usable(reading)
+
+    def floor_percent(self) -> float | None:
+        """Return the state of charge to keep; `None` when an observed reserve is not known."""
+        floor = self.config.min_soc_percent
+        if not self.config.observe_reserve_soc:
+            return floor
+        reserve = self.look.sample.reserve_soc_percent
+        return max(floor, reserve.value) if reserve.good and reserve.value is not None else None
+
+    def begin_stop(
+        self,
+        reason: Reason,
+        *,
+        by: str = "guard",
+        ends_wish: bool = True,
+        hold: HoldKind | None = None,
+        error: ErrorState | None = None,
+    ) -> None:
+        """
+        Stop whatever runs, and say why.
+
+        Args:
+            reason: shown until something else happens.
+            by: who wanted it.
+            ends_wish: the wish is over; else it resumes when the hold is released.
+            hold: what nothing may be started against afterwards.
+            error: the error state to show.
+        """
+        if self.state.stopping is None:
+            self.set(stopping=Stopping(reason, self.now_s))
+            self.did("stop", reason, by)
+        if ends_wish:
+            self.set(wish=None)
+        safety_stands = self.state.hold is not None and self.state.hold.kind is HoldKind.SAFETY
+        if hold is not None and not safety_stands:
+            self.set(hold=Hold(hold, reason, self.now_s))
+        if error is not None:
+            self.fail(error, reason)
+
+    def fail(self, error: ErrorState, reason: Reason) -> None:
+        """Show an error state until its cause has gone."""
+        if self.state.error is not error:
+            self.say("error", reason.text, error=error.value, reason=reason.code)
+        self.set(error=error, error_reason=reason)
+
+    def breaker_failed(self) -> None:
+        """Count one failed operation or one stretch of lost inputs."""
+        breaker = self.state.breaker.failed(self.now_s, self.look.now.local)
+        if breaker.failures == self.config.breaker_failures:
+            self.say(
+                "breaker_opened",
+                f"{breaker.failures} failures in a row: new operations wait "
+                f"{self.config.breaker_pause_s:.0f} s. Supervision and stopping go on.",
+                failures=breaker.failures,
+            )
+        self.set(breaker=breaker)
+
+
+_UNKNOWN_SUN_W = 1000.0
+_CLOUD_EDGE_W = 200.0
+_DARK_W = 30.0
