@@ -1,0 +1,293 @@
+"""
+What happened, in an order that nothing can take back.
+
+An event or state is in the journal before its effect leaves the agent: `append` and `record`
+return only when the write would survive a power cut. A thread of its own does all database
+work, so a slow disk never stops the event loop, and calls that come while the disk is busy share
+the next commit. Samples for the history are a convenience: batched, bounded, and dropped rather
+than waited for.
+
+A damaged journal is set aside and `recovered` says so; the guard must then assume the worst.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from agent.journal_file import (
+    INSERT_EVENT,
+    LOSS_ACCEPTED_KIND,
+    RECOVERED_KIND,
+    JournalError,
+    Recovery,
+)
+from agent.journal_worker import JournalLimits, Request, Sample, Worker, call_in
+
+__all__ = [
+    "LOSS_ACCEPTED_KIND",
+    "RECOVERED_KIND",
+    "Event",
+    "Journal",
+    "JournalError",
+    "JournalLimits",
+    "Recovery",
+    "Sample",
+]
+
+_LOGGER = logging.getLogger(__name__)
+_T = TypeVar("_T")
+_INSERT_STATE = "INSERT OR REPLACE INTO states (name, at, data) VALUES (?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened."""
+
+    id: int
+    """Rises with every event and is never used again."""
+    at: datetime
+    kind: str
+    data: dict[str, Any]
+
+
+class Journal:
+    """An append-only journal in SQLite; made by `Journal.open`, ended by `close`."""
+
+    def __init__(self, worker: Worker, monotonic: Callable[[], float]) -> None:
+        self._worker = worker
+        self._monotonic = monotonic
+        self._unfinished: dict[object, float] = {}
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        limits: JournalLimits | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> Self:
+        """
+        Open or create the journal; a damaged one is set aside and replaced.
+
+        Raises:
+            JournalError: the file can be neither opened nor created, or is of a newer version.
+        """
+        worker = Worker(path, limits or JournalLimits())
+        journal = cls(worker, monotonic)
+        worker.start()
+        await journal._submit("could not be opened", lambda _: None, durable=False)
+        return journal
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def created(self) -> bool:
+        """True when the file was made at this start."""
+        return self._worker.created
+
+    @property
+    def recovered(self) -> Recovery | None:
+        """
+        Set when a damaged journal was replaced and nobody has accepted the loss yet.
+
+        Accept it by an event of `LOSS_ACCEPTED_KIND`, in one `record` with the state that assumes
+        the worst; until then every start reports it again.
+        """
+        return self._worker.recovered
+
+    @property
+    def alive(self) -> bool:
+        """True while calls are taken and the thread is there to answer them."""
+        return self._worker.alive
+
+    @property
+    def commits(self) -> int:
+        """Transactions committed since the start."""
+        return self._worker.commits
+
+    @property
+    def samples_lost(self) -> int:
+        """Samples dropped since the start, because the disk did not take them."""
+        return self._worker.samples_lost
+
+    async def append(self, kind: str, data: Mapping[str, object], at: datetime) -> int:
+        """
+        Record one event; return its id once it would survive a power cut.
+
+        Raises:
+            JournalError: it was not recorded. A cancelled caller cannot know.
+        """
+        return (await self.record({}, [(kind, data)], at))[0]
+
+    async def save_state(self, name: str, data: Mapping[str, object], at: datetime) -> None:
+        """Replace a named state; same promise as `append`."""
+        await self.record({name: data}, [], at)
+
+    async def record(
+        self,
+        states: Mapping[str, Mapping[str, object]],
+        events: Sequence[tuple[str, Mapping[str, object]]],
+        at: datetime,
+    ) -> list[int]:
+        """
+        Record states and events together, all or none; return the ids of the events.
+
+        Numbers come back bit for bit, NaN and infinity included. Dates become ISO text.
+
+        Raises:
+            JournalError: nothing of it was recorded. A cancelled caller cannot know.
+            TypeError, ValueError: the data is not JSON, or the time does not know its zone.
+        """
+        if at.tzinfo is None:
+            raise ValueError(f"journal times must know their zone: {at.isoformat()}")
+        iso, at_s = at.isoformat(), at.timestamp()
+        state_rows = [(_utf8(name), iso, _encode(data)) for name, data in states.items()]
+        event_rows = [(at_s, iso, _utf8(kind), _encode(data)) for kind, data in events]
+
+        def write(db: sqlite3.Connection) -> list[int]:
+            db.executemany(_INSERT_STATE, state_rows)
+            return [int(db.execute(INSERT_EVENT, row).lastrowid or 0) for row in event_rows]
+
+        names = ", ".join([*states, *(kind for kind, _ in events)]) or "nothing"
+        return await self._submit(f"could not record {names}", write, durable=True)
+
+    async def load_state(self, name: str) -> dict[str, Any] | None:
+        """Return a named state, or `None` if it was never saved here."""
+        rows = await self._rows("SELECT data FROM states WHERE name = ?", (_utf8(name),))
+        return _decode(rows[0][0]) if rows else None
+
+    async def events(
+        self,
+        since: datetime | None = None,
+        kinds: Collection[str] | None = None,
+        limit: int = 200,
+        after_id: int | None = None,
+    ) -> list[Event]:
+        """
+        Return events, oldest first: the newest `limit`, or with `after_id` the next ones.
+
+        Call again with the last id as `after_id` to read through the whole journal.
+        """
+        conditions = ["id > ?"]
+        values: list[Any] = [after_id or 0]
+        if since is not None:
+            conditions.append("at_s >= ?")
+            values.append(since.timestamp())
+        if kinds is not None:
+            conditions.append(f"kind IN ({', '.join('?' * len(kinds))})")
+            values.extend(kinds)
+        order = "DESC" if after_id is None else "ASC"
+        query = (
+            "SELECT id, at, kind, data FROM events "  # noqa: S608 - built of constants
+            f"WHERE {' AND '.join(conditions)} ORDER BY id {order} LIMIT ?"
+        )
+        rows = await self._rows(query, (*values, limit))
+        found = [
+            Event(key, datetime.fromisoformat(at), kind, _decode(data))
+            for key, at, kind, data in rows
+        ]
+        return found if order == "ASC" else found[::-1]
+
+    def note_sample(self, sample: Sample) -> None:
+        """Keep a point of the history, some time soon; never waits, never raises."""
+        self._worker.submit(sample)
+
+    async def samples(self, since: datetime, until: datetime) -> list[Sample]:
+        """Return the samples of a half-open span, oldest first, written or still waiting."""
+        since_s, until_s = since.timestamp(), until.timestamp()
+
+        def read(db: sqlite3.Connection) -> list[Sample]:
+            return self._worker.samples_between(db, since_s, until_s)
+
+        return await self._submit("could not read samples", read, durable=False)
+
+    def stuck_for_s(self, now_s: float) -> float:
+        """Return how long the oldest unfinished durable request has waited, on that clock."""
+        oldest_s = next(iter(self._unfinished.values()), now_s)
+        return max(0.0, now_s - oldest_s)
+
+    async def close(self, deadline_s: float = 10.0) -> None:
+        """
+        Write what is in line and close the file; later calls are refused.
+
+        Returns after the deadline at the latest: a hanging disk must not hang the stop.
+        """
+        self._worker.stop()
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+
+        def wait() -> None:
+            self._worker.join()
+            call_in(loop, ended.set)
+
+        threading.Thread(target=wait, name="journal-close", daemon=True).start()
+        try:
+            await asyncio.wait_for(ended.wait(), deadline_s)
+        except TimeoutError:
+            name = self._worker.path.name
+            _LOGGER.error("%s: no answer of the disk in %s s; left open", name, deadline_s)  # noqa: TRY400 - the traceback tells nothing
+
+    async def _rows(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        def read(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            return db.execute(query, values).fetchall()
+
+        return await self._submit("could not be read", read, durable=False)
+
+    async def _submit(
+        self, what: str, work: Callable[[sqlite3.Connection], _T], *, durable: bool
+    ) -> _T:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[_T] = loop.create_future()
+        ticket = object()
+
+        def done(request: Request) -> None:
+            self._unfinished.pop(ticket, None)
+            if answer.done():
+                return  # the caller was cancelled
+            if request.error:
+                answer.set_exception(request.error)
+            else:
+                answer.set_result(request.answer)
+
+        if durable:
+            # Kept until the disk has answered, also when the caller has gone.
+            self._unfinished[ticket] = self._monotonic()
+        if not self._worker.submit(Request(work, durable, what, loop, done)):
+            self._unfinished.pop(ticket, None)
+            raise self._worker.closed_error()
+        return await answer
+
+
+def _encode(data: Mapping[str, object]) -> str:
+    return json.dumps(dict(data), separators=(",", ":"), default=_other)
+
+
+def _decode(text: str) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(text)
+    return decoded
+
+
+def _other(value: object) -> object:
+    if isinstance(value, date):  # a datetime too
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"the journal cannot hold {type(value).__name__}: turn it into JSON first")
+
+
+def _utf8(name: str) -> str:
+    name.encode()  # raises here, for this caller, and not in the batch it would share
+    return name

@@ -1,0 +1,280 @@
+"""
+Every setting of the energy guard: typed, with unit, range, default and one sentence.
+
+These live in `settings.json` in the data directory and are set on the page or by their entity.
+What the agent must know before it can reach a page or a broker lives in `agent.options`; no key
+is in both. Defaults never command a battery: the mode is `observe` and there is no limit yet.
+
+Source: the options of Energy Export Monitor v1.9.17 and the thresholds of its production guide.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from agent.setting_fields import (
+    Group,
+    Number,
+    OneEntity,
+    SomeEntities,
+    TimeOfDay,
+    Whole,
+    Zone,
+    one_of,
+    said,
+)
+
+_FROZEN = ConfigDict(
+    frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True
+)
+
+_site = Group("Site and mode")
+_limit = Group("Limits")
+_battery = Group("Battery")
+_plan = Group("Plans and windows")
+_path = Group("Path to the inverter")
+_timing = Group("Freshness and timing")
+_source = Group("Entities read")
+_helper = Group("Entities written (path ha_helpers)")
+
+
+def _read(example: str, sentence: str) -> Any:
+    return _source.other("entity", None, f"sensor.{example}", sentence)
+
+
+def _written(example: str, sentence: str) -> Any:
+    return _helper.other("entity", None, example, sentence)
+
+
+class Entities(BaseModel):
+    """Home Assistant entities by their purpose; `None` means: find it."""
+
+    model_config = _FROZEN
+
+    grid_power: OneEntity = _read(
+        "alphaess_power_grid", "Power at the connection point; positive imports."
+    )
+    battery_power: OneEntity = _read(
+        "alphaess_power_battery", "Power of the battery; positive discharges."
+    )
+    pv_power: SomeEntities = _source.other(
+        "entities",
+        None,
+        "sensor.alphaess_pv1_power, sensor.alphaess_pv2_power",
+        "Power of the generators; several are added up.",
+    )
+    soc: OneEntity = _read("alphaess_soc_battery", "State of charge of the battery.")
+    exported_today: OneEntity = _read(
+        "alphaess_today_s_energy_feed_to_grid_meter", "Energy fed to the grid today."
+    )
+    produced_today: OneEntity = _read(
+        "alphaess_today_s_energy_from_pv", "Energy from PV today."
+    )  # fmt: skip
+    forecast_today: OneEntity = _read(
+        "solcast_pv_forecast_forecast_today", "Forecast of the PV energy of the whole local day."
+    )
+    forecast_tomorrow: OneEntity = _read(
+        "solcast_pv_forecast_forecast_tomorrow", "The same for tomorrow."
+    )
+    reserve_soc: OneEntity = _read(
+        "predbat_reserve_soc", "An external 'keep at least this state of charge'."
+    )
+    ci_forecast: OneEntity = _read(
+        "carbon_intensity_uk", "Forecast of the grid's carbon intensity."
+    )
+    dispatch_start: OneEntity = _read(
+        "alphaess_dispatch_start", "Read-back: 1 while a dispatch runs."
+    )
+    dispatch_power: OneEntity = _read(
+        "alphaess_dispatch_active_power", "Read-back of the commanded power."
+    )
+    dispatch_mode: OneEntity = _read("alphaess_dispatch_mode", "Read-back of the dispatch mode.")
+    dispatch_soc: OneEntity = _read("alphaess_dispatch_soc", "Read-back of the cut-off.")
+    dispatch_time: OneEntity = _read("alphaess_dispatch_time", "Read-back of the duration.")
+    discharge_button: OneEntity = _written(
+        "input_boolean.alphaess_helper_force_discharging", "Starts and stops forced discharge."
+    )
+    discharge_power: OneEntity = _written(
+        "number.alphaess_template_force_discharging_power", "Power of forced discharge, in kW."
+    )
+    discharge_cutoff_soc: OneEntity = _written(
+        "input_number.alphaess_helper_force_discharging_cutoff_soc", "Cut-off of forced discharge."
+    )
+    discharge_duration: OneEntity = _written(
+        "input_number.alphaess_helper_force_discharging_duration",
+        "Duration of forced discharge, in minutes.",
+    )
+    discharge_timer: OneEntity = _written(
+        "timer.alphaess_helper_force_discharging_timer", "The package's timer of forced discharge."
+    )
+    charge_button: OneEntity = _written(
+        "input_boolean.alphaess_helper_force_charging", "Starts and stops forced charge."
+    )
+    charge_power: OneEntity = _written(
+        "number.alphaess_template_force_charging_power", "Power of forced charge, in kW."
+    )
+    charge_duration: OneEntity = _written(
+        "input_number.alphaess_helper_force_charging_duration",
+        "Duration of forced charge, in minutes.",
+    )
+    charge_cutoff_soc: OneEntity = _written(
+        "input_number.alphaess_helper_force_charging_cutoff_soc", "Cut-off of forced charge."
+    )
+
+
+class Settings(BaseModel):
+    """Everything that a person may change while the agent runs."""
+
+    model_config = _FROZEN
+
+    mode: Literal["observe", "control"] = _site.choice(
+        "observe", ("observe", "control"), "`observe` shows decisions, `control` carries them out."
+    )
+    time_zone: Zone = _site.other(
+        "zone", "", "Europe/London", "Zone of days and windows; empty takes Home Assistant's."
+    )
+    entity_prefix: Literal["export_monitor", "energy_export_monitor"] = _site.choice(
+        "export_monitor",
+        ("export_monitor", "energy_export_monitor"),
+        "First part of the names of the agent's entities in Home Assistant.",
+    )
+
+    export_limit_w: Number | None = _limit.number(
+        None,
+        (0, 50_000, 10),
+        "W",
+        "Hard cap of the power fed to the grid; required before the first command. "
+        "0 means that a dispatch never exceeds what the house uses.",
+        example=3680,
+    )
+    target_export_w: Number = _limit.number(
+        0,
+        (0, 5000, 100),
+        "W",
+        "Grid export wanted while discharging; at 0 a start is refused (`target_is_zero`).",
+        example=3600,
+    )
+    safety_margin_kwh: Number = _limit.number(
+        0.5,
+        (0, 20, 0.1),
+        "kWh",
+        "Subtracted from the day's allowance. Energy Export Monitor added a value of this name: "
+        "what your contract grants on top is `tolerance_kwh` here.",
+    )
+    tolerance_kwh: Number = _limit.number(
+        0, (0, 20, 0.1), "kWh", "Added to the day's allowance, because the contract grants it."
+    )
+    allowance_basis: Literal["produced", "classic"] = _limit.choice(
+        "produced",
+        ("produced", "classic"),
+        "`produced` allows what was produced so far; `classic` the larger of production and "
+        "forecast, as Energy Export Monitor did.",
+    )
+    min_soc_percent: Number = _limit.number(
+        20, (4, 100, 1), "%", "No discharge at or below this; also the inverter's cut-off."
+    )
+    observe_reserve_soc: bool = _limit.switch(
+        "Also keep the state of charge that the entity `entities.reserve_soc` asks for."
+    )
+
+    battery_capacity_kwh: Number = _battery.number(
+        10.0, (0.5, 100, 0.1), "kWh", "Usable capacity of the battery."
+    )
+    max_discharge_w: Number = _battery.number(
+        5000, (300, 15_000, 100), "W", "Strongest discharge that is ever commanded."
+    )
+    min_discharge_w: Number = _battery.number(
+        300, (100, 5000, 50), "W", "Weakest discharge worth commanding; below it there is none."
+    )
+    charge_power_kw: Number = _battery.number(
+        3.68, (0.1, 10, 0.01), "kW", "Power of forced charge, and of the plan for it."
+    )
+    charge_target_soc_percent: Number = _battery.number(
+        100, (4, 100, 1), "%", "Forced charge ends here."
+    )
+
+    enable_auto_discharge: bool = _plan.switch("Carry out today's discharge plan.")
+    enable_auto_charge: bool = _plan.switch("Carry out the charge plan.")
+    enable_ci_planning: bool = _plan.switch(
+        "Plan discharge for the half hours of the highest carbon intensity."
+    )
+    enable_charge_planning: bool = _plan.switch(
+        "Plan charge for the half hours of the lowest carbon intensity."
+    )
+    export_window_start: TimeOfDay = _plan.other(
+        "time", "00:00", "16:00", "Discharge only from this time of the site's day."
+    )
+    export_window_end: TimeOfDay = _plan.other(
+        "time",
+        "00:00",
+        "19:00",
+        "Discharge until just before this time; equal to the start means the whole day, earlier "
+        "wraps past midnight. 23:59 leaves the last minute out.",
+    )
+    charge_window_start: TimeOfDay = _plan.other(
+        "time", "00:00", "00:30", "Charge only from this time of the site's day."
+    )
+    charge_window_end: TimeOfDay = _plan.other(
+        "time", "06:00", "05:30", "Charge until just before this time; same rules."
+    )
+
+    path: Literal["ha_register", "ha_helpers", "bridge"] = _path.choice(
+        "ha_register",
+        ("ha_register", "ha_helpers", "bridge"),
+        "How commands reach the inverter: registers through Home Assistant's Modbus hub, the "
+        "package's own helpers, or an ESPHome bridge.",
+    )
+    modbus_hub: Annotated[str, Field(min_length=1, max_length=100)] = _path.other(
+        "text", "modbuspvsystem", "modbuspvsystem", "Name of Home Assistant's Modbus hub."
+    )
+    modbus_unit: Whole = _path.number(
+        85, (1, 247, 1), "", "Modbus address of the inverter; some hubs call it slave."
+    )
+    dispatch_soc_scale: Annotated[Number, one_of(0.392, 0.4)] = _path.choice(
+        0.392, (0.392, 0.4), "Percent per bit of the cut-off: 0.392 in the field, 0.4 on paper."
+    )
+
+    stale_warning_s: Number = _timing.number(
+        15, (1, 60, 1), "s", "A power value older than this is reported."
+    )
+    stale_after_s: Number = _timing.number(
+        30, (5, 60, 1), "s", "A power value older than this ends a discharge."
+    )
+    soc_stale_after_s: Number = _timing.number(
+        120, (10, 900, 10), "s", "A state of charge older than this ends a discharge."
+    )
+    service_timeout_s: Number = _timing.number(
+        5, (1, 60, 1), "s", "Longest wait for an ordinary call to Home Assistant."
+    )
+    write_deadline_s: Number = _timing.number(
+        30, (5, 60, 1), "s", "A command not answered within this counts as unconfirmed."
+    )
+    breaker_failures: Whole = _timing.number(
+        5, (1, 20, 1), "", "Failures in a row after which new operations pause."
+    )
+    breaker_pause_s: Number = _timing.number(
+        60, (5, 3600, 5), "s", "Length of that pause; supervision and stops go on."
+    )
+    minimum_off_s: Number = _timing.number(
+        60, (0, 3600, 10), "s", "Shortest rest between the end of a discharge and the next start."
+    )
+
+    entities: Entities = Entities()
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if not self.stale_warning_s < self.stale_after_s:
+            raise said(
+                "stale_warning_s",
+                f"stale_warning_s: {self.stale_warning_s:g} s must be below stale_after_s, which "
+                f"is {self.stale_after_s:g} s; for example {self.stale_after_s / 2:g}",
+            )
+        if self.min_discharge_w > self.max_discharge_w:
+            raise said(
+                "min_discharge_w",
+                f"min_discharge_w: {self.min_discharge_w:g} W must not exceed max_discharge_w, "
+                f"which is {self.max_discharge_w:g} W; for example 300",
+            )
+        return self
