@@ -33,6 +33,8 @@ _RESTART = 1.2
 _DURATIONS = 4
 """Successive leases differ in their last seconds, so that the register proves each renewal."""
 _COMMISSION_PATIENCE_S = 120.0
+_ADOPT_PATIENCE_S = 30.0
+"""Longest that a restarted agent leaves an adoptable dispatch to its own timer unjudged."""
 
 
 def supervise(turn: Turn) -> None:
@@ -60,6 +62,9 @@ def supervise(turn: Turn) -> None:
 def _suspend(turn: Turn, lost: Reason) -> None:
     """An input is lost: stop actively; the wish goes on when all inputs are good again."""
     if turn.state.hold is not None:
+        return
+    if turn.state.adopting and turn.now_s - turn.state.begun_s < _ADOPT_PATIENCE_S:
+        # Right after a restart no input has spoken yet; the dispatch found is judged first.
         return
     reason = Reason("lost_input", f"Stopped because an input was lost. {lost.text}", lost.source)
     turn.begin_stop(reason, ends_wish=False, hold=HoldKind.PAUSE, error=ErrorState.LOST_INPUT)

@@ -22,7 +22,8 @@ TEST_DURATION_S = 30
 _STRONGER_W = 600
 """Used when the battery already delivers about the test power to the house by itself."""
 _REACHED_W = 120.0
-_SIGN_W = 100.0
+_STEADY_SHARE = 0.7
+"""Of the battery's step: so much may the net load move before the signs cannot be told."""
 _SETTLE_S = 45.0
 """Longest for an adapter to show what the battery does after the timer has ended."""
 _MEAN_AFTER_S = 5.0
@@ -65,6 +66,10 @@ class Commissioning:
     last_there_s: float | None = None
     battery_sum_w: float = 0.0
     battery_count: int = 0
+    right_count: int = 0
+    """Samples in which the grid answered the battery's step, as it must."""
+    wrong_count: int = 0
+    """Samples in which it went the other way."""
     delay_s: float | None = None
     exit_lag_s: float | None = None
     gain: float | None = None
@@ -138,12 +143,9 @@ def watch(
     there = powers is not None and abs(powers.battery_w - test.power_w) <= _REACHED_W
     if powers is not None and there:
         settled = powers.at_s - (test.reached_s or 0.0) >= _MEAN_AFTER_S
-        test = replace(
-            test,
-            last_there_s=powers.at_s,
-            battery_sum_w=test.battery_sum_w + (powers.battery_w if settled else 0.0),
-            battery_count=test.battery_count + settled,
-        )
+        test = replace(test, last_there_s=powers.at_s)
+        if settled:
+            test = _measured(test, powers)
     if test.stage is Stage.RUNNING and now_s - test.sent_s >= TEST_DURATION_S:
         test = replace(
             test,
@@ -163,16 +165,6 @@ def watch(
 
 
 def _reached(test: Commissioning, powers: Powers) -> Commissioning:
-    before = test.before or powers
-    battery_step_w = powers.battery_w - before.battery_w
-    grid_step_w = powers.grid_w - before.grid_w
-    if abs(battery_step_w) > 2 * _SIGN_W and grid_step_w * battery_step_w > _SIGN_W**2:
-        return failed(
-            test,
-            f"The battery moved by {battery_step_w:+.0f} W and the grid by {grid_step_w:+.0f} W in "
-            "the same direction. One of the two has the wrong sign: battery is positive when it "
-            "discharges, grid is positive when it imports. Correct the mapping and try again.",
-        )
     return replace(
         test,
         reached_s=powers.at_s,
@@ -182,9 +174,40 @@ def _reached(test: Commissioning, powers: Powers) -> Commissioning:
     )
 
 
+def _measured(test: Commissioning, powers: Powers) -> Commissioning:
+    """Take one settled sample: its power, and whether the grid answered the battery's step.
+
+    With the right signs the net load (grid + battery) stays; with one wrong it moves by twice
+    the step.
+    """
+    before = test.before or powers
+    step_w = powers.battery_w - before.battery_w
+    moved = (powers.grid_w - before.grid_w + step_w) / step_w if step_w else 0.0
+    return replace(
+        test,
+        battery_sum_w=test.battery_sum_w + powers.battery_w,
+        battery_count=test.battery_count + 1,
+        right_count=test.right_count + (abs(moved) <= _STEADY_SHARE),
+        wrong_count=test.wrong_count + (abs(moved - 2) < _STEADY_SHARE),
+    )
+
+
 def _ended(test: Commissioning, gone_s: float) -> Commissioning:
     if not test.battery_count:
         return failed(test, "The dispatch ended before its power could be measured. Try again.")
+    if 2 * test.wrong_count > test.battery_count:
+        return failed(
+            test,
+            "Battery and grid moved in the same direction: one of the two has the wrong sign. "
+            "Battery is positive when it discharges, grid is positive when it imports. Correct "
+            "the mapping and try again.",
+        )
+    if 2 * test.right_count < test.battery_count:
+        return failed(
+            test,
+            "Load or sun changed too much to tell whether grid and battery have the right sign. "
+            "Try again in a quieter moment.",
+        )
     ran_s = gone_s - (test.reached_s or gone_s)
     if ran_s < TEST_DURATION_S / 2:
         return failed(

@@ -22,7 +22,7 @@ from agent.export.requests import Answer, Request, RequestKind
 from agent.export.snapshot import GuardSnapshot
 from agent.export.states import Command, Event, GuardConfig, GuardState, Look, Reply
 from agent.house.port import BatteryActuator, SiteMeter, WriteOutcome, WriteStatus
-from agent.journal import Journal, JournalError
+from agent.journal import LOSS_ACCEPTED_KIND, Journal, JournalError
 
 STATE_NAME = "guard"
 _SAVE_EVERY_S = 10.0
@@ -63,18 +63,28 @@ class Guard:
         self._closing = False
 
     async def recall(self) -> None:
-        """Take up what the journal holds; a damaged record costs the day's allowance."""
+        """Take up what the journal holds; if that was lost, nothing starts unacknowledged."""
         now = self._clock.now()
         data = await self._journal.load_state(STATE_NAME)
-        if data is None:
-            self._state = memory.fresh(now)
-            return
-        try:
-            config = self._configure(memory.fresh(now).commissioning)
-            self._state = memory.recalled(data, now, config)
-        except (KeyError, ValueError, TypeError) as error:
-            _log.error("The journaled state cannot be read (%r); starting afresh", error)
-            await self._journal.append("state_unreadable", {"error": repr(error)}, now.local)
+        recovery = self._journal.recovered
+        if data is not None:
+            try:
+                config = self._configure(memory.fresh(now).commissioning)
+                self._state = memory.recalled(data, now, config)
+            except (KeyError, ValueError, TypeError) as error:
+                _log.exception("The journaled state cannot be read")
+                await self._accept_loss(f"the journaled state cannot be read ({error!r})")
+        elif recovery is not None:
+            await self._accept_loss(
+                f"the journal was damaged ({recovery.reason}) and is kept as {recovery.kept_as}"
+            )
+
+    async def _accept_loss(self, why: str) -> None:
+        now = self._clock.now()
+        self._state = memory.lost(now, why)
+        states = {STATE_NAME: memory.journaled(self._state, now)}
+        event = (LOSS_ACCEPTED_KIND, {"text": why})
+        await self._journal.record(states, [event], now.local)
 
     async def run(self) -> None:
         """Guard until cancelled; raises only for a defect of its own."""

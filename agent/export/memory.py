@@ -32,6 +32,20 @@ def fresh(now: Instant) -> GuardState:
     return GuardState(Ledger(now.day, now.monotonic_s), begun_s=now.monotonic_s)
 
 
+def lost(now: Instant, why: str) -> GuardState:
+    """
+    Return the state of a guard whose journal is gone: nothing starts until a person has looked.
+
+    The commissioning record is gone with it, so automatic control stays locked besides.
+    """
+    reason = Reason(
+        "journal_lost",
+        f"What the agent knew of today was lost: {why}. Check today's export at the meter, then "
+        "acknowledge.",
+    )
+    return replace(fresh(now), hold=Hold(HoldKind.SAFETY, reason, now.monotonic_s))
+
+
 def journaled(state: GuardState, now: Instant) -> dict[str, Any]:
     """Return what must survive, ready for JSON."""
     test = state.commissioning

@@ -255,7 +255,9 @@ def _foreign(turn: Turn) -> None:
     limit_w = config.export_limit_w
     over_limit = limit_w is not None and grid_w is not None and -grid_w > limit_w + GUARD_BAND_W
     over_allowance = power_w > 0 and turn.left_wh() <= 0
-    if power_w <= 0 or attempted or not (over_limit or over_allowance):
+    hold = turn.state.hold
+    alarmed = hold is not None and hold.reason.code == "foreign_controller"
+    if power_w <= 0 or attempted or alarmed or not (over_limit or over_allowance):
         return
     turn.set(foreign=Foreign(since_s, power_w, duration_s, True, True))
     beyond = "the power limit" if over_limit else "the day's allowance"

@@ -195,3 +195,5 @@ class GuardSnapshot:
     commissioning: CommissioningView
     readings: tuple[ReadingView, ...]
     last_action: ActionView | None
+    stale_after_s: float | None = None
+    """Age at which the grid power counts as stale; shown beside `data_staleness_s`."""

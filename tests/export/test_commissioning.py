@@ -1,0 +1,82 @@
+"""The test that unlocks control proves the timer, the signs and the path, or says why not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agent.export.commissioning import Stage
+from agent.export.requests import RequestKind
+from agent.house.readings import Reading
+from agent.simulator.dispatch import DispatchSettings
+from tests.export.bench import Bench
+
+
+def test_until_it_has_passed_nothing_starts() -> None:
+    bench = Bench(commissioned=False)
+    assert bench.start().code == "not_commissioned"
+    assert bench.writes == []
+
+
+@pytest.mark.parametrize("load_w", [0.0, 300.0, 900.0])
+@pytest.mark.parametrize("pv_w", [0.0, 2000.0])
+def test_it_passes_and_measures(load_w: float, pv_w: float) -> None:
+    bench = Bench(commissioned=False, load_w=load_w, pv_w=pv_w)
+    assert bench.ask(RequestKind.COMMISSION).accepted
+    bench.run_until(lambda: bench.state.commissioning.stage is Stage.PASSED, 120)
+    test = bench.state.commissioning
+    assert len(bench.writes) == 1, "nothing but the one command: it has to end unaided"
+    assert test.delay_s is not None
+    assert 2 <= test.delay_s <= 12
+    assert test.gain == pytest.approx(1.0, abs=0.05)
+    assert bench.start().accepted
+
+
+def test_an_inverter_that_ignores_the_timer_fails_and_is_stopped() -> None:
+    bench = Bench(commissioned=False, dispatch=DispatchSettings(timer_ignored=True))
+    bench.ask(RequestKind.COMMISSION)
+    bench.run_until(lambda: bench.state.commissioning.stage is Stage.FAILED, 180)
+    bench.run_until(lambda: not bench.dispatching, 30)
+    assert "unaided" in bench.state.commissioning.text
+    assert bench.start().code == "not_commissioned"
+
+
+@pytest.mark.parametrize("name", ["grid_w", "battery_w"])
+def test_a_wrong_sign_fails_with_words(name: str) -> None:
+    bench = Bench(commissioned=False, load_w=0.0)
+
+    def turned(reading: Reading) -> Reading:
+        return replace(reading, value=-(reading.value or 0.0))
+
+    bench.twists[name] = turned
+    bench.run(4)
+    bench.ask(RequestKind.COMMISSION)
+    bench.run_until(lambda: bench.state.commissioning.stage is Stage.FAILED, 180)
+    assert "sign" in bench.state.commissioning.text
+
+
+def test_another_mapping_needs_another_test() -> None:
+    bench = Bench()
+    bench.config = replace(bench.config, path_identity="other inputs")
+    assert bench.start().code == "not_commissioned"
+
+
+def test_a_stop_ends_the_test() -> None:
+    bench = Bench(commissioned=False)
+    bench.ask(RequestKind.COMMISSION)
+    bench.run(12)
+    bench.ask(RequestKind.STOP_DISCHARGE)
+    bench.run_until(lambda: not bench.dispatching, 15)
+    assert bench.state.commissioning.stage is Stage.FAILED
+
+
+def test_a_restart_during_the_test_fails_it() -> None:
+    bench = Bench(commissioned=False)
+    bench.ask(RequestKind.COMMISSION)
+    bench.run(12)
+    bench.restart(bench.kill())
+    assert bench.state.commissioning.stage is Stage.FAILED
+    bench.run(120)
+    assert not bench.dispatching
+    assert bench.start().code == "not_commissioned"

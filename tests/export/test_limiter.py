@@ -1,0 +1,90 @@
+"""The limit at the connection point comes before the wanted export, down at once and up slowly."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.export.limiter import (
+    GUARD_BAND_W,
+    NetLoad,
+    PowerRule,
+    PowerSample,
+    discharge_power_w,
+    observe,
+)
+
+RULE = PowerRule(export_limit_w=3680, target_export_w=3000, max_discharge_w=5000, gain=1.0)
+
+
+def net(*values: float) -> NetLoad:
+    seen = NetLoad()
+    for number, value in enumerate(values):
+        now_s = 100.0 + 20 * number
+        seen = observe(seen, PowerSample(value, now_s, 0, now_s), 0, now_s)
+    return seen
+
+
+def power(rule: PowerRule, seen: NetLoad, **kwargs: float) -> float:
+    values = {"grid_w": 0.0, "battery_w": 0.0, "last_w": 0.0, "elapsed_s": 60.0} | kwargs
+    return discharge_power_w(
+        rule, seen, values["grid_w"], values["battery_w"], values["last_w"], values["elapsed_s"]
+    )
+
+
+def test_the_load_is_served_on_top_of_the_wanted_export() -> None:
+    assert power(RULE, net(400)) == 3400
+
+
+def test_the_lowest_load_of_the_window_counts_for_the_cap() -> None:
+    assert power(PowerRule(3000, 3000, 5000, 1.0), net(400, 2500)) == 3000 - GUARD_BAND_W + 400
+
+
+def test_with_a_limit_of_zero_the_dispatch_never_exceeds_the_net_load() -> None:
+    assert power(PowerRule(0, 3000, 5000, 1.0), net(700)) == 700 - GUARD_BAND_W
+
+
+def test_sun_that_exports_already_leaves_less_for_the_battery() -> None:
+    assert power(RULE, net(-2500)) == 500
+    assert power(RULE, net(-4000)) == 0
+
+
+def test_a_measured_excess_is_taken_off_what_flows() -> None:
+    reduced = power(RULE, net(3000), grid_w=-4000, battery_w=4500, last_w=4500)
+    assert reduced == 4500 - 320 - GUARD_BAND_W
+
+
+def test_power_is_raised_by_a_ramp_and_lowered_at_once() -> None:
+    assert power(RULE, net(400), last_w=1000, elapsed_s=2) == 1800
+    assert power(RULE, net(-2500), last_w=3400, elapsed_s=0) == 500
+
+
+def test_nothing_is_commanded_before_the_net_load_is_known() -> None:
+    assert power(RULE, NetLoad()) == 0
+
+
+def test_samples_far_apart_or_unsettled_make_no_net_load() -> None:
+    apart = observe(NetLoad(), PowerSample(500, 100, 0, 110), 0, 110)
+    unsettled = observe(NetLoad(), PowerSample(500, 100, 0, 100), 105, 110)
+    assert apart == unsettled == NetLoad()
+
+
+def test_the_window_forgets() -> None:
+    seen = net(100)
+    later = observe(seen, PowerSample(900, 800, 0, 800), 0, 800)
+    assert later.lowest_w == 900
+
+
+@given(
+    limit=st.floats(0, 10_000),
+    target=st.floats(0, 5000),
+    load=st.floats(-10_000, 10_000),
+    gain=st.floats(1, 1.25),
+)
+def test_never_above_the_limit_by_the_lowest_net_load(
+    limit: float, target: float, load: float, gain: float
+) -> None:
+    watts = power(PowerRule(limit, target, 5000, gain), net(load))
+    assert 0 <= watts <= 5000
+    if watts > 0:
+        assert watts * gain - load <= limit

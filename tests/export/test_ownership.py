@@ -1,0 +1,165 @@
+"""One owner: what was found, what others do, and what is yielded to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.export.requests import RequestKind
+from agent.export.snapshot import ErrorState, Phase
+from agent.house.port import WriteStatus
+from agent.simulator.dispatch import DispatchSettings
+from tests.export.bench import CONFIG, Bench
+
+FOREIGN_4KW = [1, 0, 36000, 0, 32000, 2, 51, 0, 7200]
+FOREIGN_500W = [1, 0, 32500, 0, 32000, 2, 51, 0, 600]
+
+
+def test_nothing_is_commanded_before_two_fresh_samples() -> None:
+    bench = Bench()
+    fresh = replace(bench.state, good_samples=0, sample_key=(9e9, 9e9))
+    bench.state = fresh
+    answer = bench.start()
+    assert answer.code == "waiting_for_samples"
+    assert bench.writes == []
+
+
+def test_a_foreign_start_within_the_limits_is_reported_and_left_alone() -> None:
+    bench = Bench()
+    bench.plant.dispatch.write(0, FOREIGN_500W)
+    bench.run_until(lambda: "foreign_dispatch" in bench.kinds(), 20)
+    bench.run(60)
+    assert bench.writes == []
+    assert bench.state.error is ErrorState.NONE
+    assert bench.start().code == "foreign_controller"
+
+
+def test_a_foreign_start_beyond_the_limit_gets_one_stop_then_alarm_and_yield() -> None:
+    bench = Bench(replace(CONFIG, export_limit_w=1000))
+    for _ in range(4):
+        bench.plant.dispatch.write(0, FOREIGN_4KW)
+        bench.run(60)
+    assert len(bench.writes) == 1
+    assert not bench.writes[0][1].start
+    assert bench.state.error is ErrorState.FOREIGN_CONTROLLER
+    assert bench.view().latched
+
+
+def test_a_foreign_start_over_our_lease_ends_our_wish() -> None:
+    bench = Bench()
+    bench.start()
+    bench.run(30)
+    renewals = len(bench.writes)
+    bench.run_until(lambda: len(bench.writes) > renewals, 30)
+    bench.run(5)
+    bench.plant.dispatch.write(0, FOREIGN_500W)
+    bench.run_until(lambda: bench.state.wish is None, 60)
+    written = len(bench.writes)
+    bench.run(120)
+    assert len(bench.writes) == written
+
+
+def test_a_reset_by_the_package_is_renewed() -> None:
+    bench = Bench()
+    bench.start()
+    bench.run(40)
+    bench.plant.dispatch.write(0, [0, 0, 32000, 0, 32000, 0, 0, 0, 90])
+    bench.run_until(lambda: not bench.dispatching, 2)
+    assert bench.run_until(lambda: bench.dispatching, 30) <= 15
+
+
+def test_an_unknown_dispatch_found_at_the_start_is_not_adopted() -> None:
+    bench = Bench()
+    journaled = bench.kill()
+    bench.plant.dispatch.write(0, FOREIGN_500W)
+    bench.restart(journaled)
+    bench.run(40)
+    assert "foreign_dispatch" in bench.kinds()
+    assert "adopted" not in bench.kinds()
+    assert bench.writes == []
+
+
+def test_an_inverter_found_idle_is_not_armed_again() -> None:
+    bench = Bench()
+    bench.start()
+    bench.run(40)
+    journaled = bench.kill()
+    bench.run(120)
+    bench.restart(journaled)
+    bench.run(60)
+    assert "found_idle" in bench.kinds()
+    assert not bench.dispatching
+    assert bench.state.wish is None
+
+
+def test_yesterdays_journal_never_arms_todays_battery() -> None:
+    bench = Bench()
+    bench.start()
+    bench.run(40)
+    journaled = bench.kill()
+    bench.run(26 * 3600)
+    bench.poll_everything()
+    bench.restart(journaled)
+    bench.run(120)
+    assert not bench.dispatching
+    assert bench.view().energy.day == "2026-07-02"
+
+
+def test_an_inverter_that_ignores_its_timer_is_stopped_and_latched() -> None:
+    bench = Bench(dispatch=DispatchSettings(timer_ignored=True))
+    bench.start()
+    bench.run(40)
+    journaled = bench.kill()
+    bench.run(300)
+    assert bench.dispatching
+    bench.restart(journaled)
+    bench.run_until(lambda: not bench.dispatching, 60)
+
+
+def test_a_killed_agent_costs_at_most_one_lease() -> None:
+    for wait_s in (15, 25, 33, 47, 58):
+        bench = Bench(produced_wh=400)
+        bench.start()
+        bench.run(wait_s)
+        bench.kill()
+        died_s = bench.now_s
+        bench.run_until(lambda b=bench: not b.dispatching, 120)  # type: ignore[misc]
+        assert bench.now_s - died_s <= CONFIG.path.lease_s + bench.write_delay_s
+        bench.run(300)
+        assert bench.exported_today_wh <= 400 + 10
+
+
+def test_an_emergency_stop_is_written_even_if_nothing_is_seen_to_run() -> None:
+    bench = Bench()
+    assert bench.ask(RequestKind.EMERGENCY_STOP).accepted
+    bench.run_until(lambda: "stop_verified" in bench.kinds(), 40)
+    assert not bench.writes[0][1].start
+    assert bench.start().code == "latched"
+    bench.ask(RequestKind.ACKNOWLEDGE)
+    assert bench.start().accepted
+
+
+def test_an_emergency_stop_ends_a_discharge_and_stays() -> None:
+    bench = Bench()
+    bench.start()
+    bench.run(40)
+    bench.ask(RequestKind.EMERGENCY_STOP)
+    bench.run_until(lambda: not bench.dispatching, 15)
+    bench.run(300)
+    assert not bench.dispatching
+    assert bench.view().latched
+    assert bench.view().phase is Phase.IDLE
+
+
+def test_a_stop_that_is_lost_is_written_again() -> None:
+    bench = Bench()
+    bench.start()
+    bench.run(40)
+    lost: list[int] = []
+
+    def fate(block: object) -> tuple[bool, WriteStatus]:
+        lost.append(1)
+        return len(lost) > 2, WriteStatus.DELIVERED
+
+    bench.fate = fate
+    bench.ask(RequestKind.STOP_DISCHARGE)
+    assert bench.run_until(lambda: not bench.dispatching, 40) <= 30
