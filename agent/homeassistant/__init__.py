@@ -1,0 +1,1 @@
+"""Speaking to Home Assistant Core and the Supervisor."""
