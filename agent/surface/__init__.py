@@ -1,0 +1,1 @@
+"""How people and Home Assistant see the agent."""

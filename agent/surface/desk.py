@@ -1,0 +1,77 @@
+"""
+What the surface asks of the rooms below, in the smallest words that do.
+
+Page and MQTT never meet the guard itself: they look at pictures, hand in wishes and wait to be
+woken. So they can be tried with a desk made by hand, and cannot decide anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agent.export.requests import Answer, Request
+from agent.export.snapshot import GuardSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPoint:
+    """One moment of the last hour; what was not known then is `None`."""
+
+    at: float
+    """Epoch seconds."""
+    grid_w: float | None = None
+    battery_w: float | None = None
+    pv_w: float | None = None
+    load_w: float | None = None
+    limit_w: float | None = None
+    commanded_w: float | None = None
+    soc_percent: float | None = None
+    exported_wh: float | None = None
+    allowance_wh: float | None = None
+
+
+class GuardDesk(Protocol):
+    """The guard, as seen from outside. Everything answers at once and from memory."""
+
+    def snapshot(self) -> GuardSnapshot:
+        """Return the newest picture."""
+        ...
+
+    def request(self, request: Request) -> Answer:
+        """Hand in a wish; the answer says whether it was taken, the snapshots what became of it."""
+        ...
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` in the event loop after every new snapshot; the result ends it."""
+        ...
+
+    def history(self, seconds: float) -> list[HistoryPoint]:
+        """Return the last `seconds`, oldest first, at most 5 s apart."""
+        ...
+
+    def healthy(self) -> tuple[bool, str]:
+        """Tell whether loop and journal are alive, and in words what is wrong if not."""
+        ...
+
+
+class SettingsDesk(Protocol):
+    """The settings, as seen from outside."""
+
+    def current(self) -> dict[str, Any]:
+        """Return every setting by its key."""
+        ...
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return key, unit, range, default and sentence of every setting."""
+        ...
+
+    async def update(self, changes: Mapping[str, Any], by: str) -> dict[str, Any]:
+        """
+        Change settings together and return all of them as they are now.
+
+        Raises:
+            SettingError: a change is not possible; nothing was changed.
+        """
+        ...

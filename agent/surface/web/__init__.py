@@ -1,0 +1,1 @@
+"""The ingress server: REST, server-sent events and the page."""

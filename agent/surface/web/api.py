@@ -1,0 +1,171 @@
+"""
+The guard and its settings over HTTP.
+
+Reading is free of effects and answered from memory. A wish is handed to the guard as it is; the
+answer says whether it was taken, and a refusal says why and what to do (409). Every wish and
+every change, also a refused one, is handed to the audit with the name of its author.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from aiohttp import web
+
+from agent.export.requests import STOPS, Request, RequestKind
+from agent.settings import SettingError
+from agent.surface.desk import GuardDesk, HistoryPoint, SettingsDesk
+from agent.surface.web.auth import Access, Allowed, Gate, Refused
+from agent.surface.web.feed import Feed, TooManyListenersError, picture
+
+Audit = Callable[[str, str, str], None]
+"""Takes who, what and the outcome."""
+HEARTBEAT_S = 15.0
+LONGEST_HISTORY_S = 86_400.0
+LONGEST_ACTION = 500
+HISTORY_COLUMNS = tuple(HistoryPoint.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The handlers and what they work on."""
+
+    guard: GuardDesk
+    settings: SettingsDesk
+    gate: Gate
+    audit: Audit
+    feed: Feed
+    heartbeat_s: float = HEARTBEAT_S
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return every route but the page's files."""
+        return [
+            web.get("/health", self.health),
+            web.get("/api/state", self.state),
+            web.get("/api/stream", self.stream),
+            web.get("/api/history", self.history),
+            web.post("/api/requests", self.request),
+            web.get("/api/settings", self.read_settings),
+            web.patch("/api/settings", self.change_settings),
+        ]
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """Tell the watchdog whether loop and journal are alive; nothing else matters to it."""
+        healthy, text = self.guard.healthy()
+        body = {"status": "ok" if healthy else "failing", "text": text}
+        return web.json_response(body, status=200 if healthy else 503)
+
+    async def state(self, _request: web.Request) -> web.Response:
+        """Return the whole snapshot."""
+        return web.json_response(picture(self.guard.snapshot()))
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Send the snapshot and then its changes until somebody leaves."""
+
+        def cut_off() -> None:
+            if request.transport:
+                request.transport.abort()
+
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+        )
+        try:
+            listener = self.feed.join(cut_off)
+        except TooManyListenersError:
+            refuse(Refused("too_many", 503, "Too many pages are open; close one."))
+        try:
+            await response.prepare(request)
+            while (frame := await listener.next(self.heartbeat_s)) is not None:
+                await response.write(frame)
+        except ConnectionResetError:
+            pass  # the client left, or was cut off
+        finally:
+            self.feed.leave(listener)
+        return response
+
+    async def history(self, request: web.Request) -> web.Response:
+        """Return the last seconds as columns: one list per value, all of the same length."""
+        try:
+            seconds = float(request.query.get("seconds", "3600"))
+        except ValueError:
+            seconds = math.nan
+        if not 0 < seconds <= LONGEST_HISTORY_S:
+            text = f"seconds must be above 0 and at most {LONGEST_HISTORY_S:.0f}; for example 3600."
+            refuse(Refused("bad_request", 400, text))
+        points = self.guard.history(seconds)
+        columns = {name: [getattr(point, name) for point in points] for name in HISTORY_COLUMNS}
+        return web.json_response(columns)
+
+    async def request(self, request: web.Request) -> web.Response:
+        """Hand a wish to the guard."""
+        body = await _json_object(request)
+        try:
+            kind = RequestKind(str(body.get("kind")))
+        except ValueError:
+            kinds = ", ".join(RequestKind)
+            refuse(Refused("bad_request", 400, f"kind must be one of: {kinds}."))
+        allowed = await self._admit(request, Access.STOP if kind in STOPS else Access.ADMIN, kind)
+        answer = self.guard.request(Request(kind, by=allowed.by))
+        self.audit(allowed.by, kind.value, answer.code)
+        body = {"accepted": answer.accepted, "code": answer.code, "text": answer.text}
+        return web.json_response(body, status=200 if answer.accepted else 409)
+
+    async def read_settings(self, _request: web.Request) -> web.Response:
+        """Return the values and what each setting is."""
+        return self._settings(self.settings.current())
+
+    async def change_settings(self, request: web.Request) -> web.Response:
+        """Change settings together, or none of them."""
+        changes = await _json_object(request)
+        action = self._described(changes)
+        allowed = await self._admit(request, Access.ADMIN, action)
+        try:
+            values = await self.settings.update(changes, by=allowed.by)
+        except SettingError as error:
+            self.audit(allowed.by, action, f"invalid: {error}")
+            body = {"code": "invalid", "key": error.key, "text": str(error)}
+            return web.json_response(body, status=400)
+        self.audit(allowed.by, action, "changed")
+        return self._settings(values)
+
+    def _described(self, changes: dict[str, Any]) -> str:
+        # What we do not know may be a secret that lost its way; the audit gets its name only.
+        known = self.settings.current()
+        said = {key[:64]: value if key in known else "..." for key, value in changes.items()}
+        return f"settings {json.dumps(said, sort_keys=True)}"[:LONGEST_ACTION]
+
+    def _settings(self, values: dict[str, Any]) -> web.Response:
+        return web.json_response({"values": values, "fields": self.settings.describe()})
+
+    async def _admit(self, request: web.Request, access: Access, action: str) -> Allowed:
+        verdict = await self.gate.admit(request.remote, request.headers, access)
+        if isinstance(verdict, Refused):
+            self.audit(verdict.by, action, verdict.code)
+            refuse(verdict)
+        return verdict
+
+
+def refuse(refused: Refused) -> NoReturn:
+    """End the request with a refusal that programs and people can read."""
+    reason = {
+        400: web.HTTPBadRequest,
+        401: web.HTTPUnauthorized,
+        403: web.HTTPForbidden,
+        503: web.HTTPServiceUnavailable,
+    }[refused.status]
+    body = {"accepted": False, "code": refused.code, "text": refused.text}
+    raise reason(text=json.dumps(body), content_type="application/json")
+
+
+async def _json_object(request: web.Request) -> dict[str, Any]:
+    try:
+        body = json.loads(await request.read())
+    except (ValueError, RecursionError):  # also bytes that are no UTF-8
+        body = None
+    if not isinstance(body, dict):
+        refuse(Refused("bad_request", 400, "The body must be a JSON object."))
+    return body

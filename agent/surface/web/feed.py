@@ -1,0 +1,131 @@
+"""
+The event stream: the whole picture once, then only what changed.
+
+Each delta carries the next number. A client that misses one, or comes back, gets the whole picture
+again; there is no log to replay, because only the present matters. A client that reads too slowly
+is cut off rather than waited for: it comes back by itself, and the others never notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+from pydantic import TypeAdapter
+
+from agent.export.snapshot import GuardSnapshot
+from agent.surface.desk import GuardDesk
+
+SPACING_S = 0.25
+"""Shortest time between two deltas; what comes faster is told together."""
+LONGEST_QUEUE = 64
+MOST_LISTENERS = 32
+_SNAPSHOT = TypeAdapter(GuardSnapshot)
+
+
+def picture(snapshot: GuardSnapshot) -> dict[str, Any]:
+    """Return the snapshot as JSON values: ISO times, words for enums, `None` for not-a-number."""
+    # By way of the text, because only there pydantic makes null of what JSON cannot say.
+    return cast("dict[str, Any]", json.loads(_SNAPSHOT.dump_json(snapshot)))
+
+
+class TooManyListenersError(Exception):
+    """More pages are open than a house has people; close one."""
+
+
+class Listener:
+    """One client: what it still has to be sent."""
+
+    def __init__(self, cut_off: Callable[[], None]) -> None:
+        self._cut_off = cut_off
+        self._frames: asyncio.Queue[bytes | None] = asyncio.Queue(LONGEST_QUEUE)
+
+    def offer(self, frame: bytes | None) -> None:
+        """Queue a frame, `None` for the end; a full queue ends the client."""
+        try:
+            self._frames.put_nowait(frame)
+        except asyncio.QueueFull:
+            self._cut_off()
+
+    async def next(self, heartbeat_s: float) -> bytes | None:
+        """Return the next frame, a comment when there was none for a while, `None` at the end."""
+        try:
+            async with asyncio.timeout(heartbeat_s):
+                return await self._frames.get()
+        except TimeoutError:
+            return b": heartbeat\n\n"
+
+
+class Feed:
+    """Watches the guard and tells all listeners; does nothing while there are none."""
+
+    def __init__(self, desk: GuardDesk) -> None:
+        self._desk = desk
+        self._listeners: set[Listener] = set()
+        self._state: dict[str, Any] = {}
+        self._sequence = 0
+        self._told_s = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Begin to watch; needs the running event loop."""
+        self._unsubscribe = self._desk.subscribe(self._wake)
+
+    def close(self) -> None:
+        """Stop watching and end every stream."""
+        self._unsubscribe()
+        self._unsubscribe = lambda: None
+        if self._timer:
+            self._timer.cancel()
+        for listener in self._listeners:
+            listener.offer(None)
+
+    def join(self, cut_off: Callable[[], None]) -> Listener:
+        """
+        Return a new listener with the whole picture already in its queue.
+
+        Raises:
+            TooManyListenersError: there is no room.
+        """
+        if len(self._listeners) >= MOST_LISTENERS:
+            raise TooManyListenersError
+        self._tell()  # the others first, so that one number means one state for everybody
+        listener = Listener(cut_off)
+        listener.offer(_frame("snapshot", self._sequence, self._state))
+        self._listeners.add(listener)
+        return listener
+
+    def leave(self, listener: Listener) -> None:
+        """Forget a listener."""
+        self._listeners.discard(listener)
+
+    def _wake(self) -> None:
+        if self._listeners and self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(max(loop.time(), self._told_s + SPACING_S), self._tell)
+
+    def _tell(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        self._told_s = asyncio.get_running_loop().time()
+        state = picture(self._desk.snapshot())
+        missing = object()
+        changed = {
+            key: value for key, value in state.items() if self._state.get(key, missing) != value
+        }
+        if not changed:
+            return
+        self._state = state
+        self._sequence += 1
+        frame = _frame("delta", self._sequence, changed)
+        for listener in self._listeners:
+            listener.offer(frame)
+
+
+def _frame(event: str, sequence: int, data: dict[str, Any]) -> bytes:
+    text = json.dumps(data, separators=(",", ":"))  # one line: newlines are escaped
+    return f"id: {sequence}\nevent: {event}\ndata: {text}\n\n".encode()

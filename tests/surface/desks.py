@@ -1,0 +1,170 @@
+"""A guard desk made by hand: the tests say what it shows and read what it was asked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from agent.export.requests import Answer, Request
+from agent.export.snapshot import (
+    BreakerView,
+    CommissioningView,
+    EnergyView,
+    ErrorState,
+    GuardSnapshot,
+    HealthStatus,
+    LeaseView,
+    Mode,
+    Phase,
+    PowerView,
+    ReadingView,
+    Reason,
+)
+from agent.settings import SettingsStore
+from agent.surface.desk import HistoryPoint
+
+NOON = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
+
+QUIET = GuardSnapshot(
+    at=NOON,
+    mode=Mode.OBSERVE,
+    path="ha_register",
+    linked=True,
+    phase=Phase.DISCHARGE_NEEDED,
+    reason=Reason("headroom", "4.20 kWh may still be exported today; start discharge to use it."),
+    latched=False,
+    blockers=(Reason("observe_mode", "The agent only observes; switch the mode to control."),),
+    problems=(),
+    health=HealthStatus.HEALTHY,
+    error_state=ErrorState.NONE,
+    data_staleness_s=1.4,
+    breaker=BreakerView(is_open=False, failures=0, last_failure=None, retry_in_s=0),
+    energy=EnergyView(
+        day="2026-06-21",
+        produced_wh=9800,
+        exported_wh=5100,
+        exported_upper_wh=5290,
+        allowance_wh=9300,
+        headroom_wh=4200,
+        left_wh=4010,
+        forecast_wh=21_300,
+        breach=False,
+    ),
+    power=PowerView(
+        grid_w=-812,
+        battery_w=-1240,
+        pv_w=2710,
+        load_w=658,
+        limit_w=3680,
+        target_w=3000,
+        commanded_w=0,
+    ),
+    soc_percent=78.4,
+    min_soc_percent=20,
+    reserve_soc_percent=None,
+    lease=None,
+    commissioning=CommissioningView(
+        passed=False,
+        running=False,
+        stage="none",
+        text="Run the test once before control.",
+        progress_percent=0,
+        delay_s=None,
+        exit_lag_s=None,
+        gain=None,
+        at=None,
+    ),
+    readings=(
+        ReadingView("grid_w", -812, "W", 1.4, "good", "sensor.alphaess_power_grid", "", fresh=True),
+        ReadingView("soc_percent", 78.4, "%", 4, "good", "sensor.alphaess_soc", "", fresh=True),
+        ReadingView(
+            "forecast_today_wh",
+            None,
+            "Wh",
+            None,
+            "missing",
+            "",
+            "No forecast is configured.",
+            fresh=False,
+        ),
+    ),
+    last_action=None,
+)
+
+DISCHARGING = dataclasses.replace(
+    QUIET,
+    mode=Mode.CONTROL,
+    phase=Phase.DISCHARGE_ACTIVE,
+    reason=Reason("discharging", "Exports 3.00 kW towards today's allowance."),
+    blockers=(),
+    power=dataclasses.replace(QUIET.power, grid_w=-2980, battery_w=928, commanded_w=930),
+    lease=LeaseView(
+        kind="discharge",
+        power_w=930,
+        duration_s=90,
+        remaining_s=72,
+        worst_case_wh=31,
+        confirmed=True,
+    ),
+)
+
+
+class HandGuard:
+    """Shows what it is told to show."""
+
+    def __init__(self, snapshot: GuardSnapshot = QUIET) -> None:
+        self.shown = snapshot
+        self.requests: list[Request] = []
+        self.answer = Answer(accepted=True, code="accepted", text="It was taken.")
+        self.health = (True, "alive")
+        self.points: list[HistoryPoint] = []
+        self._listeners: list[Callable[[], None]] = []
+
+    def snapshot(self) -> GuardSnapshot:
+        return self.shown
+
+    def request(self, request: Request) -> Answer:
+        self.requests.append(request)
+        return self.answer
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        self._listeners.append(wake)
+        return lambda: self._listeners.remove(wake)
+
+    @property
+    def watched(self) -> bool:
+        return bool(self._listeners)
+
+    def history(self, seconds: float) -> list[HistoryPoint]:
+        newest = self.points[-1].at if self.points else 0
+        return [point for point in self.points if point.at >= newest - seconds]
+
+    def healthy(self) -> tuple[bool, str]:
+        return self.health
+
+    def show(self, **changes: Any) -> None:
+        """Show the next picture, a second later, with these fields changed."""
+        later = self.shown.at + timedelta(seconds=1)
+        self.shown = dataclasses.replace(self.shown, **{"at": later, **changes})
+        for wake in list(self._listeners):
+            wake()
+
+
+class HandSettings:
+    """The real settings in a folder of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._store = SettingsStore(folder)
+
+    def current(self) -> dict[str, Any]:
+        return self._store.values()
+
+    def describe(self) -> list[dict[str, Any]]:
+        return self._store.describe()
+
+    async def update(self, changes: Mapping[str, Any], by: str) -> dict[str, Any]:
+        await self._store.update(changes, by)
+        return self._store.values()
