@@ -3,8 +3,9 @@ The power that the battery may be told now.
 
 Grid export is battery + PV - load: the battery setpoint alone bounds nothing. So the limiter
 works on the *net load* (grid + battery), taken only from samples in which both were read after
-the last change of power had settled, and never commands more than the cap plus the lowest net
-load of the last ten minutes: a load that will be switched off is not exported against.
+the last change of power had settled and the battery stood still. It never commands more than the
+cap plus the lowest net load of the last ten minutes: a load that will be switched off is not
+exported against.
 
 Down at once, up with a ramp; below the inverter's useful minimum there is no dispatch at all.
 
@@ -19,6 +20,7 @@ GUARD_BAND_W = 80.0
 """Kept below the cap for the meter's noise and the inverter's deadband."""
 RAMP_W_PER_S = 400.0
 WINDOW_S = 600.0
+STEADY_W = 150.0
 _BUCKET_S = 15.0
 _ALIGNED_S = 6.0
 """Grid and battery may be this far apart in time and still make one net load."""
@@ -29,6 +31,8 @@ class NetLoad:
     """Net load (load minus PV) of the recent past, in W."""
 
     newest_w: float | None = None
+    battery_w: float | None = None
+    """Of the sample before: while the battery moves, grid and battery cannot be added up."""
     buckets: tuple[tuple[float, float], ...] = ()
     """Start of each quarter minute and the lowest net load in it, oldest first."""
 
@@ -59,7 +63,10 @@ def observe(net: NetLoad, sample: PowerSample, settled_s: float, now_s: float) -
         now_s: the moment.
     """
     aligned = abs(sample.grid_s - sample.battery_s) <= _ALIGNED_S
-    if not aligned or min(sample.grid_s, sample.battery_s) < settled_s:
+    before_w = sample.battery_w if net.battery_w is None else net.battery_w
+    net = replace(net, battery_w=sample.battery_w)
+    steady = abs(sample.battery_w - before_w) <= STEADY_W
+    if not (aligned and steady) or min(sample.grid_s, sample.battery_s) < settled_s:
         return net
     value = sample.grid_w + sample.battery_w
     buckets = tuple(b for b in net.buckets if b[0] > now_s - WINDOW_S)

@@ -50,6 +50,7 @@ def snapshot(state: GuardState, look: Look, config: GuardConfig) -> GuardSnapsho
         health=_health(turn),
         error_state=state.error,
         data_staleness_s=_age(sample.grid_w, turn.now_s),
+        stale_after_s=config.thresholds.stale_after_s,
         breaker=_breaker(turn),
         energy=_energy(turn),
         power=_power(turn),
@@ -215,7 +216,7 @@ def _commissioning(turn: Turn) -> CommissioningView:
 
 def _age(reading: Reading, now_s: float) -> float | None:
     last_s = reading.reported_s if reading.reported_s is not None else reading.changed_s
-    return now_s - last_s if last_s > 0 else None
+    return max(0.0, now_s - last_s) if last_s > 0 else None
 
 
 def _readings(turn: Turn) -> tuple[ReadingView, ...]:

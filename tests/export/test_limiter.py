@@ -66,7 +66,17 @@ def test_nothing_is_commanded_before_the_net_load_is_known() -> None:
 def test_samples_far_apart_or_unsettled_make_no_net_load() -> None:
     apart = observe(NetLoad(), PowerSample(500, 100, 0, 110), 0, 110)
     unsettled = observe(NetLoad(), PowerSample(500, 100, 0, 100), 105, 110)
-    assert apart == unsettled == NetLoad()
+    assert apart.newest_w is None
+    assert unsettled.newest_w is None
+
+
+def test_while_the_battery_moves_no_net_load_is_taken() -> None:
+    """Grid and battery are read at different instants: added up in a ramp they make a ghost."""
+    seen = net(400)
+    ramping = observe(seen, PowerSample(400, 130, 2000, 130), 0, 130)
+    assert ramping.newest_w == 400
+    steady = observe(ramping, PowerSample(-1600, 132, 2050, 132), 0, 132)
+    assert steady.newest_w == 450
 
 
 def test_the_window_forgets() -> None:

@@ -1,0 +1,104 @@
+"""
+The command line: parses, calls, prints.
+
+`run` guards the house behind Home Assistant; `demo` brings a simulated house of its own. Both
+end on SIGTERM or Ctrl-C with the battery given back, exit 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from agent import __version__
+from agent.options import Options, load_options
+from agent.setting_fields import SettingError
+
+EXIT_USAGE = 2
+EXIT_FAILED = 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    args = _parser().parse_args(arguments)
+    with ExitStack() as stack:
+        data_dir = args.data
+        if data_dir is None:
+            # The demo leaves nothing behind.
+            data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pv-edge-")))
+        try:
+            options = load_options(args.config, data_dir)
+            _check(args.command, options)
+        except SettingError as error:
+            return _complain(error, EXIT_USAGE)
+        logging.basicConfig(
+            level=options.log_level.upper(),
+            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        )
+        return _serve(args, options, data_dir)
+
+
+def _check(command: str, options: Options) -> None:
+    if command == "run" and not options.ha_url:
+        raise SettingError(
+            "ha_url",
+            "ha_url is not set: the agent does not know where Home Assistant is. Set it, for "
+            "example PV_EDGE_HA_URL=http://homeassistant.local:8123, with PV_EDGE_HA_TOKEN; or "
+            "try `demo`, which brings its own house.",
+        )
+
+
+def _serve(args: argparse.Namespace, options: Options, data_dir: Path) -> int:
+    # Imported here, so that a usage error and --help answer at once.
+    from agent.app import Demo, Place, serve  # noqa: PLC0415
+    from agent.journal import JournalError  # noqa: PLC0415
+
+    demo = Demo(args.seed) if args.command == "demo" else None
+    supervised = demo is None and options.ha_url.startswith("http://supervisor")
+    host = args.host or ("0.0.0.0" if supervised else "127.0.0.1")  # noqa: S104 - peers are checked
+    place = Place(data_dir, host, args.port, demo)
+
+    def ready(port: int) -> None:
+        print(f"PV Edge Agent {__version__}: open http://127.0.0.1:{port}", flush=True)
+        if demo:
+            print("A simulated house runs on this machine. Ctrl-C ends it.", flush=True)
+
+    try:
+        asyncio.run(serve(options, place, ready))
+    except (SettingError, JournalError, ValueError) as error:
+        return _complain(error, EXIT_FAILED)
+    except OSError as error:
+        text = f"{error}. If the port is taken, choose another with --port."
+        return _complain(text, EXIT_FAILED)
+    return 0
+
+
+def _complain(error: object, code: int) -> int:
+    print(f"pv-edge-agent: {error}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pv-edge-agent", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="guard the house behind Home Assistant")
+    demo = commands.add_parser("demo", help="guard a simulated house on this machine")
+    for command in (run, demo):
+        command.add_argument("--port", type=int, default=8099, help="port of the page (8099)")
+        command.add_argument("--host", default="", help="address to listen on (127.0.0.1)")
+        command.add_argument("--config", type=Path, help="YAML file with options")
+    run.add_argument("--data", type=Path, default=Path("/data"), help="data directory (/data)")
+    demo.add_argument("--data", type=Path, help="data directory (a temporary one)")
+    demo.add_argument("--seed", type=int, default=7, help="weather and loads of the house (7)")
+    run.set_defaults(seed=0)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""
+What page and MQTT meet instead of the guard itself.
+
+The desk outlives the guard: when the path to the inverter is changed, a new guard takes its
+seat and every open page stays connected. It also keeps the last hour in memory for the chart.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent.export.guard import Guard
+from agent.export.requests import Answer, Request
+from agent.export.snapshot import GuardSnapshot
+from agent.journal import Journal, Sample
+from agent.settings import SettingsStore
+from agent.surface.desk import HistoryPoint
+
+HISTORY_EVERY_S = 5.0
+_HISTORY_POINTS = 17_280
+"""A day at one point every five seconds."""
+
+
+class Reception:
+    """`GuardDesk`: hands requests to the guard in its seat and pictures to whoever looks."""
+
+    def __init__(self, guard: Guard, journal: Journal) -> None:
+        self._journal = journal
+        self._wakes: list[Callable[[], None]] = []
+        self._history: deque[HistoryPoint] = deque(maxlen=_HISTORY_POINTS)
+        self._guard = guard
+        self._end = guard.subscribe(self._looked)
+
+    def seat(self, guard: Guard) -> None:
+        """Let another guard answer from now on."""
+        self._end()
+        self._guard = guard
+        self._end = guard.subscribe(self._looked)
+
+    def snapshot(self) -> GuardSnapshot:
+        """Return the newest picture."""
+        return self._guard.snapshot()
+
+    def request(self, request: Request) -> Answer:
+        """Hand in a wish."""
+        return self._guard.request(request)
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` after every look; return a function that ends it."""
+        self._wakes.append(wake)
+        return lambda: self._wakes.remove(wake) if wake in self._wakes else None
+
+    def history(self, seconds: float) -> list[HistoryPoint]:
+        """Return the last `seconds`, oldest first."""
+        if not self._history:
+            return []
+        since = self._history[-1].at - seconds
+        return [point for point in self._history if point.at >= since]
+
+    def healthy(self) -> tuple[bool, str]:
+        """Tell whether loop and journal are alive."""
+        return self._guard.healthy()
+
+    def remember(self) -> None:
+        """Note one point of the history; called every five seconds."""
+        picture = self._guard.snapshot()
+        power, energy = picture.power, picture.energy
+        values = {
+            "at": picture.at.timestamp(),
+            "grid_w": power.grid_w,
+            "battery_w": power.battery_w,
+            "pv_w": power.pv_w,
+            "load_w": power.load_w,
+            "limit_w": power.limit_w,
+            "commanded_w": power.commanded_w,
+            "soc_percent": picture.soc_percent,
+            "exported_wh": energy.exported_wh,
+            "allowance_wh": energy.allowance_wh,
+        }
+        self._history.append(HistoryPoint(**values))  # type: ignore[arg-type]
+        self._journal.note_sample(Sample(**values))  # type: ignore[arg-type]
+
+    def recall(self, samples: list[Sample]) -> None:
+        """Fill the chart with what the journal still has."""
+        names = HistoryPoint.__dataclass_fields__
+        for sample in samples:
+            self._history.append(HistoryPoint(**{name: getattr(sample, name) for name in names}))
+
+    def _looked(self) -> None:
+        for wake in tuple(self._wakes):
+            wake()
+
+
+class SettingsCounter:
+    """`SettingsDesk` over the settings store."""
+
+    def __init__(self, store: SettingsStore, changed: Callable[[], None]) -> None:
+        self._store = store
+        self._changed = changed
+
+    def current(self) -> dict[str, Any]:
+        """Return every setting by its key."""
+        return self._store.values()
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return what each setting is."""
+        return self._store.describe()
+
+    async def update(self, changes: Mapping[str, Any], by: str) -> dict[str, Any]:
+        """Change settings together; raises `SettingError` and changes nothing."""
+        await self._store.update(changes, by)
+        self._changed()
+        return self._store.values()

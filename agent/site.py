@@ -1,0 +1,105 @@
+"""
+Turns what a person has set into what the guard decides with.
+
+Settings speak the user's units and names; decisions want W, Wh and one frozen object. Here, and
+nowhere else, the two meet, together with what commissioning has measured on this path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from agent.export.allowance import AllowanceBasis, AllowanceRule
+from agent.export.commissioning import Commissioning
+from agent.export.freshness import Thresholds
+from agent.export.lease import DIRECT, HA_REGISTER, CommandPath, measured
+from agent.export.ledger import CounterRules
+from agent.export.snapshot import Mode
+from agent.export.states import GuardConfig
+from agent.house.readings import SourceTraits
+from agent.settings import Settings
+
+WH_PER_KWH = 1000.0
+_CONNECTION_W = 15_000.0
+"""More cannot flow through a household's connection; tells a counter's catch-up from a jump."""
+PATHS = {path.name: path for path in (HA_REGISTER, DIRECT)}
+
+
+def command_path(name: str, settings: Settings, test: Commissioning, identity: str) -> CommandPath:
+    """Return the traits of a path with the site's limits and what was measured on it."""
+    path = replace(
+        PATHS[name],
+        max_discharge_w=settings.max_discharge_w,
+        min_discharge_w=settings.min_discharge_w,
+    )
+    if test.passed_for(identity) and test.delay_s is not None:
+        return measured(path, test.delay_s, test.exit_lag_s or 0.0, test.gain or 1.0)
+    return path
+
+
+def guard_config(
+    settings: Settings, traits: SourceTraits, test: Commissioning, identity: str
+) -> GuardConfig:
+    """Return everything that a decision needs to know of the site's choices."""
+    return GuardConfig(
+        mode=Mode(settings.mode),
+        path=command_path(traits.path, settings, test, identity),
+        path_identity=identity,
+        export_limit_w=settings.export_limit_w,
+        target_export_w=settings.target_export_w,
+        min_soc_percent=settings.min_soc_percent,
+        observe_reserve_soc=settings.observe_reserve_soc,
+        charge_power_w=settings.charge_power_kw * 1000.0,
+        charge_target_soc_percent=settings.charge_target_soc_percent,
+        allowance=AllowanceRule(
+            AllowanceBasis(settings.allowance_basis),
+            settings.tolerance_kwh * WH_PER_KWH,
+            settings.safety_margin_kwh * WH_PER_KWH,
+        ),
+        thresholds=Thresholds(
+            stale_after_s=settings.stale_after_s,
+            warn_after_s=settings.stale_warning_s,
+            soc_stale_after_s=settings.soc_stale_after_s,
+            battery_capacity_wh=settings.battery_capacity_kwh * WH_PER_KWH,
+        ),
+        exported_rules=CounterRules(
+            traits.exported_kind,
+            traits.exported_step_wh,
+            traits.counter_poll_s,
+            _CONNECTION_W,
+            conservative_up=True,
+        ),
+        produced_rules=CounterRules(
+            traits.produced_kind,
+            traits.produced_step_wh,
+            traits.counter_poll_s,
+            _CONNECTION_W,
+            conservative_up=False,
+        ),
+        readback_poll_s=traits.readback_poll_s,
+        breaker_failures=settings.breaker_failures,
+        breaker_pause_s=settings.breaker_pause_s,
+        minimum_off_s=settings.minimum_off_s,
+        write_deadline_s=settings.write_deadline_s,
+    )
+
+
+@dataclass(slots=True)
+class SiteChoices:
+    """Makes the guard's configuration, and makes it again only when something has changed."""
+
+    settings: Callable[[], Settings]
+    traits: SourceTraits
+    identity: Callable[[], str]
+    """Path and inputs in use; empty while they are not known yet."""
+    _made: tuple[object, GuardConfig] | None = None
+
+    def __call__(self, test: Commissioning) -> GuardConfig:
+        """Return the configuration of this moment."""
+        settings = self.settings()
+        identity = self.identity() or test.path
+        key = (settings, test.stage, test.at, test.path, identity)
+        if self._made is None or self._made[0] != key:
+            self._made = (key, guard_config(settings, self.traits, test, identity))
+        return self._made[1]
