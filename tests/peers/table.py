@@ -1,0 +1,184 @@
+"""
+Says at the end of a run which peers were real, how many cases met them, and what was skipped.
+
+A case names its peers with `@pytest.mark.peers("homeassistant 2024.1.0", "mosquitto")`; one that
+uses the fixtures of `fixtures.py` need not. Where CI is true a skip is a failure: there is no
+other place where the real programs are sure to be met. Each suite, that is each folder of
+`tests/`, has its seconds: more is a warning, twice as many a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+import pytest
+
+from tests.peers import mosquitto
+from tests.peers.install import CORES, chromium
+
+PEER = "peer"
+DEFAULT_BUDGET_S = 30
+BUDGETS_S = {
+    "peers": 180,
+    "acceptance": 840,
+    "benchmarks": 120,
+    "export": 90,
+    "fleet": 120,
+    "firmware": 120,
+    "homeassistant": 90,
+    "house": 120,
+    "simulator": 60,
+    "surface": 90,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Something that a test talks to and that is not the agent."""
+
+    title: str
+    kind: str
+    version: Callable[[], str | None]
+
+
+def _package(name: str) -> Callable[[], str | None]:
+    def look_up() -> str | None:
+        try:
+            return f"{name} {version_of(name)}"
+        except PackageNotFoundError:
+            return None
+
+    return look_up
+
+
+def _chromium_version() -> str | None:
+    path = chromium()
+    if path is None:
+        return None
+    shown = subprocess.run(  # noqa: S603
+        [path, "--version"], capture_output=True, text=True, check=False
+    )
+    return shown.stdout.strip().removeprefix("Chromium ").partition(" ")[0] or "unknown"
+
+
+KNOWN = {
+    **{f"homeassistant {it}": Peer("Home Assistant Core", "real", it.__str__) for it in CORES},
+    "mosquitto": Peer("MQTT broker (mosquitto)", "real", mosquitto.version),
+    "chromium": Peer("browser (Chromium)", "real", _chromium_version),
+    "esphome": Peer("ESPHome bridge (host platform)", "real", _package("esphome")),
+    "esptool": Peer("serial flasher (esptool)", "real", _package("esptool")),
+    "inverter": Peer("Alpha ESS inverter", "stand-in", _package("pymodbus")),
+    "bridge": Peer("ESPHome bridge (simulated)", "stand-in", _package("aioesphomeapi")),
+    "esp32": Peer("ESP32 boot ROM", "stand-in", lambda: "own emulator"),
+    "supervisor": Peer("Supervisor", "stand-in", lambda: "own, same paths"),
+}
+FIXTURES = {"broker": "mosquitto", "inverter": "inverter", "supervisor": "supervisor"}
+"""Fixtures whose very use means that peer."""
+
+
+def record(request: pytest.FixtureRequest, peer: str) -> None:
+    """Note from within a fixture of function scope that this case talks to a peer."""
+    if (PEER, peer) not in request.node.user_properties:
+        request.node.user_properties.append((PEER, peer))
+
+
+class PeerTable:
+    """Counts cases and skips per peer and seconds per suite while the tests run."""
+
+    def __init__(self) -> None:
+        self.cases: Counter[str] = Counter()
+        self.skips: Counter[str] = Counter()
+        self.all_skips: list[str] = []
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Note the peers that a case names or that its fixtures mean."""
+        for item in items:
+            names = [name for mark in item.iter_markers("peers") for name in mark.args]
+            fixtures = getattr(item, "fixturenames", ())
+            names += [peer for fixture, peer in FIXTURES.items() if fixture in fixtures]
+            parameters = item.callspec.params if hasattr(item, "callspec") else {}
+            if "core_version" in parameters:
+                names.append(f"homeassistant {parameters['core_version']}")
+            for name in dict.fromkeys(names):
+                if name not in KNOWN:
+                    raise pytest.UsageError(f"{item.nodeid}: no peer is called {name!r}")
+                item.user_properties.append((PEER, name))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count one phase of one case."""
+        self.seconds[_suite(report.nodeid)] += report.duration
+        peers = {str(value) for name, value in report.user_properties if name == PEER}
+        skipped = report.skipped and not hasattr(report, "wasxfail")
+        if skipped:
+            self.skips.update(peers)
+            self.all_skips.append(report.nodeid)
+        elif report.when == "call":
+            self.cases.update(peers)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Count a whole file that skips itself."""
+        if report.skipped:
+            self.all_skips.append(report.nodeid)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail a run that was too slow by far or, in CI, that skipped."""
+        if self._verdicts() and session.exitstatus in (0, pytest.ExitCode.OK):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the table of peers, the seconds of the suites and what is wrong with either."""
+        write = terminalreporter.write_line
+        terminalreporter.section("peers")
+        for line in self._rows():
+            write(line)
+        terminalreporter.section("seconds per suite")
+        for suite, seconds in sorted(self.seconds.items()):
+            budget = BUDGETS_S.get(suite, DEFAULT_BUDGET_S)
+            note = "   WARNING: over budget" if seconds > budget else ""
+            write(f"{suite:<20} {seconds:7.1f} of {budget:4d}{note}")
+        for verdict in self._verdicts():
+            write(f"FAILED: {verdict}", red=True)
+
+    def _rows(self) -> Iterator[str]:
+        yield f"{'peer':<32} {'version':<24} {'is':<9} {'cases':>6} {'skips':>6}"
+        for name, peer in KNOWN.items():
+            cases, skips = self.cases[name], self.skips[name]
+            if cases or skips:
+                version = peer.version() or "not here"
+                yield f"{peer.title:<32} {version:<24} {peer.kind:<9} {cases:>6} {skips:>6}"
+        yield f"{'all skips':<32} {'':<24} {'':<9} {'':>6} {len(self.all_skips):>6}"
+
+    def _verdicts(self) -> list[str]:
+        found = [
+            f"suite {suite} took {seconds:.0f} s, more than twice its {budget} s"
+            for suite, seconds in self.seconds.items()
+            if seconds > 2 * (budget := BUDGETS_S.get(suite, DEFAULT_BUDGET_S))
+        ]
+        if self.all_skips and in_ci():
+            found.append(f"{len(self.all_skips)} skipped in CI: {', '.join(self.all_skips)}")
+        return found
+
+
+def in_ci() -> bool:
+    """Whether this run must not skip anything."""
+    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count in the process that reports; workers of a parallel run only run."""
+    config.pluginmanager.register(PeerTable(), "peer-table")
+
+
+def _suite(nodeid: str) -> str:
+    parts = Path(nodeid.partition("::")[0]).parts
+    return parts[1] if len(parts) > 2 else "tests"
