@@ -13,8 +13,8 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -59,71 +59,69 @@ class Place:
     demo: Demo | None = None
 
 
-@dataclass(slots=True)
 class App:
     """One running agent."""
 
-    options: Options
-    place: Place
-    store: SettingsStore
-    journal: Journal
-    clock: SystemClock
-    core: CoreConnection | None
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _rebuild: asyncio.Event = field(default_factory=asyncio.Event)
-    _tasks: asyncio.TaskGroup | None = None
+    def __init__(
+        self,
+        options: Options,
+        place: Place,
+        store: SettingsStore,
+        journal: Journal,
+        clock: SystemClock,
+    ) -> None:
+        self._options = options
+        self._place = place
+        self._store = store
+        self._journal = journal
+        self._clock = clock
+        self._core: CoreConnection | None = None
+        if place.demo is None:
+            self._core = CoreConnection(options.ha_url, self._token)
+        self.stopping = asyncio.Event()
+        self._rebuild = asyncio.Event()
+        self._path_key = _path_key(store.current)
+        self._audits: set[asyncio.Task[None]] = set()
 
     @property
     def supervised(self) -> bool:
         """True as an app of the Supervisor."""
-        return self.options.ha_url == SUPERVISOR_CORE_URL
+        return self._options.ha_url == SUPERVISOR_CORE_URL
 
     async def run(self, ready: Callable[[int], None]) -> None:
         """Run until `stopping` is set; `ready` is told the port of the page."""
-        async with self._house() as house:
-            guard = await self._guard(house)
-            desk = Reception(guard, self.journal)
-            now = self.clock.now().local
-            desk.recall(await self.journal.samples(now - timedelta(hours=1), now))
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                await self._serve(tasks, desk, ready, house, guard)
-
-    async def _serve(
-        self,
-        tasks: asyncio.TaskGroup,
-        desk: Reception,
-        ready: Callable[[int], None],
-        house: House,
-        guard: Guard,
-    ) -> None:
-        counter = SettingsCounter(self.store, guard.wake)
-        web = WebServer(desk, counter, self._gate(), self._audit)
-        names = MqttNames(prefix=self.store.current.entity_prefix, version=__version__)
-        mqtt = MqttPublisher(desk, self._broker, names)
-        ready(await web.start(self.place.host, self.place.port))
-        end = self.store.subscribe(self._settings_changed)
-        lasting = [
-            tasks.create_task(self._remember(desk), name="history"),
-            tasks.create_task(mqtt.run(), name="mqtt"),
-        ]
-        if self.core is not None:
-            lasting.append(tasks.create_task(self.core.run(), name="core"))
-            lasting.append(tasks.create_task(self._follow_zone(), name="zone"))
-        if self.place.demo is not None:
-            lasting.append(tasks.create_task(show(desk), name="demo"))
-        try:
-            await self._guard_house(house, guard)
+        desk: Reception | None = None
+        async with asyncio.TaskGroup() as tasks, AsyncExitStack() as doors:
             while not self.stopping.is_set():
-                async with self._house() as other:
-                    successor = await self._guard(other)
-                    desk.seat(successor)
-                    await self._guard_house(other, successor)
-        finally:
-            end()
-            for task in lasting:
-                task.cancel()
-            await web.stop()
+                async with self._house() as house:
+                    guard = await self._guard(house)
+                    if desk is None:
+                        desk = Reception(guard, self._journal)
+                        ready(await self._open(tasks, doors, desk))
+                    else:
+                        desk.seat(guard)
+                    await self._guard_house(house, guard)
+
+    async def _open(self, tasks: asyncio.TaskGroup, doors: AsyncExitStack, desk: Reception) -> int:
+        """Open page and MQTT, and whatever else lasts as long as the process."""
+        now = self._clock.now().local
+        desk.recall(await self._journal.samples(now - timedelta(hours=1), now))
+        doors.callback(self._store.subscribe(self._settings_changed))
+        names = MqttNames(prefix=self._store.current.entity_prefix, version=__version__)
+        lasting = {
+            "history": self._remember(desk),
+            "mqtt": MqttPublisher(desk, self._broker, names).run(),
+        }
+        if self._core is not None:
+            lasting |= {"core": self._core.run(), "zone": self._follow_zone(self._core)}
+        if self._place.demo is not None:
+            lasting["demo"] = show(desk)
+        for name, work in lasting.items():
+            doors.callback(tasks.create_task(work, name=name).cancel)
+        counter = SettingsCounter(self._store, desk.wake)
+        web = WebServer(desk, counter, Gate(Policy(self.supervised), self._is_admin), self._audit)
+        doors.push_async_callback(web.stop)
+        return await web.start(self._place.host, self._place.port)
 
     async def _guard_house(self, house: House, guard: Guard) -> None:
         """Guard one house until the agent stops or another house is to be guarded."""
@@ -146,45 +144,37 @@ class App:
                     task.cancel()
 
     def _house(self) -> AbstractAsyncContextManager[House]:
-        if self.place.demo is not None or self.core is None:
-            return houses.simulated(self.clock, (self.place.demo or Demo()).seed)
-        return houses.of_home_assistant(self.store.current, self.core)
+        if self._core is None:
+            return houses.simulated(self._clock, (self._place.demo or Demo()).seed)
+        return houses.of_home_assistant(self._store.current, self._core)
 
     async def _guard(self, house: House) -> Guard:
-        choices = SiteChoices(lambda: self.store.current, house.meter.traits, house.identity)
-        guard = Guard(house.meter, house.actuator, self.journal, self.clock, choices)
+        choices = SiteChoices(lambda: self._store.current, house.meter.traits, house.identity)
+        guard = Guard(house.meter, house.actuator, self._journal, self._clock, choices)
         await guard.recall()
         return guard
 
     def _settings_changed(self, settings: Settings) -> None:
         key = _path_key(settings)
-        if key != self._last_key:
-            self._last_key = key
+        if key != self._path_key and self._core is not None:
+            self._path_key = key
             self._rebuild.set()
         if settings.time_zone:
-            self.clock.zone = ZoneInfo(settings.time_zone)
-
-    _last_key: tuple[object, ...] = ()
-
-    def __post_init__(self) -> None:
-        self._last_key = _path_key(self.store.current)
+            self._clock.zone = ZoneInfo(settings.time_zone)
 
     async def _remember(self, desk: Reception) -> None:
         while True:
             desk.remember()
             await asyncio.sleep(HISTORY_EVERY_S)
 
-    async def _follow_zone(self) -> None:
+    async def _follow_zone(self, core: CoreConnection) -> None:
         """Take the site's time zone from Core, where the settings leave it to Core."""
-        core = self.core
-        if core is None:
-            return
         changed = asyncio.Event()
         end = core.subscribe_link(lambda _: changed.set())
         try:
             while True:
                 config = core.config
-                if config is not None and not self.store.current.time_zone:
+                if config is not None and not self._store.current.time_zone:
                     await self._take_zone(config.time_zone)
                 await changed.wait()
                 changed.clear()
@@ -192,49 +182,50 @@ class App:
             end()
 
     async def _take_zone(self, name: str) -> None:
-        if name == self.clock.zone.key:
+        if name == self._clock.zone.key:
             return
         try:
-            self.clock.zone = ZoneInfo(name)
+            self._clock.zone = ZoneInfo(name)
         except (ValueError, OSError) as error:
             _log.error("Home Assistant's time zone %r is not known here: %s", name, error)
             return
-        now = self.clock.now().local
+        now = self._clock.now().local
         _log.info("The site's time zone is %s", name)
-        await self.journal.save_state(_SITE_STATE, {"time_zone": name}, now)
-
-    def _gate(self) -> Gate:
-        return Gate(Policy(self.supervised), self._is_admin)
+        await self._journal.save_state(_SITE_STATE, {"time_zone": name}, now)
 
     async def _is_admin(self, user_id: str) -> bool:
-        if self.core is None:
+        if self._core is None:
             return False
         try:
-            user = await self.core.get_user(user_id)
+            user = await self._core.get_user(user_id)
         except CoreError as error:
             raise LookupFailedError(str(error)) from error
         return user is not None and user.active and user.admin
 
     def _audit(self, by: str, action: str, outcome: str) -> None:
-        if self._tasks is not None:
-            self._tasks.create_task(self._note(by, action, outcome))
+        task = asyncio.get_running_loop().create_task(self._note(by, action, outcome))
+        self._audits.add(task)
+        task.add_done_callback(self._audits.discard)
 
     async def _note(self, by: str, action: str, outcome: str) -> None:
         try:
             data = {"by": by, "action": action, "outcome": outcome}
-            await self.journal.append("audit", data, self.clock.now().local)
+            await self._journal.append("audit", data, self._clock.now().local)
         except JournalError as error:
             _log.error("not in the journal: %s by %s: %s (%s)", action, by, outcome, error)
 
+    def _token(self) -> str:
+        return self._options.core_token().get_secret_value()
+
     async def _broker(self) -> BrokerAddress | None:
         """Return the broker of the options, else the Supervisor's, else none."""
-        o = self.options
+        o = self._options
         if o.mqtt_host:
             password = o.mqtt_password.get_secret_value()
             return BrokerAddress(o.mqtt_host, o.mqtt_port, o.mqtt_username, password, o.mqtt_tls)
         if not self.supervised:
             return None
-        supervisor = Supervisor(lambda: o.core_token().get_secret_value())
+        supervisor = Supervisor(self._token)
         try:
             service = await supervisor.mqtt_service()
         except SupervisorError as error:
@@ -299,10 +290,7 @@ async def opened(options: Options, place: Place) -> AsyncIterator[App]:
         clock = SystemClock(ZoneInfo(zone))
         if place.demo is not None:
             await _prepare_demo(store)
-        core = None
-        if place.demo is None:
-            core = CoreConnection(options.ha_url, lambda: options.core_token().get_secret_value())
-        yield App(options, place, store, journal, clock, core)
+        yield App(options, place, store, journal, clock)
     finally:
         await journal.close()
 

@@ -39,6 +39,10 @@ class Reception:
         self._guard = guard
         self._end = guard.subscribe(self._looked)
 
+    def wake(self) -> None:
+        """Have the house looked at now; something outside it has changed."""
+        self._guard.wake()
+
     def snapshot(self) -> GuardSnapshot:
         """Return the newest picture."""
         return self._guard.snapshot()

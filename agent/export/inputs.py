@@ -14,6 +14,7 @@ from agent.export.ledger import Flow, advance
 from agent.export.snapshot import ErrorState, Reason
 from agent.export.states import HoldKind
 from agent.export.turn import Turn
+from agent.house.readings import Reading
 
 SAMPLES_BEFORE_COMMAND = 2
 _BREAKER_EVERY_S = 10.0
@@ -91,12 +92,9 @@ def _count_samples(turn: Turn, bad: bool) -> None:
             turn.breaker_failed()
         turn.set(good_samples=0)
         return
-    key = tuple(
-        reading.changed_s if reading.reported_s is None else reading.reported_s
-        for reading in (sample.grid_w, sample.battery_w)
-    )
+    key = (_reported_s(sample.grid_w), _reported_s(sample.battery_w))
     if key[0] > state.sample_key[0] and key[1] > state.sample_key[1]:
-        turn.set(sample_key=(key[0], key[1]), good_samples=state.good_samples + 1)
+        turn.set(sample_key=key, good_samples=state.good_samples + 1)
     if state.inputs_bad_s is not None and turn.state.good_samples >= SAMPLES_BEFORE_COMMAND:
         turn.set(inputs_bad_s=None, breaker=state.breaker.succeeded())
         if state.error in _INPUT_ERRORS:
@@ -119,9 +117,13 @@ def _observe_net_load(turn: Turn) -> None:
     if grid_w is None or battery_w is None:
         return
     power = limiter.PowerSample(
-        grid_w, sample.grid_w.changed_s, battery_w, sample.battery_w.changed_s
+        grid_w, _reported_s(sample.grid_w), battery_w, _reported_s(sample.battery_w)
     )
     turn.set(net=limiter.observe(turn.state.net, power, turn.state.settled_s, turn.now_s))
+
+
+def _reported_s(reading: Reading) -> float:
+    return reading.changed_s if reading.reported_s is None else reading.reported_s
 
 
 def _check_breach(turn: Turn) -> None:

@@ -2,10 +2,9 @@
 The power that the battery may be told now.
 
 Grid export is battery + PV - load: the battery setpoint alone bounds nothing. So the limiter
-works on the *net load* (grid + battery), taken only from samples in which both were read after
-the last change of power had settled and the battery stood still. It never commands more than the
-cap plus the lowest net load of the last ten minutes: a load that will be switched off is not
-exported against.
+works on the *net load* (grid + battery), taken only while the battery stands still, and never
+commands more than the cap plus the lowest net load of the last ten minutes: a load that will be
+switched off is not exported against.
 
 Down at once, up with a ramp; below the inverter's useful minimum there is no dispatch at all.
 
@@ -22,29 +21,13 @@ RAMP_W_PER_S = 400.0
 WINDOW_S = 600.0
 STEADY_W = 150.0
 _BUCKET_S = 15.0
-_ALIGNED_S = 6.0
-"""Grid and battery may be this far apart in time and still make one net load."""
-
-
-@dataclass(frozen=True, slots=True)
-class NetLoad:
-    """Net load (load minus PV) of the recent past, in W."""
-
-    newest_w: float | None = None
-    battery_w: float | None = None
-    """Of the sample before: while the battery moves, grid and battery cannot be added up."""
-    buckets: tuple[tuple[float, float], ...] = ()
-    """Start of each quarter minute and the lowest net load in it, oldest first."""
-
-    @property
-    def lowest_w(self) -> float | None:
-        """The lowest net load of the window; `None` before the first aligned sample."""
-        return min((low for _, low in self.buckets), default=None)
+_ALIGNED_S = 20.0
+"""Two battery readings may be this far apart and still bracket a grid reading."""
 
 
 @dataclass(frozen=True, slots=True)
 class PowerSample:
-    """Grid and battery power with the times of their last change, in monotonic seconds."""
+    """Grid and battery power with the times of their newest report, in monotonic seconds."""
 
     grid_w: float
     grid_s: float
@@ -52,9 +35,28 @@ class PowerSample:
     battery_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class NetLoad:
+    """Net load (load minus PV) of the recent past, in W."""
+
+    newest_w: float | None = None
+    last: PowerSample | None = None
+    """The sample before: brackets the next grid reading between two battery readings."""
+    buckets: tuple[tuple[float, float], ...] = ()
+    """Start of each quarter minute and the lowest net load in it, oldest first."""
+
+    @property
+    def lowest_w(self) -> float | None:
+        """The lowest net load of the window; `None` before the first sample that means one."""
+        return min((low for _, low in self.buckets), default=None)
+
+
 def observe(net: NetLoad, sample: PowerSample, settled_s: float, now_s: float) -> NetLoad:
     """
     Return the net loads with one more sample, if the sample means one.
+
+    Grid and battery are read at different instants; in a ramp their sum is a ghost. A grid
+    reading counts only between two battery readings that agree.
 
     Args:
         net: what was seen so far.
@@ -62,11 +64,15 @@ def observe(net: NetLoad, sample: PowerSample, settled_s: float, now_s: float) -
         settled_s: when the last change of battery power had settled.
         now_s: the moment.
     """
-    aligned = abs(sample.grid_s - sample.battery_s) <= _ALIGNED_S
-    before_w = sample.battery_w if net.battery_w is None else net.battery_w
-    net = replace(net, battery_w=sample.battery_w)
-    steady = abs(sample.battery_w - before_w) <= STEADY_W
-    if not (aligned and steady) or min(sample.grid_s, sample.battery_s) < settled_s:
+    last = net.last
+    if last is not None and sample.battery_s == last.battery_s:
+        return net  # Wait for the battery reading that closes the bracket.
+    net = replace(net, last=sample)
+    if last is None or abs(sample.battery_w - last.battery_w) > STEADY_W:
+        return net
+    bracketed = last.battery_s <= sample.grid_s <= sample.battery_s
+    aligned = sample.battery_s - last.battery_s <= _ALIGNED_S
+    if not (bracketed and aligned) or last.battery_s < settled_s:
         return net
     value = sample.grid_w + sample.battery_w
     buckets = tuple(b for b in net.buckets if b[0] > now_s - WINDOW_S)

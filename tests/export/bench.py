@@ -73,6 +73,9 @@ _POLLS_S = {
     "dispatch": 5,
 }
 
+_PHASE_S = {"battery_w": 1, "pv_w": 1, "dispatch": 3}
+"""Values are never read at the same instant."""
+
 
 @dataclass
 class Pending:
@@ -271,7 +274,7 @@ class Bench:
         changed = bool(self.replies)
         if self.linked:
             for name, period in _POLLS_S.items():
-                if self.now_s % period == 0:
+                if (self.now_s + _PHASE_S.get(name, 0)) % period == 0:
                     self._poll(name)
                     changed = True
         if self.alive and (changed or self.now_s >= self.wake_s):

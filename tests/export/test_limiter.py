@@ -18,9 +18,10 @@ RULE = PowerRule(export_limit_w=3680, target_export_w=3000, max_discharge_w=5000
 
 
 def net(*values: float) -> NetLoad:
-    seen = NetLoad()
+    """Return what is seen of these net loads, with a battery at rest."""
+    seen = observe(NetLoad(), PowerSample(0, 99, 0, 99), 0, 99)
     for number, value in enumerate(values):
-        now_s = 100.0 + 20 * number
+        now_s = 100.0 + 15 * number
         seen = observe(seen, PowerSample(value, now_s, 0, now_s), 0, now_s)
     return seen
 
@@ -37,7 +38,8 @@ def test_the_load_is_served_on_top_of_the_wanted_export() -> None:
 
 
 def test_the_lowest_load_of_the_window_counts_for_the_cap() -> None:
-    assert power(PowerRule(3000, 3000, 5000, 1.0), net(400, 2500)) == 3000 - GUARD_BAND_W + 400
+    seen = net(400, 2500)
+    assert power(PowerRule(3000, 3000, 5000, 1.0), seen) == 3000 - GUARD_BAND_W + 400
 
 
 def test_with_a_limit_of_zero_the_dispatch_never_exceeds_the_net_load() -> None:
@@ -63,24 +65,28 @@ def test_nothing_is_commanded_before_the_net_load_is_known() -> None:
     assert power(RULE, NetLoad()) == 0
 
 
+def test_a_grid_reading_counts_only_between_two_battery_readings_that_agree() -> None:
+    """Grid and battery are read at different instants: added up in a ramp they make a ghost."""
+    seen = net(400)
+    only_grid = observe(seen, PowerSample(-900, 130, 0, 100), 0, 130)
+    assert only_grid == seen
+    ramping = observe(seen, PowerSample(-900, 130, 2000, 131), 0, 131)
+    assert ramping.newest_w == 400
+    steady = observe(ramping, PowerSample(-1600, 132, 2050, 133), 0, 133)
+    assert steady.newest_w == 450
+
+
 def test_samples_far_apart_or_unsettled_make_no_net_load() -> None:
-    apart = observe(NetLoad(), PowerSample(500, 100, 0, 110), 0, 110)
-    unsettled = observe(NetLoad(), PowerSample(500, 100, 0, 100), 105, 110)
+    first = observe(NetLoad(), PowerSample(500, 100, 0, 100), 0, 100)
+    apart = observe(first, PowerSample(500, 130, 0, 130), 0, 130)
+    unsettled = observe(first, PowerSample(500, 103, 0, 103), 101, 103)
     assert apart.newest_w is None
     assert unsettled.newest_w is None
 
 
-def test_while_the_battery_moves_no_net_load_is_taken() -> None:
-    """Grid and battery are read at different instants: added up in a ramp they make a ghost."""
-    seen = net(400)
-    ramping = observe(seen, PowerSample(400, 130, 2000, 130), 0, 130)
-    assert ramping.newest_w == 400
-    steady = observe(ramping, PowerSample(-1600, 132, 2050, 132), 0, 132)
-    assert steady.newest_w == 450
-
-
 def test_the_window_forgets() -> None:
     seen = net(100)
+    seen = observe(seen, PowerSample(900, 798, 0, 798), 0, 798)
     later = observe(seen, PowerSample(900, 800, 0, 800), 0, 800)
     assert later.lowest_w == 900
 
