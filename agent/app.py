@@ -197,8 +197,9 @@ class App:
         if self._core is None:
             return False
         try:
-            user = await self._core.get_user(user_id)
-        except CoreError as error:
+            async with asyncio.timeout(self._store.current.service_timeout_s):
+                user = await self._core.get_user(user_id)
+        except (CoreError, TimeoutError) as error:
             raise LookupFailedError(str(error)) from error
         return user is not None and user.active and user.admin
 

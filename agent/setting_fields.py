@@ -102,9 +102,9 @@ class Group:
         extra = _extra(self.title, "choice", default, {"choices": list(choices)})
         return Field(default, description=sentence, json_schema_extra=extra)
 
-    def switch(self, sentence: str) -> Any:
+    def switch(self, sentence: str, example: str = "true") -> Any:
         """Declare something that is off until a person turns it on."""
-        extra = _extra(self.title, "boolean", "true", {})
+        extra = _extra(self.title, "boolean", example, {})
         return Field(default=False, description=sentence, json_schema_extra=extra)
 
     def other(self, kind: str, default: Any, example: str, sentence: str, **limits: Any) -> Any:

@@ -33,11 +33,19 @@ _FROZEN = ConfigDict(
 _site = Group("Site and mode")
 _limit = Group("Limits")
 _battery = Group("Battery")
-_plan = Group("Plans and windows")
+_plan = Group("Plans and windows (kept for the planner, which is not in this version yet)")
 _path = Group("Path to the inverter")
 _timing = Group("Freshness and timing")
 _source = Group("Entities read")
-_helper = Group("Entities written (path ha_helpers)")
+_helper = Group("Entities written (kept for path ha_helpers, which is not in this version yet)")
+
+
+_PLANNED = (
+    "enable_auto_discharge",
+    "enable_auto_charge",
+    "enable_ci_planning",
+    "enable_charge_planning",
+)
 
 
 def _read(example: str, sentence: str) -> Any:
@@ -195,13 +203,13 @@ class Settings(BaseModel):
         100, (4, 100, 1), "%", "Forced charge ends here."
     )
 
-    enable_auto_discharge: bool = _plan.switch("Carry out today's discharge plan.")
-    enable_auto_charge: bool = _plan.switch("Carry out the charge plan.")
+    enable_auto_discharge: bool = _plan.switch("Carry out today's discharge plan.", "false")
+    enable_auto_charge: bool = _plan.switch("Carry out the charge plan.", "false")
     enable_ci_planning: bool = _plan.switch(
-        "Plan discharge for the half hours of the highest carbon intensity."
+        "Plan discharge for the half hours of the highest carbon intensity.", "false"
     )
     enable_charge_planning: bool = _plan.switch(
-        "Plan charge for the half hours of the lowest carbon intensity."
+        "Plan charge for the half hours of the lowest carbon intensity.", "false"
     )
     export_window_start: TimeOfDay = _plan.other(
         "time", "00:00", "16:00", "Discharge only from this time of the site's day."
@@ -262,6 +270,23 @@ class Settings(BaseModel):
     )
 
     entities: Entities = Entities()
+
+    @model_validator(mode="after")
+    def _available(self) -> Self:
+        """Refuse what would silently do nothing."""
+        if self.path != "ha_register":
+            raise said(
+                "path",
+                f"path: {self.path} is not in this version yet; for example ha_register",
+            )
+        for key in _PLANNED:
+            if getattr(self, key):
+                raise said(
+                    key,
+                    f"{key}: planning is not in this version yet, so nothing would happen; start "
+                    "a discharge with its button or from an automation, and leave this at false",
+                )
+        return self
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

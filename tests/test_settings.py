@@ -163,7 +163,7 @@ async def test_values_arrive_as_mqtt_and_forms_write_them(store: SettingsStore) 
     now = await store.update(
         {
             "export_limit_w": "3680",
-            "enable_auto_charge": "ON",
+            "observe_reserve_soc": "ON",
             "export_window_end": "23:59",
             "export_window_start": "16:30:00",
             "entities.pv_power": "sensor.a, sensor.b",
@@ -173,7 +173,7 @@ async def test_values_arrive_as_mqtt_and_forms_write_them(store: SettingsStore) 
         },
         "mqtt",
     )
-    assert (now.export_limit_w, now.enable_auto_charge) == (3680.0, True)
+    assert (now.export_limit_w, now.observe_reserve_soc) == (3680.0, True)
     assert (now.export_window_start, now.export_window_end) == ("16:30", "23:59")
     assert now.entities == Entities(pv_power=("sensor.a", "sensor.b"), soc="sensor.soc")
     assert now.dispatch_soc_scale == 0.4
@@ -417,6 +417,18 @@ async def test_every_default_and_example_is_itself_taken(
 ) -> None:
     await store.update({each["key"]: each["example"]}, "test")
     await store.update({each["key"]: each["default"]}, "test")
+    assert store.current == Settings()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("path", "bridge"), ("path", "ha_helpers"), ("enable_auto_discharge", True)],
+)
+async def test_what_would_do_nothing_is_refused(
+    store: SettingsStore, key: str, value: object
+) -> None:
+    with pytest.raises(SettingError, match="not in this version yet"):
+        await store.update({key: value}, "test")
     assert store.current == Settings()
 
 

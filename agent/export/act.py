@@ -30,7 +30,7 @@ _REDUCE_W = 50.0
 _REDUCE_EVERY_S = 3.0
 _RESTART = 1.2
 """A pause ends only when clearly more than the useful minimum could flow."""
-_DURATIONS = 4
+_DURATIONS = 8
 """Successive leases differ in their last seconds, so that the register proves each renewal."""
 _COMMISSION_PATIENCE_S = 120.0
 _ADOPT_PATIENCE_S = 30.0

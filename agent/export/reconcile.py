@@ -182,14 +182,16 @@ def _confirm(turn: Turn, commitment: Commitment) -> None:
 def _idle(turn: Turn) -> None:
     """The registers show no dispatch: a confirmed lease has ended, or was reset."""
     state = turn.state
-    newest = state.commitments[-1] if state.commitments else None
-    if newest is None or newest.confirmed_s is None or state.stopping is not None:
+    shown = [c for c in state.commitments if c.confirmed_s is not None]
+    if not shown or shown[-1].purpose is Purpose.COMMISSIONING or state.stopping is not None:
         return
-    if newest.purpose is Purpose.COMMISSIONING:
+    newest = shown[-1]
+    if not com.seen_since(turn.look.sample.dispatch.start, newest.confirmed_s or 0.0):
         return
-    if not com.seen_since(turn.look.sample.dispatch.start, newest.confirmed_s):
-        return
-    turn.set(commitments=(), settled_s=turn.now_s + _SETTLE_S)
+    turn.set(
+        commitments=tuple(c for c in state.commitments if _may_come(c, newest, turn)),
+        settled_s=turn.now_s + _SETTLE_S,
+    )
     if turn.now_s >= newest.runs_until_s() - _EARLY_END_S:
         turn.say(
             "lease_ran_out",
@@ -215,6 +217,15 @@ def _idle(turn: Turn) -> None:
         hold=HoldKind.PAUSE,
         error=ErrorState.FOREIGN_CONTROLLER,
     )
+
+
+def _may_come(commitment: Commitment, shown: Commitment, turn: Turn) -> bool:
+    """Return True for a newer command that may still reach the idle inverter."""
+    if commitment.number <= shown.number:
+        return False
+    if commitment.status is not com.Status.DELIVERED or commitment.answered_s is None:
+        return True
+    return turn.now_s - commitment.answered_s < turn.config.readback_poll_s
 
 
 def _other_persists(turn: Turn) -> bool:

@@ -163,3 +163,16 @@ def test_a_stop_that_is_lost_is_written_again() -> None:
     bench.fate = fate
     bench.ask(RequestKind.STOP_DISCHARGE)
     assert bench.run_until(lambda: not bench.dispatching, 40) <= 30
+
+
+def test_a_renewal_that_never_arrives_is_not_taken_for_confirmed() -> None:
+    """Renewals differ in their duration, so the old block in the registers proves nothing for a new."""
+    bench = Bench()
+    bench.start()
+    bench.run(15)
+    bench.fate = lambda _: (False, WriteStatus.DELIVERED)
+    bench.run(30)
+    newest = bench.state.commitments[-1]
+    assert newest.confirmed_s is None
+    assert bench.state.commitments[0].confirmed_s is not None
+    bench.run_until(lambda: "lease_ran_out" in bench.kinds(), 90)
