@@ -145,7 +145,9 @@ def advance(
     )
     unverified_wh = ledger.unverified_wh + max(flow.worst_w, flow.exported_w or 0.0) * hours
     if exported.tick_s != ledger.exported.tick_s:
-        unverified_wh = 0.0
+        # A tick proves the energy up to when it was read, which after a gap is not now.
+        since_hours = readings[0].age_s(now.monotonic_s) / SECONDS_PER_HOUR
+        unverified_wh = min(unverified_wh, rules[0].max_power_w * since_hours)
     elif _should_have_ticked(exported, rules[0], now.monotonic_s):
         exported = replace(exported, fault=CounterFault.STANDS_STILL)
     return Ledger(ledger.day, now.monotonic_s, exported, produced, unverified_wh)

@@ -32,9 +32,10 @@ def at(seconds: float, begin: datetime = BEGIN) -> Instant:
     return Instant(seconds, begin + timedelta(seconds=seconds))
 
 
-def reading(value: float | None) -> Reading:
+def reading(value: float | None, read_s: float = 1e9) -> Reading:
+    """Return a counter that was read at this moment; by default just now."""
     quality = Quality.GOOD if value is not None else Quality.UNAVAILABLE
-    return Reading(value, quality, "sensor.x")
+    return Reading(value, quality, "sensor.x", read_s, read_s)
 
 
 def account(
@@ -67,6 +68,14 @@ def test_what_may_have_flowed_since_the_last_tick_counts_as_exported() -> None:
     ticked = advance(ledger, at(60), (reading(50), reading(0)), (EXPORT, PV), running)
     assert ticked.exported_upper_wh(10) == 60
     assert ticked.exported_wh == 50
+
+
+def test_a_tick_proves_nothing_of_what_came_after_it_was_read() -> None:
+    running = Flow(3000.0, 0.0, 4000.0)
+    ledger = account((0, 0, 0, NO_FLOW), (36, 0, 0, running))
+    old = reading(20, read_s=18)
+    ledger = advance(ledger, at(36), (old, reading(0)), (EXPORT, PV), running)
+    assert ledger.exported_upper_wh(10) == pytest.approx(20 + 10 + 40)
 
 
 def test_an_unavailable_counter_changes_nothing_and_grants_nothing() -> None:

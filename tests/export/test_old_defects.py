@@ -138,6 +138,16 @@ def test_d09_a_stop_that_the_registers_never_show_is_not_called_a_success() -> N
     bench.run_until(lambda: "stop_verified" in bench.kinds(), 60)
 
 
+@pytest.mark.parametrize("gain", [0.1, 1.6])
+def test_d09_registers_alone_are_no_success_the_battery_has_to_follow(gain: float) -> None:
+    bench = Bench(replace(CONFIG, target_export_w=2000))
+    bench.plant.gain = gain
+    bench.start()
+    bench.run_until(lambda: bench.state.error is ErrorState.DISCHARGE_START_FAILED, 120)
+    bench.run_until(lambda: not bench.dispatching, 30)
+    assert "the battery delivers" in bench.view().reason.text
+
+
 def test_d10_charge_and_discharge_exclude_each_other() -> None:
     bench = Bench()
     discharge(bench)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from agent.export.requests import RequestKind
 from agent.export.snapshot import ErrorState, Phase
 from agent.house.port import WriteStatus
+from agent.house.readings import Quality
 from agent.simulator.dispatch import DispatchSettings
 from tests.export.bench import CONFIG, Bench
 
@@ -166,7 +167,7 @@ def test_a_stop_that_is_lost_is_written_again() -> None:
 
 
 def test_a_renewal_that_never_arrives_is_not_taken_for_confirmed() -> None:
-    """Renewals differ in their duration, so the old block in the registers proves nothing for a new."""
+    """Renewals differ in their duration: the old block in the registers proves nothing for them."""
     bench = Bench()
     bench.start()
     bench.run(15)
@@ -176,3 +177,41 @@ def test_a_renewal_that_never_arrives_is_not_taken_for_confirmed() -> None:
     assert newest.confirmed_s is None
     assert bench.state.commitments[0].confirmed_s is not None
     bench.run_until(lambda: "lease_ran_out" in bench.kinds(), 90)
+
+
+def test_a_stop_is_not_verified_by_a_reading_from_before_it() -> None:
+    bench = Bench()
+    bench.frozen.add("dispatch")
+    bench.ask(RequestKind.EMERGENCY_STOP)
+    bench.run(15)
+    assert "stop_verified" not in bench.kinds()
+    bench.frozen.clear()
+    bench.run_until(lambda: "stop_verified" in bench.kinds(), 10)
+
+
+def test_what_left_while_the_agent_was_away_is_charged_at_worst() -> None:
+    bench = Bench()
+    bench.start()
+    bench.run(70)
+    journaled = bench.kill()
+    bench.run(50)
+    bench.frozen.add("exported_wh")
+    bench.restart(journaled)
+    bench.look()
+    upper_wh = bench.state.ledger.exported_upper_wh(10)
+    assert upper_wh >= bench.exported_today_wh
+
+
+def test_a_journaled_wish_writes_nothing_before_the_inverter_was_judged() -> None:
+    """Registers that cannot be read at the start keep everything waiting."""
+    bench = Bench()
+    bench.start()
+    bench.run(40)
+    journaled = bench.kill()
+    written = len(bench.writes)
+    bench.twists["start"] = lambda reading: replace(
+        reading, value=None, quality=Quality.UNAVAILABLE
+    )
+    bench.restart(journaled)
+    bench.run(60)
+    assert all(not block.start for _, block in bench.writes[written:])
