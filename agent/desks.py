@@ -14,7 +14,7 @@ from typing import Any
 from agent.export.guard import Guard
 from agent.export.requests import Answer, Request
 from agent.export.snapshot import GuardSnapshot
-from agent.journal import Journal, Sample
+from agent.journal import Journal
 from agent.settings import SettingsStore
 from agent.surface.desk import HistoryPoint
 
@@ -71,26 +71,24 @@ class Reception:
         """Note one point of the history; called every five seconds."""
         picture = self._guard.snapshot()
         power, energy = picture.power, picture.energy
-        values = {
-            "at": picture.at.timestamp(),
-            "grid_w": power.grid_w,
-            "battery_w": power.battery_w,
-            "pv_w": power.pv_w,
-            "load_w": power.load_w,
-            "limit_w": power.limit_w,
-            "commanded_w": power.commanded_w,
-            "soc_percent": picture.soc_percent,
-            "exported_wh": energy.exported_wh,
-            "allowance_wh": energy.allowance_wh,
-        }
-        self._history.append(HistoryPoint(**values))  # type: ignore[arg-type]
-        self._journal.note_sample(Sample(**values))  # type: ignore[arg-type]
+        point = HistoryPoint(
+            at=picture.at.timestamp(),
+            grid_w=power.grid_w,
+            battery_w=power.battery_w,
+            pv_w=power.pv_w,
+            load_w=power.load_w,
+            limit_w=power.limit_w,
+            commanded_w=power.commanded_w,
+            soc_percent=picture.soc_percent,
+            exported_wh=energy.exported_wh,
+            allowance_wh=energy.allowance_wh,
+        )
+        self._history.append(point)
+        self._journal.note_sample(point)
 
-    def recall(self, samples: list[Sample]) -> None:
+    def recall(self, points: list[HistoryPoint]) -> None:
         """Fill the chart with what the journal still has."""
-        names = HistoryPoint.__dataclass_fields__
-        for sample in samples:
-            self._history.append(HistoryPoint(**{name: getattr(sample, name) for name in names}))
+        self._history.extend(points)
 
     def _looked(self) -> None:
         for wake in tuple(self._wakes):

@@ -8,28 +8,14 @@ woken. So they can be tried with a desk made by hand, and cannot decide anything
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agent.export.requests import Answer, Request
 from agent.export.snapshot import GuardSnapshot
+from agent.journal import Sample
 
-
-@dataclass(frozen=True, slots=True)
-class HistoryPoint:
-    """One moment of the last hour; what was not known then is `None`."""
-
-    at: float
-    """Epoch seconds."""
-    grid_w: float | None = None
-    battery_w: float | None = None
-    pv_w: float | None = None
-    load_w: float | None = None
-    limit_w: float | None = None
-    commanded_w: float | None = None
-    soc_percent: float | None = None
-    exported_wh: float | None = None
-    allowance_wh: float | None = None
+HistoryPoint = Sample
+"""One moment of the chart: the very row that the journal keeps."""
 
 
 class GuardDesk(Protocol):
