@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from agent.setting_fields import Group, SettingError, Whole, checked, keys
@@ -175,10 +174,8 @@ def _file(path: Path, parse: Callable[[str], Any]) -> Mapping[str, Any]:
         what = "is not text in UTF-8; save it again as such"
     except json.JSONDecodeError as error:
         what = f"is not JSON at line {error.lineno}, column {error.colno}; correct it there"
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        what = f"is not YAML{place}; correct it there"
+    except _NotYamlError as error:
+        what = f"is not YAML{error}; correct it there"
     else:
         if values is None:
             return {}
@@ -188,5 +185,16 @@ def _file(path: Path, parse: Callable[[str], Any]) -> Mapping[str, Any]:
     raise OptionsError("", _ended(str(path), what)) from None
 
 
+class _NotYamlError(Exception):
+    """Says only where, because the parser's own text quotes the file."""
+
+
 def _parse_yaml(text: str) -> Any:
-    return yaml.safe_load(text)
+    import yaml  # noqa: PLC0415 - only who names a YAML file waits for its parser
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise _NotYamlError(place) from None

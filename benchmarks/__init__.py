@@ -1,0 +1,1 @@
+"""Every performance figure of the README, each runnable alone, each beside its peer."""
