@@ -77,9 +77,12 @@ class Entities(BaseModel):
     exported_today: OneEntity = _read(
         "alphaess_today_s_energy_feed_to_grid_meter", "Energy fed to the grid today."
     )
-    produced_today: OneEntity = _read(
-        "alphaess_today_s_energy_from_pv", "Energy from PV today."
-    )  # fmt: skip
+    produced_today: SomeEntities = _source.other(
+        "entities",
+        None,
+        "sensor.alphaess_today_s_energy_from_pv, sensor.alphaess_today_s_energy_from_pv_meter",
+        "Energy from PV today; several are added up, each by its own unit.",
+    )
     forecast_today: OneEntity = _read(
         "solcast_pv_forecast_forecast_today", "Forecast of the PV energy of the whole local day."
     )
