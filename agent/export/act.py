@@ -213,6 +213,9 @@ def _lease(turn: Turn) -> None:
             cutoff = turn.config.charge_target_soc_percent
             _send(turn, Purpose.CHARGE, Lease(power_w, path.lease_s, 0.0), cutoff)
         return
+    if newest is not None and turn.state.net.lowest_w is None:
+        # Just adopted: what the house draws is not known yet, and no reason to interrupt.
+        return
     power_w = _power(turn)
     if power_w < path.min_discharge_w * (1.0 if newest else _RESTART):
         if newest is not None:

@@ -16,7 +16,7 @@ from agent.export import commitments as com
 from agent.export.commitments import Commitment, Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.limiter import GUARD_BAND_W
-from agent.export.snapshot import ErrorState, Reason
+from agent.export.snapshot import ErrorState, Mode, Reason
 from agent.export.states import Foreign, HoldKind, Wish
 from agent.export.turn import Turn
 from agent.house.port import WriteStatus
@@ -57,7 +57,11 @@ def _stop_answered(turn: Turn, status: WriteStatus, detail: str) -> None:
     stopping = turn.state.stopping
     if stopping is None:
         return
-    delivered_s = turn.now_s if status is WriteStatus.DELIVERED else stopping.delivered_s
+    delivered_s = stopping.delivered_s
+    if delivered_s is None and status is WriteStatus.DELIVERED:
+        # The first delivery counts: a stop that is written again would else never have waited
+        # long enough where the source keeps no report times (Core before 2024.8).
+        delivered_s = turn.now_s
     turn.set(stopping=replace(stopping, writing=False, delivered_s=delivered_s, last_detail=detail))
     if status is not WriteStatus.DELIVERED:
         turn.say(f"stop_{status.value}", detail, attempt=stopping.attempts)
@@ -104,13 +108,9 @@ def _judge_what_was_found(turn: Turn) -> None:
                 number=found.number,
             )
             return
-        turn.begin_stop(
-            Reason(
-                "stopped_at_start",
-                "A dispatch of ours was found running that nobody wants or whose end has passed; "
-                "it was stopped.",
-            )
-        )
+        text = "A dispatch of ours was found running that nobody wants, or whose end has passed."
+        turn.say("stopped_at_start", text, number=found.number)
+        turn.begin_stop(Reason("stopped_at_start", f"{text} It was stopped."))
         return
     turn.set(wish=None)
     if turn.seen.seen is Seen.OTHER:
@@ -145,14 +145,16 @@ def _ours(turn: Turn, commitment: Commitment) -> None:
     testing = commitment.purpose is Purpose.COMMISSIONING
     if not wanted and not testing and state.stopping is None:
         turn.begin_stop(Reason("late_command", "A command took effect that nobody wants any more."))
-    overdue_s = turn.now_s - commitment.ends_by_s(turn.config.path, turn.now_s)
-    if overdue_s > 2 * turn.config.readback_poll_s and not testing:
+    ends_by_s = commitment.ends_by_s(turn.config.path, turn.now_s)
+    overdue = turn.now_s - ends_by_s > 2 * turn.config.readback_poll_s
+    # A mute inverter's registers stand in Core for minutes; they accuse nobody.
+    if overdue and com.seen_since(turn.look.sample.dispatch.start, ends_by_s) and not testing:
         turn.begin_stop(
             Reason(
                 "timer_ignored",
                 "The inverter still runs a dispatch whose time was over "
-                f"{overdue_s:.0f} s ago: its timer cannot be relied on. Stop the battery in its "
-                "own app, and run the commissioning test before you acknowledge.",
+                f"{turn.now_s - ends_by_s:.0f} s ago: its timer cannot be relied on. Stop the "
+                "battery in its own app, and run the commissioning test before you acknowledge.",
             ),
             hold=HoldKind.SAFETY,
             error=ErrorState.DISCHARGE_STOP_FAILED,
@@ -268,7 +270,8 @@ def _foreign(turn: Turn) -> None:
     over_allowance = power_w > 0 and turn.left_wh() <= 0
     hold = turn.state.hold
     alarmed = hold is not None and hold.reason.code == "foreign_controller"
-    if power_w <= 0 or attempted or alarmed or not (over_limit or over_allowance):
+    observing = config.mode is Mode.OBSERVE
+    if power_w <= 0 or attempted or alarmed or observing or not (over_limit or over_allowance):
         return
     turn.set(foreign=Foreign(since_s, power_w, duration_s, True, True))
     beyond = "the power limit" if over_limit else "the day's allowance"

@@ -75,7 +75,8 @@ LOOK_WITHOUT_REPORTS_S = 30.0
 """Where Core keeps no report times, a look only checks its clock."""
 REFRESH_S = 8.0
 """With 141 sensors at 50 ms each, Core 2024.1 takes 4 to 5 s to get round to it."""
-PROOF_S = 30.0
+PROOF_S = 75.0
+"""After its start Core 2024.1 polls 141 sensors at 50 ms each, and ours wait in that queue."""
 PROOF_RETRY_S = 5.0
 
 TRAITS = SourceTraits(
@@ -352,17 +353,23 @@ class HassAlphaEss:
             }
             if not asked or not self._core.link.up:
                 continue
-            try:
-                await self._update(sorted(asked), PROOF_S)
-            except CoreError as error:
-                LOG.debug("the sources did not answer: %s", error)
+            births = sorted(asked.items())
+            proofs = await asyncio.gather(*(self._prove_one(e, n) for e, n in births))
+            if not all(proofs):
                 await asyncio.sleep(PROOF_RETRY_S)
                 self._prove.set()
-                continue
-            for entity_id, birth in asked.items():
-                if self._unproven.get(entity_id) == birth:
-                    del self._unproven[entity_id]
-            self._wake()
+
+    async def _prove_one(self, entity_id: str, birth: int) -> bool:
+        """One call each: Core 2024.1 asks them one after the other, each behind its whole queue."""
+        try:
+            await self._update([entity_id], PROOF_S)
+        except CoreError as error:
+            LOG.debug("the source of %s did not answer: %s", entity_id, error)
+            return False
+        if self._unproven.get(entity_id) == birth:
+            del self._unproven[entity_id]
+        self._wake()
+        return True
 
     async def _update(self, entity_ids: list[str], timeout_s: float) -> None:
         data = {"entity_id": entity_ids}

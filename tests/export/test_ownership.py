@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.export.requests import RequestKind
-from agent.export.snapshot import ErrorState, Phase
+from agent.export.snapshot import ErrorState, Mode, Phase
 from agent.house.port import WriteStatus
 from agent.house.readings import Quality
 from agent.simulator.dispatch import DispatchSettings
@@ -43,6 +43,14 @@ def test_a_foreign_start_beyond_the_limit_gets_one_stop_then_alarm_and_yield() -
     assert not bench.writes[0][1].start
     assert bench.state.error is ErrorState.FOREIGN_CONTROLLER
     assert bench.view().latched
+
+
+def test_in_observe_mode_a_foreign_start_is_reported_and_nothing_is_written() -> None:
+    bench = Bench(replace(CONFIG, export_limit_w=1000, mode=Mode.OBSERVE))
+    bench.plant.dispatch.write(0, FOREIGN_4KW)
+    bench.run(120)
+    assert "foreign_dispatch" in bench.kinds()
+    assert bench.writes == []
 
 
 def test_a_foreign_start_over_our_lease_ends_our_wish() -> None:
