@@ -4,8 +4,8 @@ What happened, in an order that nothing can take back.
 An event or state is in the journal before its effect leaves the agent: `append` and `record`
 return only when the write would survive a power cut. A thread of its own does all database
 work, so a slow disk never stops the event loop, and calls that come while the disk is busy share
-the next commit. Samples for the history are a convenience: batched, bounded, and dropped rather
-than waited for.
+the next commit. Samples for the history are a convenience: batched, bounded, in a file of their
+own beside the journal, and dropped rather than waited for.
 
 A damaged journal is set aside and `recovered` says so; the guard must then assume the worst.
 """
@@ -18,12 +18,15 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from agent.journal_bounds import FIRST_ID_SINCE
+from agent.journal_codec import Sample
 from agent.journal_file import (
     INSERT_EVENT,
     LOSS_ACCEPTED_KIND,
@@ -31,7 +34,7 @@ from agent.journal_file import (
     JournalError,
     Recovery,
 )
-from agent.journal_worker import JournalLimits, Request, Sample, Worker, call_in
+from agent.journal_worker import JournalLimits, Request, Worker, call_in
 
 __all__ = [
     "LOSS_ACCEPTED_KIND",
@@ -46,7 +49,12 @@ __all__ = [
 
 _LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_INSERT_STATE = "INSERT OR REPLACE INTO states (name, at, data) VALUES (?, ?, ?)"
+_SAVE_STATE = (
+    "INSERT INTO states (name, at, data) VALUES (?, ?, ?) "
+    "ON CONFLICT (name) DO UPDATE SET at = excluded.at, data = excluded.data"
+)
+_STATE_STEP = 512
+"""States are padded to a multiple: SQLite overwrites in place what did not change its length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +82,17 @@ class Journal:
         path: Path,
         limits: JournalLimits | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> Self:
         """
         Open or create the journal; a damaged one is set aside and replaced.
 
+        The history goes to `samples.sqlite3` beside it, made with the first sample.
+
         Raises:
             JournalError: the file can be neither opened nor created, or is of a newer version.
         """
-        worker = Worker(path, limits or JournalLimits())
+        worker = Worker(path, limits or JournalLimits(), monotonic, wall)
         journal = cls(worker, monotonic)
         worker.start()
         await journal._submit("could not be opened", lambda _: None, durable=False)
@@ -154,11 +165,11 @@ class Journal:
         if at.tzinfo is None:
             raise ValueError(f"journal times must know their zone: {at.isoformat()}")
         iso, at_s = at.isoformat(), at.timestamp()
-        state_rows = [(_utf8(name), iso, _encode(data)) for name, data in states.items()]
+        state_rows = [(_utf8(name), iso, _padded(_encode(data))) for name, data in states.items()]
         event_rows = [(at_s, iso, _utf8(kind), _encode(data)) for kind, data in events]
 
         def write(db: sqlite3.Connection) -> list[int]:
-            db.executemany(_INSERT_STATE, state_rows)
+            db.executemany(_SAVE_STATE, state_rows)
             return [int(db.execute(INSERT_EVENT, row).lastrowid or 0) for row in event_rows]
 
         names = ", ".join([*states, *(kind for kind, _ in events)]) or "nothing"
@@ -184,8 +195,8 @@ class Journal:
         conditions = ["id > ?"]
         values: list[Any] = [after_id or 0]
         if since is not None:
-            conditions.append("at_s >= ?")
-            values.append(since.timestamp())
+            conditions += [f"id > {FIRST_ID_SINCE}", "at_s >= ?"]
+            values += [since.timestamp(), since.timestamp()]
         if kinds is not None:
             conditions.append(f"kind IN ({', '.join('?' * len(kinds))})")
             values.extend(kinds)
@@ -206,13 +217,39 @@ class Journal:
         self._worker.submit(sample)
 
     async def samples(self, since: datetime, until: datetime) -> list[Sample]:
-        """Return the samples of a half-open span, oldest first, written or still waiting."""
-        since_s, until_s = since.timestamp(), until.timestamp()
+        """
+        Return the samples of a half-open span, oldest first, written or still waiting.
 
-        def read(db: sqlite3.Connection) -> list[Sample]:
-            return self._worker.samples_between(db, since_s, until_s)
+        What cannot be read is missing, and the log says so: nothing waits for the history.
+        """
+        found: list[Sample] = []
+        try:
+            async for block in self.sample_blocks(since, until):
+                found += block
+        except JournalError as error:
+            _LOGGER.warning("The history is not complete: %s", error)
+        return sorted(found, key=lambda each: each.at)
 
-        return await self._submit("could not read samples", read, durable=False)
+    async def sample_blocks(self, since: datetime, until: datetime) -> AsyncIterator[list[Sample]]:
+        """
+        Yield the samples of a half-open span block by block, in the order they were noted.
+
+        Between two blocks, whatever else is in line has its turn.
+
+        Raises:
+            JournalError: they cannot be read any further.
+        """
+        span = since.timestamp(), until.timestamp()
+        what = "could not read samples"
+        blocks, rest = await self._submit(
+            what, lambda db: self._worker.history_span(db, *span), durable=False
+        )
+        for number in blocks:
+            read = partial(self._worker.history_block, number=number, span=span)
+            if samples := await self._submit(what, read, durable=False):
+                yield samples
+        if rest:
+            yield rest
 
     def stuck_for_s(self, now_s: float) -> float:
         """Return how long the oldest unfinished durable request has waited, on that clock."""
@@ -273,6 +310,10 @@ class Journal:
 
 def _encode(data: Mapping[str, object]) -> str:
     return json.dumps(dict(data), separators=(",", ":"), default=_other)
+
+
+def _padded(text: str) -> str:
+    return text.ljust(-(-len(text) // _STATE_STEP) * _STATE_STEP)
 
 
 def _decode(text: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@ The journal's own thread: everything that may wait for a disk waits here.
 
 Whatever came in while the disk was busy is taken as one batch and shares one commit, so the
 cost of durability is paid per disk turn and not per caller. Reads follow the writes they came
-with. Samples, pruning and checkpoints use the pauses; none of them makes a durable write wait
+with. Samples, bounds and checkpoints use the pauses; none of them makes a durable write wait
 in line more than once.
 """
 
@@ -17,55 +17,33 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.journal_file import SAMPLE_COLUMNS, JournalError, Recovery, failure, open_file
+from agent.journal_bounds import Bounds
+from agent.journal_codec import Sample, rounded
+from agent.journal_file import JournalError, Recovery, failure, open_file, transaction
+from agent.journal_samples import SAMPLES_NAME, SampleFile
 
 _LOGGER = logging.getLogger(__name__)
-_PRUNE_ROWS = 2000
-"""Deleted at once; several times what can come in between two prunings."""
 _CHECKPOINT_COMMITS = 200
 _CHECKPOINT_COMMITS_BUSY = 2000
-_INSERT_SAMPLE = f"INSERT INTO samples VALUES ({', '.join('?' * len(SAMPLE_COLUMNS))})"  # noqa: S608 - constants
-_SELECT_SAMPLES = "SELECT * FROM samples WHERE at >= ? AND at < ? ORDER BY at"
-_PRUNE_SAMPLES = (
-    "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples WHERE at < ? LIMIT ?)"
-)
-_PRUNE_EVENTS = (
-    "DELETE FROM events WHERE id IN (SELECT id FROM events "
-    "WHERE id <= (SELECT MAX(id) FROM events) - ? ORDER BY id LIMIT ?)"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One point of the history; `None` where a value was not known."""
-
-    at: float
-    """Seconds since the epoch."""
-    grid_w: float | None = None
-    battery_w: float | None = None
-    pv_w: float | None = None
-    load_w: float | None = None
-    limit_w: float | None = None
-    commanded_w: float | None = None
-    soc_percent: float | None = None
-    exported_wh: float | None = None
-    allowance_wh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JournalLimits:
     """What keeps a journal small and its disk at rest."""
 
-    flush_samples_s: float = 5.0
-    """At most one commit of samples in this time."""
-    keep_samples_s: float = 48 * 3600.0
-    keep_events: int = 200_000
-    """By count and not by age: a clock that jumps must not erase evidence."""
+    flush_samples_s: float = 60.0
+    """At most one commit of samples in this time; what a killed process loses of the history."""
+    samples_bytes: int = 64_000_000
+    """What the history may take on the disk, its log included; the oldest goes first."""
+    keep_events_s: float = 2 * 366 * 86_400.0
+    """Lived by the journal and passed on the wall clock, both: see `journal_bounds`."""
+    keep_events: int = 1_000_000
+    """The safety net, some 300 MB; two years of a busy house are fewer."""
     unwritten_samples: int = 1000
     """Samples that may wait for a disk that does not take them; the oldest go first."""
     other_writer_s: float = 5.0
@@ -90,20 +68,29 @@ class Request:
 class Worker:
     """Owns the thread and, inside it, the database connection."""
 
-    def __init__(self, path: Path, limits: JournalLimits) -> None:
+    def __init__(
+        self,
+        path: Path,
+        limits: JournalLimits,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self.path = path
         self.created = False
         self.recovered: Recovery | None = None
         self.commits = 0
         self.samples_lost = 0
         self._limits = limits
+        self._bounds = Bounds(limits.keep_events, limits.keep_events_s, monotonic, wall)
+        self._history = SampleFile(path.with_name(SAMPLES_NAME), limits.samples_bytes)
         self._inbox: queue.SimpleQueue[Request | Sample | None] = queue.SimpleQueue()
         self._open_for_calls = True
         self._gate = threading.Lock()
         self._waiting: deque[Sample] = deque(maxlen=limits.unwritten_samples)
         self._ended_by: JournalError | None = None
         self._samples_fail = False
-        self._commits_checkpointed = 0
+        self._commits_tidied = 0
+        self._more_to_let_go = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     # --- called from outside the thread --------------------------------------------------
@@ -154,8 +141,10 @@ class Worker:
                     self.path.name, opened.recovery.reason, opened.recovery.kept_as,
                 )  # fmt: skip
             with contextlib.closing(opened.db):
+                self._bounds.begin(opened.db)
                 self._serve(opened.db)
-                self._flush_samples(opened.db)
+                self._flush_samples()
+                self._keep_bounds(opened.db, ending=True)
         except JournalError as known:
             self._ended_by = known
         except Exception as unexpected:
@@ -163,6 +152,8 @@ class Worker:
             text = f"{self.path.name}: its thread ended ({unexpected!r}); restart the agent"
             self._ended_by = JournalError("failed", text)
         finally:
+            with contextlib.suppress(sqlite3.Error):
+                self._history.close()
             self._refuse_rest()
 
     def _serve(self, db: sqlite3.Connection) -> None:
@@ -182,9 +173,9 @@ class Worker:
             if flush_at_s is None:
                 flush_at_s = now_s + self._limits.flush_samples_s if self._waiting else None
             elif now_s >= flush_at_s:
-                self._flush_samples(db)
+                self._flush_samples()
                 flush_at_s = now_s + self._limits.flush_samples_s if self._waiting else None
-            self._checkpoint(db)
+            self._tidy(db)
 
     def _take(self, wait_s: float | None) -> list[Request | Sample | None]:
         """Return everything in line, after waiting for the first."""
@@ -196,18 +187,24 @@ class Worker:
         return batch
 
     def _hold(self, sample: Sample) -> None:
+        try:
+            kept = rounded(sample)
+        except (ValueError, TypeError):
+            self.samples_lost += 1
+            return
         if len(self._waiting) == self._waiting.maxlen:
             self.samples_lost += 1
-        self._waiting.append(sample)
+        self._waiting.append(kept)
 
     def _write(self, db: sqlite3.Connection, requests: Sequence[Request]) -> None:
         """Write all of these in one transaction; if it fails, it fails for all of them."""
         if not requests:
             return
         try:
-            with self._transaction(db):
+            with transaction(db):
                 for request in requests:
                     request.answer = request.work(db)
+            self.commits += 1
         except Exception as error:  # noqa: BLE001 - the callers get it, the thread lives on
             for request in requests:
                 request.error = self._failure(request.what, error)
@@ -221,61 +218,72 @@ class Worker:
                 request.error = self._failure(request.what, error)
             self._hand_out([request])
 
-    @contextlib.contextmanager
-    def _transaction(self, db: sqlite3.Connection) -> Iterator[None]:
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            db.execute("COMMIT")
-        finally:
-            # A failed COMMIT may or may not have ended the transaction by itself.
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-        self.commits += 1
-
     def _failure(self, what: str, error: Exception) -> JournalError:
+        if isinstance(error, JournalError):
+            return error
         if isinstance(error, sqlite3.Error):
             return failure(self.path, what, error)
         return JournalError("failed", f"{self.path.name} {what} ({error!r}); report this")
 
-    def _flush_samples(self, db: sqlite3.Connection) -> None:
-        """Write the waiting samples and forget what is too old; on failure they wait on."""
+    def _flush_samples(self) -> None:
+        """Write the waiting samples; on failure they wait on."""
         if not self._waiting:
             return
-        oldest_s = max(sample.at for sample in self._waiting) - self._limits.keep_samples_s
         try:
-            with self._transaction(db):
-                db.executemany(_INSERT_SAMPLE, [astuple(sample) for sample in self._waiting])
-                db.execute(_PRUNE_SAMPLES, (oldest_s, _PRUNE_ROWS))
-                db.execute(_PRUNE_EVENTS, (self._limits.keep_events, _PRUNE_ROWS))
-        except sqlite3.Error as error:
-            if not self._samples_fail:  # once, not every five seconds
-                _LOGGER.warning("%s", failure(self.path, "could not take samples", error))
+            self._history.add(self._waiting)
+        except Exception as error:  # noqa: BLE001 - no fault of the history ends the journal
+            if not self._samples_fail:  # once, not every minute
+                known = self._failure("could not take samples", error)
+                _LOGGER.warning("The history waits in memory: %s", known)
             self._samples_fail = True
         else:
+            self.commits += 1
             self._samples_fail = False
             self._waiting.clear()
 
-    def _checkpoint(self, db: sqlite3.Connection) -> None:
-        """Move the log into the file while nobody waits, or before it grows without end."""
-        since = self.commits - self._commits_checkpointed
-        enough = _CHECKPOINT_COMMITS if self._inbox.empty() else _CHECKPOINT_COMMITS_BUSY
-        if since < enough:
+    def _tidy(self, db: sqlite3.Connection) -> None:
+        """Keep bounds and log small while nobody waits, or before the log grows without end."""
+        since = self.commits - self._commits_tidied
+        idle = self._inbox.empty()
+        enough = since >= (_CHECKPOINT_COMMITS if idle else _CHECKPOINT_COMMITS_BUSY)
+        if not enough and not (idle and (self._bounds.due() or self._more_to_let_go)):
             return
-        self._commits_checkpointed = self.commits
+        self._commits_tidied = self.commits
+        self._keep_bounds(db)
         try:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
             _LOGGER.warning("%s", failure(self.path, "could not be tidied", error))
 
-    def samples_between(
+    def _keep_bounds(self, db: sqlite3.Connection, *, ending: bool = False) -> None:
+        due = self._bounds.due(ending=ending)
+        try:
+            if not (due or self._more_to_let_go or self._bounds.too_many(db)):
+                return
+            with transaction(db):
+                if due:
+                    self._bounds.mark(db)
+                self._more_to_let_go = self._bounds.let_go(db)
+            self.commits += 1
+        except sqlite3.Error as error:
+            self._more_to_let_go = False
+            self._bounds.put_off()
+            _LOGGER.warning("%s", failure(self.path, "could not let go of old events", error))
+
+    def history_span(
         self, db: sqlite3.Connection, since_s: float, until_s: float
+    ) -> tuple[list[int], list[Sample]]:
+        """Return the full blocks that touch a half-open span, and the samples after them."""
+        del db  # the history has a file of its own
+        blocks, rest = self._history.span(since_s, until_s)
+        return blocks, rest + [each for each in self._waiting if since_s <= each.at < until_s]
+
+    def history_block(
+        self, db: sqlite3.Connection, number: int, span: tuple[float, float]
     ) -> list[Sample]:
-        """Return the samples of a half-open span, oldest first, written or still waiting."""
-        rows = db.execute(_SELECT_SAMPLES, (since_s, until_s))
-        found = [Sample(*row) for row in rows]
-        waiting = [each for each in self._waiting if since_s <= each.at < until_s]
-        return sorted([*found, *waiting], key=lambda each: each.at)
+        """Return the samples of one block that lie in the span."""
+        del db
+        return self._history.block(number, *span)
 
     def _hand_out(self, requests: Sequence[Request]) -> None:
         """Give the answers to their loops, each loop woken once."""

@@ -273,15 +273,22 @@ def at(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-async def test_samples_wait_for_a_disk_that_refuses_and_the_oldest_go_first(path: Path) -> None:
+def journal_says(caplog: pytest.LogCaptureFixture, words: str) -> bool:
+    return any(words in record.getMessage() for record in caplog.records)
+
+
+async def test_samples_wait_for_a_disk_that_refuses_and_the_oldest_go_first(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     limits = JournalLimits(flush_samples_s=0.02, unwritten_samples=50)
     async with await Journal.open(path, limits) as journal:
         with largest_file(4096):
             for n in range(60):
                 journal.note_sample(Sample(float(n)))
             await until(lambda: journal.samples_lost == 10, "ten samples are given up")
+            await until(lambda: journal_says(caplog, "waits in memory"), "the refusal is told")
             with pytest.raises(JournalError):
-                await journal.append("x", {}, NOON)
+                await journal.append("x", {"pad": "y" * 4096}, NOON)
         before = journal.commits
         await until(lambda: journal.commits > before, "the rest is written")
         kept = await journal.samples(at(0), at(100))
