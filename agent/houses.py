@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 from agent.clock import SystemClock
 from agent.homeassistant.websocket import CoreConnection
-from agent.house.hass_alphaess import HassAlphaEss
-from agent.house.hass_entities import EntityMapping
+from agent.house.hass_alphaess import HELPER_TRAITS, TRAITS, HassAlphaEss
+from agent.house.hass_entities import EntityMapping, HelperMapping
+from agent.house.hass_helpers import HassHelpers
 from agent.house.port import BatteryActuator, SiteMeter
 from agent.settings import Settings
 
@@ -22,6 +24,7 @@ _AFTERNOON_S = 17.25 * 3600
 _PRODUCED_WH = 4200.0
 _EXPORTED_WH = 300.0
 _FORECAST_WH = 6000.0
+_MappingT = TypeVar("_MappingT", EntityMapping, HelperMapping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +41,43 @@ class House:
 
 @asynccontextmanager
 async def of_home_assistant(settings: Settings, core: CoreConnection) -> AsyncIterator[House]:
-    """Give the house behind Home Assistant's entities and its Modbus hub."""
-    chosen = settings.entities.model_dump()
-    names = {field.name for field in fields(EntityMapping)}
+    """Give the house behind Home Assistant's entities, and its Modbus hub or its helpers."""
+    through_helpers = settings.path == HELPER_TRAITS.path
     adapter = HassAlphaEss(
         core,
-        EntityMapping(**{name: value for name, value in chosen.items() if name in names}),
+        _chosen(EntityMapping, settings),
         hub=settings.modbus_hub,
         unit=settings.modbus_unit,
         soc_scale=settings.dispatch_soc_scale,
+        traits=HELPER_TRAITS if through_helpers else TRAITS,
     )
+    helpers: HassHelpers | None = None
+    if through_helpers:
+        helpers = HassHelpers(
+            core,
+            _chosen(HelperMapping, settings),
+            lambda: adapter.sample().dispatch,
+            adapter.refresh,
+        )
 
     def identity() -> str:
         mapping = adapter.mapping
         if not mapping.grid_power or not mapping.battery_power or not mapping.dispatch_start:
             return ""
         inputs = (mapping.grid_power, mapping.battery_power, mapping.soc, mapping.dispatch_start)
-        hub = f"{settings.modbus_hub}/{settings.modbus_unit}/{settings.dispatch_soc_scale}"
-        return " ".join(("ha_register", hub, *(str(value) for value in inputs)))
+        written = f"{settings.modbus_hub}/{settings.modbus_unit}/{settings.dispatch_soc_scale}"
+        if helpers is not None:
+            written = f"{helpers.mapping.discharge_button}/{helpers.mapping.discharge_power}"
+        return " ".join((adapter.traits.path, written, *(str(value) for value in inputs)))
 
-    yield House(adapter, adapter, identity, adapter.run)
+    yield House(adapter, helpers or adapter, identity, adapter.run)
+
+
+def _chosen(mapping: type[_MappingT], settings: Settings) -> _MappingT:
+    """Return the entities that the user has chosen for this mapping."""
+    chosen = settings.entities.model_dump()
+    names = {field.name for field in fields(mapping)}
+    return mapping(**{name: value for name, value in chosen.items() if name in names})
 
 
 @asynccontextmanager

@@ -37,7 +37,7 @@ _plan = Group("Plans and windows (kept for the planner, which is not in this ver
 _path = Group("Path to the inverter")
 _timing = Group("Freshness and timing")
 _source = Group("Entities read")
-_helper = Group("Entities written (kept for path ha_helpers, which is not in this version yet)")
+_helper = Group("Entities written (path ha_helpers)")
 
 
 _PLANNED = (
@@ -132,6 +132,13 @@ class Entities(BaseModel):
     )
     charge_cutoff_soc: OneEntity = _written(
         "input_number.alphaess_helper_force_charging_cutoff_soc", "Cut-off of forced charge."
+    )
+    charge_timer: OneEntity = _written(
+        "timer.alphaess_helper_force_charging_timer", "The package's timer of forced charge."
+    )
+    reset_button: OneEntity = _written(
+        "input_button.alphaess_helper_dispatch_reset_full",
+        "Resets every dispatch; pressed when a stop finds no toggle to switch off.",
     )
 
 
@@ -277,7 +284,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _available(self) -> Self:
         """Refuse what would silently do nothing."""
-        if self.path != "ha_register":
+        if self.path == "bridge":
             raise said(
                 "path",
                 f"path: {self.path} is not in this version yet; for example ha_register",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from agent.export.allowance import AllowanceBasis, AllowanceRule
 from agent.export.commissioning import Commissioning
 from agent.export.freshness import Thresholds
-from agent.export.lease import DIRECT, HA_REGISTER, CommandPath, measured
+from agent.export.lease import DIRECT, HA_HELPERS, HA_REGISTER, CommandPath, measured
 from agent.export.ledger import CounterRules
 from agent.export.snapshot import Mode
 from agent.export.states import GuardConfig
@@ -23,7 +23,7 @@ from agent.settings import Settings
 WH_PER_KWH = 1000.0
 _CONNECTION_W = 15_000.0
 """More cannot flow through a household's connection; tells a counter's catch-up from a jump."""
-PATHS = {path.name: path for path in (HA_REGISTER, DIRECT)}
+PATHS = {path.name: path for path in (HA_REGISTER, HA_HELPERS, DIRECT)}
 
 
 def command_path(name: str, settings: Settings, test: Commissioning, identity: str) -> CommandPath:

@@ -13,7 +13,7 @@ from agent.export.commitments import Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.lease import longest_affordable
 from agent.export.requests import Answer, Request, RequestKind
-from agent.export.snapshot import ErrorState, Mode, Reason
+from agent.export.snapshot import ErrorState, Mode, Reason, StatisticsView
 from agent.export.states import GuardConfig, GuardState, HoldKind, Wish
 from agent.export.turn import Turn
 
@@ -42,6 +42,9 @@ def _answer(turn: Turn, request: Request) -> Answer:
             answer = _commission(turn, request)
         case RequestKind.CALCULATE:
             answer = Answer(True, "accepted", "Calculated with the newest values.")
+        case RequestKind.RESET_STATISTICS:
+            turn.set(statistics=StatisticsView(since=turn.look.now.local), last_action=None)
+            answer = Answer(True, "accepted", "Starts and stops are counted from zero again.")
     turn.say(
         "request",
         answer.text,
@@ -144,8 +147,9 @@ def _commission(turn: Turn, request: Request) -> Answer:
     return Answer(
         True,
         "accepted",
-        f"The test writes {commissioning.TEST_POWER_W} W for {commissioning.TEST_DURATION_S} s "
-        "and watches it end by itself; about a minute.",
+        f"The test writes {commissioning.TEST_POWER_W} W for "
+        f"{commissioning.duration_s(turn.config.path)} s and watches it end by itself; about "
+        "a minute longer.",
     )
 
 
@@ -227,6 +231,16 @@ def _discharge(turn: Turn) -> Iterator[Reason]:
             f"{max(0.0, turn.left_wh()):.0f} Wh are left of the day's allowance: not enough for "
             "the shortest discharge at its worst.",
         )
+
+
+def reserve_reached(turn: Turn) -> bool | None:
+    """Return whether the observed reserve forbids a discharge; `None` when that is not known."""
+    if not turn.config.observe_reserve_soc:
+        return False
+    reserve, soc = turn.look.sample.reserve_soc_percent, turn.look.sample.soc_percent
+    if not reserve.good or reserve.value is None or not soc.good or soc.value is None:
+        return None
+    return soc.value <= reserve.value + CUTOFF_ABOVE_FLOOR_PERCENT
 
 
 def soc_obstacle(turn: Turn) -> Reason | None:

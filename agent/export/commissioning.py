@@ -61,6 +61,7 @@ class Commissioning:
     begun_s: float = 0.0
     sent_s: float = 0.0
     power_w: int = TEST_POWER_W
+    duration_s: int = TEST_DURATION_S
     before: Powers | None = None
     reached_s: float | None = None
     last_there_s: float | None = None
@@ -98,15 +99,21 @@ def begin(now_s: float, by: str, path: str) -> Commissioning:
     )
 
 
-def sent(test: Commissioning, now_s: float, powers: Powers) -> Commissioning:
+def duration_s(path: CommandPath) -> int:
+    """Return the test's length in whole steps of the path: 30 s, or a minute through helpers."""
+    return -(-TEST_DURATION_S // path.duration_step_s) * path.duration_step_s
+
+
+def sent(test: Commissioning, now_s: float, powers: Powers, path: CommandPath) -> Commissioning:
     """Return the test after its one command was sent."""
     power_w = test_power_w(powers.battery_w)
     return replace(
         test,
         stage=Stage.RUNNING,
-        text=f"{power_w} W for {TEST_DURATION_S} s was written; watching it take effect.",
+        text=f"{power_w} W for {duration_s(path)} s was written; watching it take effect.",
         sent_s=now_s,
         power_w=power_w,
+        duration_s=duration_s(path),
         before=powers,
     )
 
@@ -132,7 +139,7 @@ def watch(
     if test.stage is Stage.RUNNING and test.reached_s is None:
         if powers is not None and abs(powers.battery_w - test.power_w) <= _REACHED_W:
             return _reached(test, powers)
-        if now_s - test.sent_s > path.verify_s + TEST_DURATION_S:
+        if now_s - test.sent_s > path.verify_s + test.duration_s:
             return failed(
                 test,
                 f"The battery did not reach {test.power_w} W within "
@@ -146,7 +153,7 @@ def watch(
         test = replace(test, last_there_s=powers.at_s)
         if settled:
             test = _measured(test, powers)
-    if test.stage is Stage.RUNNING and now_s - test.sent_s >= TEST_DURATION_S:
+    if test.stage is Stage.RUNNING and now_s - test.sent_s >= test.duration_s:
         test = replace(
             test,
             stage=Stage.ENDING,
@@ -154,11 +161,11 @@ def watch(
         )
     if test.stage is Stage.ENDING and idle and powers is not None and not there:
         return _ended(test, powers.at_s)
-    if now_s - test.sent_s > TEST_DURATION_S + path.command_delay_s + path.exit_lag_s + _SETTLE_S:
+    if now_s - test.sent_s > test.duration_s + path.command_delay_s + path.exit_lag_s + _SETTLE_S:
         return failed(
             test,
             f"The dispatch was still running {now_s - test.sent_s:.0f} s after it was written for "
-            f"{TEST_DURATION_S} s: this inverter does not end it unaided. It was stopped; "
+            f"{test.duration_s} s: this inverter does not end it unaided. It was stopped; "
             "automatic control stays locked.",
         )
     return test
@@ -209,14 +216,14 @@ def _ended(test: Commissioning, gone_s: float) -> Commissioning:
             "Try again in a quieter moment.",
         )
     ran_s = gone_s - (test.reached_s or gone_s)
-    if ran_s < TEST_DURATION_S / 2:
+    if ran_s < test.duration_s / 2:
         return failed(
             test,
-            f"The dispatch ended after {ran_s:.0f} s instead of {TEST_DURATION_S} s: someone else "
+            f"The dispatch ended after {ran_s:.0f} s instead of {test.duration_s} s: someone else "
             "controls this inverter, or it refused. Find the other controller and try again.",
         )
     gain = test.battery_sum_w / test.battery_count / test.power_w
-    lag_s = max(0.0, gone_s - (test.sent_s + TEST_DURATION_S))
+    lag_s = max(0.0, gone_s - (test.sent_s + test.duration_s))
     return replace(
         test,
         stage=Stage.PASSED,
@@ -238,4 +245,4 @@ def progress_percent(test: Commissioning, now_s: float) -> float:
         return 100.0 if test.stage is not Stage.NONE else 0.0
     if test.stage is Stage.WAITING:
         return 0.0
-    return min(99.0, 100.0 * (now_s - test.sent_s) / (TEST_DURATION_S + _SETTLE_S / 2))
+    return min(99.0, 100.0 * (now_s - test.sent_s) / (test.duration_s + _SETTLE_S / 2))

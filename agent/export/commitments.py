@@ -128,6 +128,19 @@ def exposure_w(commitments: Iterable[Commitment], gain: float) -> float:
     return max((max(0, c.block.power_w) * gain for c in commitments), default=0.0)
 
 
+def unseen_for_s(commitments: Commitments, now_s: float) -> float:
+    """
+    Return how long a running dispatch has not shown its newest change; 0 when it shows it.
+
+    An automation of the package drops a change that comes while it carries out the last one.
+    """
+    newest = commitments[-1] if commitments else None
+    runs = any(c.confirmed_s is not None for c in commitments)
+    if newest is None or not runs or newest.confirmed_s is not None or newest.answered_s is None:
+        return 0.0
+    return now_s - newest.answered_s
+
+
 class Seen(StrEnum):
     """What the dispatch registers say."""
 
@@ -158,16 +171,44 @@ def observe(commitments: Commitments, dispatch: DispatchReadings) -> Observation
     for commitment in reversed(commitments):
         if matches(commitment.block, dispatch):
             return Observation(Seen.OURS, commitment)
-    return Observation(Seen.OTHER)
+    between = _between(commitments, dispatch)
+    return Observation(Seen.OTHER) if between is None else Observation(Seen.OURS, between)
+
+
+def _between(commitments: Commitments, dispatch: DispatchReadings) -> Commitment | None:
+    """
+    Return the older of two commands of ours, where some registers show it and some the newer.
+
+    Helpers write power and duration one after the other, and the registers are read one by one.
+    """
+    shown: list[Commitment] = []
+    for agrees in (_same_power, _same_duration, _same_cutoff):
+        newest = next((c for c in reversed(commitments) if agrees(c.block, dispatch)), None)
+        if newest is None:
+            return None
+        shown.append(newest)
+    return min(shown, key=lambda commitment: commitment.number)
 
 
 def matches(block: DispatchBlock, dispatch: DispatchReadings) -> bool:
     """Return True when the registers show exactly this block."""
     return (
-        _near(dispatch.power_w, block.power_w, _POWER_TOLERANCE_W)
-        and _near(dispatch.duration_s, block.duration_s, 0.5)
-        and _near(dispatch.cutoff_soc_percent, block.cutoff_soc_percent, _SOC_TOLERANCE_PERCENT)
+        _same_power(block, dispatch)
+        and _same_duration(block, dispatch)
+        and _same_cutoff(block, dispatch)
     )
+
+
+def _same_power(block: DispatchBlock, dispatch: DispatchReadings) -> bool:
+    return _near(dispatch.power_w, block.power_w, _POWER_TOLERANCE_W)
+
+
+def _same_duration(block: DispatchBlock, dispatch: DispatchReadings) -> bool:
+    return _near(dispatch.duration_s, block.duration_s, 0.5)
+
+
+def _same_cutoff(block: DispatchBlock, dispatch: DispatchReadings) -> bool:
+    return _near(dispatch.cutoff_soc_percent, block.cutoff_soc_percent, _SOC_TOLERANCE_PERCENT)
 
 
 def _near(reading: Reading, wanted: float, tolerance: float) -> bool:

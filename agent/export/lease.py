@@ -11,11 +11,14 @@ Source: control.md, findings 2 and 8, and section 4.5 (exposure after a kill).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 SECONDS_PER_HOUR = 3600
 _WEAKER = 0.9
 """Factor between two powers that are tried when the shortest lease is still too dear."""
+_DURATIONS = 3
+"""Different times that successive leases of a path of minutes choose from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,15 @@ class CommandPath:
     """Delivered power over commanded power, the highest seen, at least 1."""
     verify_s: float
     """From a delivered write until registers and battery power must show it."""
+    power_step_w: int = 1
+    """Powers are written in multiples of this, rounded towards zero."""
+    cutoff_step_percent: int = 0
+    """Cut-offs are written in multiples of this, rounded up; 0 leaves them as they are."""
+    reduce_every_s: float = 3.0
+    """Shortest time between two reductions of the power."""
+    has_toggle: bool = False
+    """A toggle stands for the dispatch. It only writes what changes, and it stays on when the
+    inverter has ended the dispatch unaided."""
 
 
 HA_REGISTER = CommandPath(
@@ -50,6 +62,26 @@ DIRECT = CommandPath(
     "direct", 5000, 300, 60, 30, 15, 1, command_delay_s=4, exit_lag_s=8, gain=1.1, verify_s=20
 )
 """Registers within one hop: an ESPHome bridge, or Modbus TCP to the simulated inverter."""
+
+HA_HELPERS = CommandPath(
+    "ha_helpers",
+    5000,
+    300,
+    lease_s=360,
+    shortest_lease_s=180,
+    renew_after_s=75,
+    duration_step_s=60,
+    command_delay_s=15,
+    exit_lag_s=8,
+    gain=1.1,
+    verify_s=45,
+    power_step_w=100,
+    cutoff_step_percent=1,
+    reduce_every_s=10,
+    has_toggle=True,
+)
+"""The package's own toggles and sliders: whole minutes, 0.1 kW, and only changes are written. Its
+automations drop a change that comes while they still carry out the last one, so reductions wait."""
 
 
 def measured(path: CommandPath, delay_s: float, exit_lag_s: float, gain: float) -> CommandPath:
@@ -103,14 +135,41 @@ def longest_affordable(
     """
     if min(wanted_w, pv_bound_w, unconfirmed_w) < 0:
         raise ValueError(f"lease inputs below zero: {wanted_w=} {pv_bound_w=} {unconfirmed_w=}")
-    power_w = min(wanted_w, path.max_discharge_w)
+    power_w = whole_steps_w(min(wanted_w, path.max_discharge_w), path)
     while power_w >= path.min_discharge_w:
         exported_w = max(power_w * path.gain, unconfirmed_w) + pv_bound_w
         duration_s = _affordable_s(exported_w, left_wh, path)
         if duration_s >= path.shortest_lease_s:
             return Lease(power_w, duration_s, worst_case_wh(exported_w, duration_s, path))
-        power_w *= _WEAKER
+        power_w = whole_steps_w(power_w * _WEAKER, path)
     return None
+
+
+def whole_steps_w(power_w: float, path: CommandPath) -> float:
+    """Return the power as the path can write it, never stronger than asked."""
+    if path.power_step_w == 1:
+        return power_w
+    return float(int(power_w / path.power_step_w) * path.power_step_w)
+
+
+def next_duration_s(longest_s: int, taken_s: Sequence[int], path: CommandPath) -> int:
+    """
+    Return a Dispatch Time that differs from those of commands which may still be running.
+
+    Only then does the register move, which proves the renewal, and only then does a helper
+    write at all: on a path of minutes the times go 6, 5, 6; where two commands are open, 4.
+
+    Args:
+        longest_s: what the allowance pays for; whole steps of the path.
+        taken_s: Dispatch Times of the commands that may run, oldest first.
+        path: traits of the path; a time has to outlive its own renewal.
+    """
+    least_s = path.renew_after_s + path.command_delay_s
+    steps = [longest_s - n * path.duration_step_s for n in range(_DURATIONS)]
+    possible = [duration_s for duration_s in steps if duration_s >= least_s] or [longest_s]
+    free = [duration_s for duration_s in possible if duration_s not in taken_s]
+    changed = [duration_s for duration_s in possible if duration_s not in taken_s[-1:]]
+    return (free or changed or possible)[0]
 
 
 def _affordable_s(exported_w: float, left_wh: float, path: CommandPath) -> int:

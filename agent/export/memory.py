@@ -20,7 +20,7 @@ from agent.export.commissioning import Commissioning, Stage
 from agent.export.commitments import Commitment, Purpose, Status
 from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.ledger import DayCounter, Ledger, restored
-from agent.export.snapshot import Reason
+from agent.export.snapshot import ActionView, Reason, StatisticsView
 from agent.export.states import GuardConfig, GuardState, Hold, HoldKind, Wish
 from agent.house.alphaess import DispatchBlock
 
@@ -84,7 +84,16 @@ def journaled(state: GuardState, now: Instant) -> dict[str, Any]:
         "resets_ago_s": [now.monotonic_s - at_s for at_s in state.resets_s],
         "failures": state.breaker.failures,
         "breach": state.breach,
+        "last_action": _dated(state.last_action, "at"),
+        "statistics": _dated(state.statistics, "since"),
     }
+
+
+def _dated(view: ActionView | StatisticsView | None, date_name: str) -> dict[str, Any] | None:
+    if view is None:
+        return None
+    data = asdict(view)
+    return {**data, date_name: data[date_name].isoformat() if data[date_name] else None}
 
 
 def _commitment(commitment: Commitment, now: Instant) -> dict[str, Any]:
@@ -147,7 +156,23 @@ def recalled(data: Mapping[str, Any], now: Instant, config: GuardConfig) -> Guar
         resets_s=tuple(now.monotonic_s - away_s - ago_s for ago_s in data["resets_ago_s"]),
         breaker=Breaker(failures=data["failures"]),
         breach=data["breach"],
+        last_action=_recall_action(data.get("last_action")),
+        statistics=_recall_statistics(data.get("statistics")),
     )
+
+
+def _recall_action(data: Mapping[str, Any] | None) -> ActionView | None:
+    if data is None:
+        return None
+    return ActionView(**{**data, "at": datetime.fromisoformat(data["at"])})
+
+
+def _recall_statistics(data: Mapping[str, Any] | None) -> StatisticsView:
+    """A journal of a version that did not count has none."""
+    if data is None:
+        return StatisticsView()
+    since = datetime.fromisoformat(data["since"]) if data["since"] else None
+    return StatisticsView(**{**data, "since": since})
 
 
 def _recall(data: Mapping[str, Any], now: Instant, away_s: float) -> Commitment:

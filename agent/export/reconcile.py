@@ -50,7 +50,8 @@ def take_replies(turn: Turn) -> None:
             continue
         turn.say(f"write_{status.value}", reply.outcome.detail, number=reply.number)
         if status is WriteStatus.REFUSED and turn.look.sample.linked:
-            start_failed(turn, f"The command was refused: {reply.outcome.detail}")
+            text = f"The command was refused: {reply.outcome.detail}"
+            start_failed(turn, Reason("start_failed", text))
 
 
 def _stop_answered(turn: Turn, status: WriteStatus, detail: str) -> None:
@@ -67,15 +68,17 @@ def _stop_answered(turn: Turn, status: WriteStatus, detail: str) -> None:
         turn.say(f"stop_{status.value}", detail, attempt=stopping.attempts)
 
 
-def start_failed(turn: Turn, text: str) -> None:
+def start_failed(turn: Turn, why: Reason) -> None:
     """End a wish whose start did not work, and stop what may run of it."""
     wish = turn.state.wish
-    reason = Reason("start_failed", f"{text} Nothing will be retried; check, then start again.")
+    reason = replace(why, text=f"{why.text} Nothing will be retried; check, then start again.")
     turn.breaker_failed()
     if turn.state.commissioning.busy:
         return
     purpose = wish.purpose if wish else Purpose.DISCHARGE
     turn.say("start_failed", reason.text, purpose=purpose.value)
+    if wish is not None:
+        turn.count("start", purpose, success=False)
     turn.begin_stop(reason, hold=HoldKind.PAUSE, error=ErrorState.DISCHARGE_START_FAILED)
 
 
@@ -173,6 +176,7 @@ def _confirm(turn: Turn, commitment: Commitment) -> None:
     if wish is not None and not wish.started:
         turn.set(wish=Wish(wish.purpose, wish.by, wish.since_s, wish.at, started=True))
         turn.set(breaker=turn.state.breaker.succeeded(), error=ErrorState.NONE, error_reason=None)
+        turn.count("start", wish.purpose, success=True)
         turn.say(
             f"{wish.purpose.value}_started",
             f"The inverter's registers show {commitment.block.power_w} W after "
@@ -297,11 +301,11 @@ def _verify_in_time(turn: Turn) -> None:
         return
     waited_s = turn.now_s - min(answered)
     if waited_s > turn.config.path.verify_s:
-        start_failed(
-            turn,
+        text = (
             f"The inverter's registers did not show the command {waited_s:.0f} s after it was "
-            "delivered.",
+            "delivered."
         )
+        start_failed(turn, Reason("start_unverified", text))
 
 
 def _effect(turn: Turn) -> None:
@@ -323,11 +327,11 @@ def _effect(turn: Turn) -> None:
     since_s = state.weak_since_s if state.weak_since_s is not None else turn.now_s
     turn.set(weak_since_s=since_s)
     if turn.now_s - since_s > _WEAK_FOR_S + turn.config.path.exit_lag_s:
-        start_failed(
-            turn,
+        text = (
             f"The registers show {wanted_w} W, but the battery delivers {battery_w:.0f} W "
-            "(a full or empty battery, a fault, or another controller).",
+            "(a full or empty battery, a fault, or another controller)."
         )
+        start_failed(turn, Reason("no_effect", text))
 
 
 def _expire(turn: Turn) -> None:

@@ -21,6 +21,8 @@ class RequestKind(StrEnum):
     """Runs the commissioning test: 300 W for 30 s, which must end unaided."""
     CALCULATE = "calculate"
     """Decide again now."""
+    RESET_STATISTICS = "reset_statistics"
+    """Counts starts and stops from zero, and forgets the last action."""
 
 
 STOPS = frozenset({RequestKind.STOP_DISCHARGE, RequestKind.STOP_CHARGE, RequestKind.EMERGENCY_STOP})

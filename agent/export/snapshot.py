@@ -7,7 +7,7 @@ cannot disagree. Units are in the names; a value that is not known is `None`, ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -163,6 +163,82 @@ class ActionView:
     reason: str
     at: datetime
     by: str
+    purpose: str = ""
+    """What was stopped, `discharge` or `charge`; empty when nothing of ours ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsView:
+    """
+    How often the battery was started and stopped, and how often that failed.
+
+    A start has succeeded when the inverter's registers show it; every error
+    `discharge_start_failed` counts as failed. A stop counts once: as succeeded when it was
+    verified in time, else as failed. Manual ones count too. Named as the old sensor's attributes.
+    """
+
+    start_discharge_success: int = 0
+    start_discharge_fail: int = 0
+    stop_discharge_success: int = 0
+    stop_discharge_fail: int = 0
+    start_charge_success: int = 0
+    start_charge_fail: int = 0
+    stop_charge_success: int = 0
+    stop_charge_fail: int = 0
+    since: datetime | None = None
+    """When they were last set to zero by a person."""
+
+    @property
+    def failures(self) -> int:
+        """Return the sum of what failed, the old sensor's state."""
+        return (
+            self.start_discharge_fail
+            + self.stop_discharge_fail
+            + self.start_charge_fail
+            + self.stop_charge_fail
+        )
+
+    def counted(self, what: str) -> StatisticsView:
+        """Return the statistics with one more of `start_discharge_success` or its like."""
+        return replace(self, **{what: getattr(self, what) + 1})
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSlot:
+    """One stretch of time in which a plan moves energy."""
+
+    begins: datetime
+    ends: datetime
+    energy_wh: float
+    carbon_g_per_kwh: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotView:
+    """The planned slot that runs now."""
+
+    target_wh: float
+    exported_wh: float
+    remaining_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """What a planner shows; there is no such view while there is no planner."""
+
+    today: tuple[PlanSlot, ...] = ()
+    """Discharge slots of the local day, best first."""
+    tomorrow: tuple[PlanSlot, ...] = ()
+    charge: tuple[PlanSlot, ...] = ()
+    """The next charge session, in the order of time."""
+    slot: SlotView | None = None
+    carbon_g_per_kwh: float | None = None
+    """Carbon intensity of the grid now."""
+    carbon_index: str | None = None
+    """The word of the source for it: `low`, `very high`."""
+    auto_discharge: bool = False
+    auto_charge: bool = False
+    parse_errors: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,3 +273,14 @@ class GuardSnapshot:
     last_action: ActionView | None
     stale_after_s: float | None = None
     """Age at which the grid power counts as stale; shown beside `data_staleness_s`."""
+    observe_reserve_soc: bool = False
+    """The reserve counts: no discharge below it."""
+    reserve_reached: bool | None = None
+    """The observed reserve forbids a discharge now; `None` while that is not known."""
+    wish: str | None = None
+    """What somebody wants the battery to do, `discharge` or `charge`, also while it pauses."""
+    completed: bool = False
+    """A discharge ended as it should, and none was asked for since; until the end of the day."""
+    statistics: StatisticsView = StatisticsView()
+    plan: PlanView | None = None
+    """`None` while there is no planner."""

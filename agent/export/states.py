@@ -21,7 +21,7 @@ from agent.export.lease import CommandPath
 from agent.export.ledger import CounterRules, Ledger
 from agent.export.limiter import NetLoad
 from agent.export.requests import Answer, Request
-from agent.export.snapshot import ActionView, ErrorState, Mode, Reason
+from agent.export.snapshot import ActionView, ErrorState, Mode, Reason, StatisticsView
 from agent.house.alphaess import DispatchBlock
 from agent.house.port import WriteOutcome
 from agent.house.readings import HouseSample
@@ -99,6 +99,8 @@ class Stopping:
     last_detail: str = ""
     reported: bool = False
     """It was reported that the stop could not be verified in time."""
+    purpose: Purpose | None = None
+    """What is being stopped; `None` when nothing of ours ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ class GuardState:
     error_reason: Reason | None = None
     completed: Reason | None = None
     last_action: ActionView | None = None
+    statistics: StatisticsView = field(default_factory=StatisticsView)
     adopting: bool = True
     """Nothing is commanded until what was found at the start has been judged."""
     breach: bool = False

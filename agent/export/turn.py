@@ -7,6 +7,7 @@ from typing import Any
 
 from agent.export import commitments as com
 from agent.export.allowance import allowance_wh
+from agent.export.commitments import Purpose
 from agent.export.snapshot import ActionView, ErrorState, Reason
 from agent.export.states import (
     Command,
@@ -46,10 +47,18 @@ class Turn:
         """Add one line to the journal."""
         self.events.append(Event(kind, text, data))
 
-    def did(self, action: str, reason: Reason, by: str) -> None:
+    def did(self, action: str, reason: Reason, by: str, purpose: Purpose | None = None) -> None:
         """Remember the last action, as the page and the old integration's sensor show it."""
-        self.set(last_action=ActionView(action, reason.code, self.look.now.local, by))
+        what = purpose.value if purpose is not None else ""
+        self.set(last_action=ActionView(action, reason.code, self.look.now.local, by, what))
         self.say(action, reason.text, reason=reason.code, by=by)
+
+    def count(self, act: str, purpose: Purpose | None, *, success: bool) -> None:
+        """Count a `start` or a `stop` of a discharge or a charge; a test of ours is neither."""
+        if purpose in (Purpose.DISCHARGE, Purpose.CHARGE):
+            outcome = "success" if success else "fail"
+            what = f"{act}_{purpose.value}_{outcome}"
+            self.set(statistics=self.state.statistics.counted(what))
 
     def next_number(self) -> int:
         """Return a number for one more command; they rise for ever, also across restarts."""
@@ -119,8 +128,9 @@ class Turn:
             error: the error state to show.
         """
         if self.state.stopping is None:
-            self.set(stopping=Stopping(reason, self.now_s))
-            self.did("stop", reason, by)
+            purpose = self._running_purpose()
+            self.set(stopping=Stopping(reason, self.now_s, purpose=purpose))
+            self.did("stop", reason, by, purpose)
         if ends_wish:
             self.set(wish=None)
         safety_stands = self.state.hold is not None and self.state.hold.kind is HoldKind.SAFETY
@@ -128,6 +138,18 @@ class Turn:
             self.set(hold=Hold(hold, reason, self.now_s))
         if error is not None:
             self.fail(error, reason)
+
+    def _running_purpose(self) -> Purpose | None:
+        """Return what a stop would end: a discharge or a charge of ours, or neither."""
+        wish, commitments = self.state.wish, self.state.commitments
+        purpose = commitments[-1].purpose if commitments else wish.purpose if wish else None
+        return purpose if purpose is not Purpose.COMMISSIONING else None
+
+    def complete(self, reason: Reason) -> None:
+        """End the wish properly: what it wanted is done, or can go no further."""
+        if self.state.wish is not None and self.state.wish.purpose is Purpose.DISCHARGE:
+            self.set(completed=reason)
+        self.begin_stop(reason)
 
     def fail(self, error: ErrorState, reason: Reason) -> None:
         """Show an error state until its cause has gone."""

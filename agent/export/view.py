@@ -61,6 +61,11 @@ def snapshot(state: GuardState, look: Look, config: GuardConfig) -> GuardSnapsho
         commissioning=_commissioning(turn),
         readings=_readings(turn),
         last_action=state.last_action,
+        observe_reserve_soc=config.observe_reserve_soc,
+        reserve_reached=asks.reserve_reached(turn),
+        wish=state.wish.purpose.value if state.wish is not None else None,
+        completed=state.completed is not None,
+        statistics=state.statistics,
     )
 
 

@@ -21,6 +21,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from agent.homeassistant import ages
 from agent.homeassistant.errors import (
@@ -89,12 +90,14 @@ TRAITS = SourceTraits(
     counter_poll_s=60,
     readback_poll_s=10,
 )
+HELPER_TRAITS = replace(TRAITS, path="ha_helpers", readback_poll_s=15)
+"""The same values; but what helpers write goes out in several frames, one after the other."""
 
 
 class HassAlphaEss:
     """`SiteMeter` and `BatteryActuator` over Home Assistant; the link is run by its owner."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one per trait of the house, all with defaults
         self,
         connection: CoreConnection,
         entities: EntityMapping | None = None,
@@ -102,6 +105,7 @@ class HassAlphaEss:
         hub: str = HUB,
         unit: int = UNIT,
         soc_scale: float = SOC_SCALE_FIELD,
+        traits: SourceTraits = TRAITS,
         look_s: float = LOOK_S,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -110,6 +114,7 @@ class HassAlphaEss:
         self._hub = hub
         self._unit = unit
         self._soc_scale = soc_scale
+        self._traits = traits
         self._look_s = look_s
         self._monotonic = monotonic
         self._mapping = self._chosen
@@ -122,6 +127,8 @@ class HassAlphaEss:
         self._age_trouble = ""
         self._unproven: dict[str, int] = {}
         self._births = 0
+        self._refreshing = False
+        self._refresh_wanted = False
         self._look = asyncio.Event()
         self._prove = asyncio.Event()
         self._wakes: list[Callable[[], None]] = []
@@ -129,7 +136,7 @@ class HassAlphaEss:
     @property
     def traits(self) -> SourceTraits:
         """Return what Core's package can deliver."""
-        return TRAITS
+        return self._traits
 
     @property
     def mapping(self) -> EntityMapping:
@@ -206,7 +213,23 @@ class HassAlphaEss:
         return WriteOutcome(WriteStatus.DELIVERED)
 
     async def refresh(self) -> None:
-        """Make Core poll the dispatch registers now; best effort, never raises."""
+        """
+        Make Core poll the dispatch registers now; best effort, never raises.
+
+        One at a time: on a saturated hub several would wait in the queue before the next write.
+        """
+        self._refresh_wanted = True
+        if self._refreshing:
+            return
+        self._refreshing = True
+        try:
+            while self._refresh_wanted:
+                self._refresh_wanted = False
+                await self._read_back()
+        finally:
+            self._refreshing = False
+
+    async def _read_back(self) -> None:
         wanted = self._mapping.dispatch_ids()
         if not wanted:
             return

@@ -12,7 +12,7 @@ Forecast; defect D-21 of the old integration, which looked at no unit.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields
 
 from agent.homeassistant.states import EntityState
@@ -89,6 +89,35 @@ class EntityMapping:
         return sorted({entity for name in names for entity in ids(getattr(self, name))})
 
 
+@dataclass(frozen=True, slots=True)
+class HelperMapping:
+    """The package's own toggles and sliders; a user's choice wins over what is detected."""
+
+    discharge_button: str | None = None
+    discharge_power: str | None = None
+    discharge_cutoff_soc: str | None = None
+    discharge_duration: str | None = None
+    discharge_timer: str | None = None
+    charge_button: str | None = None
+    charge_power: str | None = None
+    charge_cutoff_soc: str | None = None
+    charge_duration: str | None = None
+    charge_timer: str | None = None
+    reset_button: str | None = None
+
+    def over(self, states: Container[str]) -> HelperMapping:
+        """Return the mapping with what is not chosen taken from the entities that exist."""
+        found = {
+            name: next((entity for entity in candidates if entity in states), None)
+            for name, candidates in HELPER_CANDIDATES.items()
+        }
+        return HelperMapping(**{name: getattr(self, name) or found[name] for name in found})
+
+    def entity_ids(self) -> frozenset[str]:
+        """Return every entity that is named."""
+        return frozenset(getattr(self, f.name) for f in fields(self)) - {None}
+
+
 def ids(source: Source) -> tuple[str, ...]:
     """Return the entities of a source, in order."""
     if source is None:
@@ -119,6 +148,36 @@ CANDIDATES: Mapping[str, tuple[tuple[str, ...], ...]] = {
 }
 """`reserve_soc` is missing: which helper means a reserve is nobody's to guess."""
 OPTIONAL = frozenset({"forecast_today", "reserve_soc"})
+
+
+def _forced(kind: str, what: str, *domains: str) -> tuple[str, ...]:
+    return tuple(f"{domain}.alphaess_helper_force_{kind}{what}" for domain in domains)
+
+
+def _helper_candidates(kind: str, name: str) -> dict[str, tuple[str, ...]]:
+    slider = ("input_number", "number")
+    return {
+        f"{name}_button": _forced(kind, "", "input_boolean", "switch"),
+        # First the one that knows the inverter's AC limit and refuses what exceeds it (D-28).
+        f"{name}_power": (
+            f"number.alphaess_template_force_{kind}_power",
+            *_forced(kind, "_power", *slider),
+        ),
+        f"{name}_cutoff_soc": _forced(kind, "_cutoff_soc", *slider),
+        f"{name}_duration": _forced(kind, "_duration", *slider),
+        f"{name}_timer": _forced(kind, "_timer", "timer"),
+    }
+
+
+HELPER_CANDIDATES: Mapping[str, tuple[str, ...]] = {
+    **_helper_candidates("discharging", "discharge"),
+    **_helper_candidates("charging", "charge"),
+    "reset_button": tuple(
+        f"{domain}.alphaess_helper_dispatch_reset_full" for domain in ("input_button", "button")
+    ),
+}
+"""The package's helpers by their purpose, best first."""
+HELPER_IDS = frozenset(entity for found in HELPER_CANDIDATES.values() for entity in found)
 AC_COUPLED_ENERGY = f"{_A}today_s_energy_from_pv_meter"
 CANDIDATE_IDS = frozenset(
     {entity for found in CANDIDATES.values() for group in found for entity in group}
