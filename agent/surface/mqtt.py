@@ -1,5 +1,5 @@
 """
-Tells Home Assistant about the guard over MQTT, and takes its buttons' presses.
+Tells Home Assistant about the guard over MQTT, and takes what people set and press there.
 
 The broker is a guest: the agent guards the same without one. So `MqttPublisher.run` never ends and
 never raises for a broker that is away, mute, or does not want us; it says so in `status` and
@@ -15,8 +15,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from agent.surface.desk import GuardDesk
+from agent.surface.desk import GuardDesk, SettingsDesk
 from agent.surface.entities import ENTITIES, Entity
+from agent.surface.mqtt_commands import Audit, Commands
 from agent.surface.mqtt_session import (
     BrokerAddress,
     MqttNames,
@@ -36,7 +37,7 @@ SETTLED_S = 30.0
 
 
 class MqttPublisher:
-    """Publishes the entity table, and hands presses to the desk."""
+    """Publishes the entity table, and hands commands to guard and settings."""
 
     def __init__(
         self,
@@ -44,6 +45,8 @@ class MqttPublisher:
         address: Callable[[], Awaitable[BrokerAddress | None]],
         names: MqttNames | None = None,
         *,
+        settings: SettingsDesk,
+        audit: Audit | None = None,
         entities: Sequence[Entity] = ENTITIES,
     ) -> None:
         """
@@ -53,7 +56,9 @@ class MqttPublisher:
             desk: what is shown, and who answers presses.
             address: asked before each attempt; `None` when no broker is configured. May raise
                 `OSError` or `TimeoutError` when it cannot find out.
-            names: topics and ids.
+            names: topics and version.
+            settings: what numbers and switches show and change; also the prefix of all ids.
+            audit: told of every change of a setting, also of a refused one.
             entities: what is published.
         """
         self._desk = desk
@@ -61,11 +66,9 @@ class MqttPublisher:
         self._names = names or MqttNames()
         self._entities = entities
         self._state = MqttState(MqttStatus.STARTING)
-        self._presses = {
-            self._names.topics.press(entity): entity.request
-            for entity in entities
-            if entity.request
-        }
+        self._commands = Commands(desk, settings, entities, self._names.topics, audit)
+        self._prefix: str | None = None
+        """The one that was announced last, as far as this process knows."""
 
     @property
     def state(self) -> MqttState:
@@ -74,6 +77,11 @@ class MqttPublisher:
 
     async def run(self) -> None:
         """Stay connected until cancelled; then say `offline` and leave."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._commands.run(), name="mqtt-commands")
+            await self._stay_connected()
+
+    async def _stay_connected(self) -> None:
         clock = asyncio.get_running_loop().time
         backoff_s = BACKOFF_FIRST_S
         try:
@@ -108,12 +116,15 @@ class MqttPublisher:
                     "The guard works without; Home Assistant shows no entities of it.",
                 )
             )
-        session = Session(self._desk, address, self._names, self._entities, self._presses)
+        session = Session(
+            self._desk, address, self._names, self._entities, self._commands, self._prefix
+        )
         try:
             await session.open()
             self._show(MqttState(MqttStatus.CONNECTED, f"{address.host}:{address.port}"))
             raise SessionError(await session.ended())
         finally:
+            self._prefix = session.prefix
             await session.close()
 
     def _show(self, state: MqttState) -> None:

@@ -2,7 +2,7 @@
 One connection to the broker, from the first packet to the last.
 
 paho does its network work in a thread of its own. Every callback crosses into the event loop by
-`call_soon_threadsafe`, and there everything is told and every press is taken.
+`call_soon_threadsafe`, and there everything is told and every command is taken.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -20,19 +20,19 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.export.requests import Request, RequestKind
 from agent.surface.desk import GuardDesk
 from agent.surface.discovery import (
     OFFLINE,
     ONLINE,
-    PRESS,
     ROUND_S,
     Message,
     StateBook,
     Topics,
     announcement,
+    farewell,
 )
-from agent.surface.entities import Entity
+from agent.surface.entities_model import Entity
+from agent.surface.mqtt_commands import Commands
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -77,8 +77,6 @@ class MqttNames:
     """Under which names we appear."""
 
     topics: Topics = field(default_factory=Topics)
-    prefix: str = "export_monitor"
-    """In front of every entity's object id."""
     version: str = "0.1.0"
     keepalive_s: int = 30
 
@@ -100,15 +98,18 @@ class Session:
         address: BrokerAddress,
         names: MqttNames,
         entities: Sequence[Entity],
-        presses: Mapping[str, RequestKind],
+        commands: Commands,
+        prefix: str | None = None,
     ) -> None:
         self._desk = desk
         self._address = address
         self._names = names
         self._topics = names.topics
-        self._subscriptions = (names.topics.presses, names.topics.birth, names.topics.status)
+        self._subscriptions = (*names.topics.commands, names.topics.birth, names.topics.status)
         self._entities = entities
-        self._presses = presses
+        self._commands = commands
+        self.prefix = prefix
+        """Of the ids that Core was told; `None` when that is not known."""
         self._loop = asyncio.get_running_loop()
         self._book = StateBook(entities, names.topics)
         self._round: asyncio.TimerHandle | None = None
@@ -147,6 +148,7 @@ class Session:
         self._up = True
         self._tell_everything()
         self._unsubscribe = self._desk.subscribe(self._wake)
+        self._commands.tell = self._tell_again
 
     async def ended(self) -> MqttState:
         """Wait until the connection is lost and return what to show."""
@@ -176,7 +178,7 @@ class Session:
         # take us offline.
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=f"{self._topics.base}-{self._names.prefix}",
+            client_id=f"{self._topics.base}-guard",
             clean_session=True,
             reconnect_on_failure=False,
         )
@@ -271,21 +273,44 @@ class Session:
         self._client.publish(message.topic, message.payload, QOS, retain=True)
 
     def _tell_everything(self) -> None:
-        for entity in self._entities:
-            names = self._names
-            self._publish(announcement(entity, names.topics, names.prefix, names.version))
+        self._announce()
         self._book.forget()
         self._tell_states()
         # After the states, or Core would show those of our last life for a moment.
         self._publish(Message(self._topics.status, ONLINE))
+
+    def _announce(self) -> None:
+        wanted = self._commands.settings()["entity_prefix"]
+        if self.prefix not in (None, wanted):
+            # Core renames nothing that it knows: what is gone comes back under its new id.
+            for entity in self._entities:
+                self._publish(farewell(entity, self._topics))
+        self.prefix = wanted
+        for entity in self._entities:
+            self._publish(announcement(entity, self._topics, wanted, self._names.version))
 
     def _tell_states(self) -> None:
         if self._round:
             self._round.cancel()
             self._round = None
         self._last_round_s = self._loop.time()
-        for message in self._book.round(self._desk.snapshot(), self._last_round_s):
+        settings = self._commands.settings()
+        if settings["entity_prefix"] != self.prefix:
+            self._announce()
+        said = self._book.round(
+            self._desk.snapshot(), self._last_round_s, settings, self._commands.answers
+        )
+        for message in said:
             self._publish(message)
+
+    def _tell_again(self, entity: Entity, changed: bool) -> None:
+        if not self._up or self._closed:
+            return
+        self._book.retell(entity)
+        if changed:
+            self._tell_states()
+        else:
+            self._wake()
 
     def _wake(self) -> None:
         if not self._up:
@@ -298,23 +323,13 @@ class Session:
     def _take(self, topic: str, payload: bytes, retained: bool) -> None:
         if self._closed:
             return
-        if kind := self._presses.get(topic):
-            self._press(kind, payload, retained)
-        elif self._up and topic == self._topics.birth and payload == ONLINE.encode():
+        if self._commands.take(topic, payload, retained=retained):
+            return
+        if self._up and topic == self._topics.birth and payload == ONLINE.encode():
             self._tell_everything()
         elif self._up and topic == self._topics.status and payload == OFFLINE.encode():
             # The will of our last life, come late.
             self._publish(Message(self._topics.status, ONLINE))
-
-    def _press(self, kind: RequestKind, payload: bytes, retained: bool) -> None:
-        if retained:
-            # It was meant for some earlier moment, and would come again at every reconnection.
-            _LOGGER.warning("MQTT: ignored a retained press of %s; clear that topic", kind.value)
-        elif payload != PRESS.encode():
-            _LOGGER.warning("MQTT: ignored a press of %s with an unknown payload", kind.value)
-        else:
-            answer = self._desk.request(Request(kind, by="mqtt"))
-            _LOGGER.info("MQTT: %s: %s", kind.value, answer.text)
 
 
 def _resolve(future: asyncio.Future[MqttState], state: MqttState) -> None:
