@@ -2,7 +2,8 @@
 The command line: parses, calls, prints.
 
 `run` guards the house behind Home Assistant; `demo` brings a simulated house of its own. Both
-end on SIGTERM or Ctrl-C with the battery given back, exit 0.
+end on SIGTERM or Ctrl-C with the battery given back, exit 0. `doctor` examines the set-up without
+commanding anything: exit 0 when all is well, 1 with warnings, 2 with failures.
 """
 
 from __future__ import annotations
@@ -37,10 +38,14 @@ def main(arguments: list[str] | None = None) -> int:
             _check(args.command, options)
         except SettingError as error:
             return _complain(error, EXIT_USAGE)
+        quiet = args.command == "doctor" and options.log_level == "info"
         logging.basicConfig(
-            level=options.log_level.upper(),
+            # The doctor's table says what its log would.
+            level="CRITICAL" if quiet else options.log_level.upper(),
             format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         )
+        if args.command == "doctor":
+            return _examine(args, options, data_dir)
         return _serve(args, options, data_dir)
 
 
@@ -83,6 +88,21 @@ def _serve(args: argparse.Namespace, options: Options, data_dir: Path) -> int:
     return 0
 
 
+def _examine(args: argparse.Namespace, options: Options, data_dir: Path) -> int:
+    from agent.doctor import examined_alone  # noqa: PLC0415 - as above
+
+    def progress(doing: str, _percent: float) -> None:
+        if sys.stderr.isatty():
+            print(f"{doing}…", file=sys.stderr, flush=True)
+
+    try:
+        report = asyncio.run(examined_alone(options, data_dir, progress, args.watch))
+    except KeyboardInterrupt:
+        return EXIT_FAILED
+    print(report.text() if args.json else report.table())
+    return report.exit_code
+
+
 def _complain(error: object, code: int) -> int:
     print(f"pv-edge-agent: {error}", file=sys.stderr)
     return code
@@ -94,11 +114,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="guard the house behind Home Assistant")
     demo = commands.add_parser("demo", help="guard a simulated house on this machine")
+    doctor = commands.add_parser("doctor", help="examine the set-up; commands nothing")
     for command in (run, demo):
         command.add_argument("--port", type=int, default=8099, help="port of the page (8099)")
         command.add_argument("--host", default="", help="address to listen on (127.0.0.1)")
+    for command in (run, demo, doctor):
         command.add_argument("--config", type=Path, help="YAML file with options")
-    run.add_argument("--data", type=Path, default=Path("/data"), help="data directory (/data)")
+    for command in (run, doctor):
+        command.add_argument("--data", type=Path, default=Path("/data"), help="data directory")
+    doctor.add_argument("--json", action="store_true", help="print the report as JSON")
+    doctor.add_argument(
+        "--watch", type=float, default=10.0, metavar="S", help="how long to watch the inputs (10)"
+    )
     demo.add_argument("--data", type=Path, help="data directory (a temporary one)")
     demo.add_argument("--seed", type=int, default=7, help="weather and loads of the house (7)")
     run.set_defaults(seed=0)

@@ -20,19 +20,24 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from agent import __version__, houses
+from agent.brokers import find_broker
 from agent.clock import SystemClock
 from agent.desks import HISTORY_EVERY_S, Reception, SettingsCounter
 from agent.export.guard import Guard
 from agent.export.requests import Request, RequestKind
 from agent.homeassistant.errors import CoreError
-from agent.homeassistant.supervisor import Supervisor, SupervisorError
 from agent.homeassistant.websocket import CoreConnection
+from agent.house.port import SiteMeter
 from agent.houses import House
 from agent.journal import Journal, JournalError
 from agent.options import SUPERVISOR_CORE_URL, Options
 from agent.settings import Settings, SettingsStore
 from agent.site import SiteChoices
+from agent.support import Support
+from agent.surface.discovery_ids import watch_ids
+from agent.surface.entities import ENTITIES
 from agent.surface.mqtt import BrokerAddress, MqttNames, MqttPublisher
+from agent.surface.notifications import Notifier
 from agent.surface.web.auth import Gate, LookupFailedError, Policy
 from agent.surface.web.server import WebServer
 
@@ -76,6 +81,8 @@ class App:
         self._journal = journal
         self._clock = clock
         self._core: CoreConnection | None = None
+        self._meter: SiteMeter
+        """Of the house in use; set before anything that asks for it."""
         if place.demo is None:
             self._core = CoreConnection(options.ha_url, self._token)
         self.stopping = asyncio.Event()
@@ -94,6 +101,7 @@ class App:
         async with asyncio.TaskGroup() as tasks, AsyncExitStack() as doors:
             while not self.stopping.is_set():
                 async with self._house() as house:
+                    self._meter = house.meter
                     guard = await self._guard(house)
                     if desk is None:
                         desk = Reception(guard, self._journal)
@@ -107,19 +115,41 @@ class App:
         now = self._clock.now().local
         desk.recall(await self._journal.samples(now - timedelta(hours=1), now))
         doors.callback(self._store.subscribe(self._settings_changed))
-        names = MqttNames(prefix=self._store.current.entity_prefix, version=__version__)
+        names = MqttNames(version=__version__)
+        counter = SettingsCounter(self._store, desk.wake)
+        publisher = MqttPublisher(desk, self._broker, names, settings=counter, audit=self._audit)
         lasting = {
             "history": self._remember(desk),
-            "mqtt": MqttPublisher(desk, self._broker, names).run(),
+            "mqtt": publisher.run(),
         }
+        notifier = None
         if self._core is not None:
-            lasting |= {"core": self._core.run(), "zone": self._follow_zone(self._core)}
+            notifier = Notifier(desk, self._core)
+            lasting |= {
+                "core": self._core.run(),
+                "zone": self._follow_zone(self._core),
+                "notifications": notifier.run(),
+                "ids": watch_ids(
+                    self._core, ENTITIES, lambda: self._store.current.entity_prefix, desk.notice
+                ),
+            }
         if self._place.demo is not None:
             lasting["demo"] = show(desk)
         for name, work in lasting.items():
             doors.callback(tasks.create_task(work, name=name).cancel)
-        counter = SettingsCounter(self._store, desk.wake)
-        web = WebServer(desk, counter, Gate(Policy(self.supervised), self._is_admin), self._audit)
+        support = Support(
+            self._options,
+            self._place.data_dir,
+            self._store,
+            self._journal,
+            desk,
+            lambda: self._meter,
+            publisher,
+            self._core,
+            notifier,
+        )
+        gate = Gate(Policy(self.supervised), self._is_admin)
+        web = WebServer(desk, counter, gate, self._audit, support=support)
         doors.push_async_callback(web.stop)
         return await web.start(self._place.host, self._place.port)
 
@@ -220,22 +250,7 @@ class App:
 
     async def _broker(self) -> BrokerAddress | None:
         """Return the broker of the options, else the Supervisor's, else none."""
-        o = self._options
-        if o.mqtt_host:
-            password = o.mqtt_password.get_secret_value()
-            return BrokerAddress(o.mqtt_host, o.mqtt_port, o.mqtt_username, password, o.mqtt_tls)
-        if not self.supervised:
-            return None
-        supervisor = Supervisor(self._token)
-        try:
-            service = await supervisor.mqtt_service()
-        except SupervisorError as error:
-            raise OSError(str(error)) from error
-        if service is None:
-            return None
-        return BrokerAddress(
-            service.host, service.port, service.username, service.password, service.ssl
-        )
+        return await find_broker(self._options, self._token)
 
 
 def _path_key(settings: Settings) -> tuple[object, ...]:

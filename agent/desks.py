@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from agent.export.guard import Guard
 from agent.export.requests import Answer, Request
-from agent.export.snapshot import GuardSnapshot
+from agent.export.snapshot import GuardSnapshot, Reason
 from agent.journal import Journal
 from agent.settings import SettingsStore
 from agent.surface.desk import HistoryPoint
@@ -30,6 +31,7 @@ class Reception:
         self._journal = journal
         self._wakes: list[Callable[[], None]] = []
         self._history: deque[HistoryPoint] = deque(maxlen=_HISTORY_POINTS)
+        self._notices: tuple[Reason, ...] = ()
         self._guard = guard
         self._end = guard.subscribe(self._looked)
 
@@ -45,7 +47,15 @@ class Reception:
 
     def snapshot(self) -> GuardSnapshot:
         """Return the newest picture."""
-        return self._guard.snapshot()
+        picture = self._guard.snapshot()
+        if not self._notices:
+            return picture
+        return replace(picture, problems=(*picture.problems, *self._notices))
+
+    def notice(self, problems: tuple[Reason, ...]) -> None:
+        """Show these beside the guard's own problems: what the surface found in Home Assistant."""
+        self._notices = problems
+        self.wake()
 
     def request(self, request: Request) -> Answer:
         """Hand in a wish."""

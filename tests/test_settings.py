@@ -422,7 +422,7 @@ async def test_every_default_and_example_is_itself_taken(
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("path", "bridge"), ("path", "ha_helpers"), ("enable_auto_discharge", True)],
+    [("path", "bridge"), ("enable_auto_discharge", True)],
 )
 async def test_what_would_do_nothing_is_refused(
     store: SettingsStore, key: str, value: object

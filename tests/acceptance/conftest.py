@@ -1,5 +1,5 @@
 """
-The houses of the acceptance tests, and the table of seconds that a run measured.
+The houses of the acceptance tests, and the seconds that a case measures.
 
 A house is up once per run and Core version, and commissioned once for each choice of sensors.
 Most of a test is waiting for timers of the real world, so both versions wait at the same time.
@@ -18,8 +18,6 @@ from tests.acceptance.stack import Stack, stack
 from tests.peers import table
 from tests.peers.install import CORES, installed_core, program
 
-_FIGURES: list[tuple[str, str, float]] = []
-
 Figure = Callable[[str, str, float], None]
 Case = Callable[[Stack], Awaitable[None]]
 
@@ -30,7 +28,6 @@ def figure(record_property: Callable[[str, object], None]) -> Figure:
 
     def note(what: str, where: str, seconds: float) -> None:
         record_property(f"{what} ({where})", round(seconds, 2))
-        _FIGURES.append((what, where, seconds))
 
     return note
 
@@ -80,11 +77,3 @@ async def in_each(houses: dict[str, Stack], case: Case) -> None:
             raise error
     if found:
         raise ExceptionGroup("not with every Home Assistant", found)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what was measured."""
-    if _FIGURES:
-        terminalreporter.section("measured seconds")
-    for what, where, seconds in _FIGURES:
-        terminalreporter.write_line(f"{what:<64} {where:<10} {seconds:7.1f}")

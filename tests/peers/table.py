@@ -27,15 +27,16 @@ PEER = "peer"
 DEFAULT_BUDGET_S = 30
 BUDGETS_S = {
     "peers": 180,
-    "acceptance": 840,
+    "acceptance": 1300,
     "benchmarks": 120,
-    "export": 90,
+    "export": 120,
     "fleet": 120,
     "firmware": 120,
     "homeassistant": 90,
-    "house": 120,
+    "house": 150,
     "simulator": 60,
-    "surface": 90,
+    "surface": 250,
+    "tests": 150,
 }
 
 
@@ -97,10 +98,15 @@ class PeerTable:
         self.skips: Counter[str] = Counter()
         self.all_skips: list[str] = []
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.figures: list[tuple[str, float]] = []
 
-    @pytest.hookimpl(trylast=True)
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Note the peers that a case names or that its fixtures mean."""
+        """Note the peers that a case names or that its fixtures mean, and where it runs."""
+        for item in items:
+            # Acceptance waits for timers of the real world; everything else fits beside it.
+            group = "acceptance" if _suite(item.nodeid) == "acceptance" else "rest"
+            item.add_marker(pytest.mark.xdist_group(group))
         for item in items:
             names = [name for mark in item.iter_markers("peers") for name in mark.args]
             fixtures = getattr(item, "fixturenames", ())
@@ -123,6 +129,11 @@ class PeerTable:
             self.all_skips.append(report.nodeid)
         elif report.when == "call":
             self.cases.update(peers)
+            self.figures += [
+                (name, value)
+                for name, value in report.user_properties
+                if name != PEER and isinstance(value, float)
+            ]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Count a whole file that skips itself."""
@@ -141,6 +152,10 @@ class PeerTable:
         terminalreporter.section("peers")
         for line in self._rows():
             write(line)
+        if self.figures:
+            terminalreporter.section("measured seconds")
+        for name, seconds in self.figures:
+            write(f"{name:<76} {seconds:7.1f}")
         terminalreporter.section("seconds per suite")
         for suite, seconds in sorted(self.seconds.items()):
             budget = BUDGETS_S.get(suite, DEFAULT_BUDGET_S)

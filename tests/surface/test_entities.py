@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,24 +12,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.export.snapshot import (
+    ActionView,
     BreakerView,
     EnergyView,
     GuardSnapshot,
     HealthStatus,
     Phase,
+    PlanSlot,
+    PlanView,
     PowerView,
     Reason,
+    SlotView,
 )
 from agent.surface.discovery import StateBook, Topics, announcement, state_text
 from agent.surface.entities import ENTITIES, Entity, Platform
 from tests.surface.desks import DISCHARGING, NOON, QUIET
 
 TOPICS = Topics()
-BY_KEY = {entity.key: entity for entity in ENTITIES}
+BY_KEY = {entity.slot: entity for entity in ENTITIES}
 SENSORS = [entity for entity in ENTITIES if entity.platform is Platform.SENSOR]
 
 power = st.none() | st.floats()
 numbers = st.floats(allow_nan=True, allow_infinity=True)
+slots = st.lists(
+    st.builds(
+        PlanSlot,
+        st.datetimes(timezones=st.just(UTC)),
+        st.datetimes(timezones=st.just(UTC)),
+        numbers,
+        power,
+    ),
+    max_size=60,
+).map(tuple)
 snapshots = st.builds(
     lambda **parts: dataclasses.replace(QUIET, **parts),
     phase=st.sampled_from(Phase),
@@ -44,6 +58,23 @@ snapshots = st.builds(
     ),
     energy=st.builds(EnergyView, st.just("2026-06-21"), *[power] * 7, breach=st.booleans()),
     power=st.builds(PowerView, *[power] * 5, target_w=numbers, commanded_w=numbers),
+    min_soc_percent=numbers,
+    reserve_soc_percent=power,
+    observe_reserve_soc=st.booleans(),
+    reserve_reached=st.none() | st.booleans(),
+    wish=st.sampled_from([None, "discharge", "charge"]),
+    completed=st.booleans(),
+    last_action=st.none() | st.builds(ActionView, st.text(), st.text(), st.just(NOON), st.text()),
+    plan=st.none()
+    | st.builds(
+        PlanView,
+        today=slots,
+        tomorrow=slots,
+        charge=slots,
+        slot=st.none() | st.builds(SlotView, numbers, numbers, numbers),
+        carbon_g_per_kwh=power,
+        carbon_index=st.none() | st.text(),
+    ),
 )
 
 
@@ -76,13 +107,15 @@ def test_the_documented_health_entities_and_all_stops_are_there() -> None:
     } <= set(BY_KEY)
 
 
-def test_keys_and_topics_are_unique() -> None:
+def test_d47_every_entity_has_a_unique_id_and_topics_of_its_own() -> None:
     topics = {announcement(entity, TOPICS, "export_monitor", "1").topic for entity in ENTITIES}
     assert len(topics) == len(BY_KEY) == len(ENTITIES)
+    assert len({entity.slot for entity in ENTITIES}) == len(ENTITIES)
+    assert len({told(entity)["unique_id"] for entity in ENTITIES}) == len(ENTITIES)
 
 
 @pytest.mark.parametrize("prefix", ["export_monitor", "energy_export_monitor"])
-@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.key)
+@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.slot)
 def test_an_id_is_told_both_ways_and_made_of_names_comes_out_the_same(
     entity: Entity, prefix: str
 ) -> None:
@@ -102,7 +135,7 @@ def test_a_new_prefix_leaves_topic_and_unique_id_alone() -> None:
     assert json.loads(one.payload)["unique_id"] == json.loads(other.payload)["unique_id"]
 
 
-@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.key)
+@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.slot)
 def test_every_entity_is_available_by_the_last_will_and_nothing_else(entity: Entity) -> None:
     payload = told(entity)
     assert payload["availability"] == [{"topic": TOPICS.status}]
@@ -118,7 +151,7 @@ def test_no_snapshot_ever_breaks_an_entity(snapshot: GuardSnapshot) -> None:
         assert len(text) <= 255
         if not entity.numeric:
             assert text != "None"
-            assert text in entity.options
+            assert text in entity.options or entity.device_class != "enum"
         elif text != "None":
             assert abs(float(text)) < float("inf")
         if entity.attributes:

@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -26,7 +27,7 @@ from agent.surface.mqtt import BrokerAddress, MqttNames, MqttPublisher, MqttStat
 from tests.peers.fixtures import MakeBroker
 from tests.peers.mosquitto import Broker
 from tests.peers.process import free_port
-from tests.surface.desks import HandGuard
+from tests.surface.desks import HandGuard, HandSettings
 
 PATIENCE_S = 20
 
@@ -44,8 +45,9 @@ async def until(condition: Callable[[], object], what: str = "") -> None:
 class Watcher:
     """Another client of the broker: keeps the last text of each topic and counts messages."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, base: str) -> None:
         self._broker = broker
+        self._base = base
         self.last: dict[str, str] = {}
         self.log: list[tuple[str, str]] = []
         self._subscribed = False
@@ -64,7 +66,8 @@ class Watcher:
     async def open(self) -> None:
         self.client.connect(self._broker.host, self._broker.port)
         self.client.loop_start()
-        self.client.subscribe("#", 1)
+        # Not everything: a broker drops what it must queue beyond a thousand messages.
+        self.client.subscribe(f"{self._base}/#", 1)
         await until(lambda: self._subscribed)
 
     def say(self, topic: str, text: str, *, retain: bool = False) -> None:
@@ -76,8 +79,8 @@ class Watcher:
 
 
 @asynccontextmanager
-async def watching(broker: Broker) -> AsyncIterator[Watcher]:
-    watcher = Watcher(broker)
+async def watching(broker: Broker, base: str) -> AsyncIterator[Watcher]:
+    watcher = Watcher(broker, base)
     await watcher.open()
     try:
         yield watcher
@@ -89,8 +92,16 @@ class Agent:
     """A publisher that runs, with a desk made by hand; topics of its own on a shared broker."""
 
     keepalive_s = 2
+    folder = Path()
+    """Of its settings; set before each test."""
 
-    def __init__(self, broker: Broker | None, base: str, password: str | None = None) -> None:
+    def __init__(
+        self,
+        broker: Broker | None,
+        base: str,
+        password: str | None = None,
+        settings: HandSettings | None = None,
+    ) -> None:
         self.guard = HandGuard()
         self.topics = Topics(base=base, discovery=f"{base}/homeassistant")
         self.asked = 0
@@ -99,7 +110,15 @@ class Agent:
             secret = broker.password if password is None else password
             self.address = BrokerAddress(broker.host, broker.port, broker.username, secret)
         names = MqttNames(topics=self.topics, keepalive_s=self.keepalive_s)
-        self.publisher = MqttPublisher(self.guard, self._ask, names)
+        self.settings = settings or HandSettings(self.folder)
+        self.audited: list[tuple[str, str, str]] = []
+        self.publisher = MqttPublisher(
+            self.guard,
+            self._ask,
+            names,
+            settings=self.settings,
+            audit=lambda *what: self.audited.append(what),
+        )
         self._task: asyncio.Task[None] | None = None
 
     async def _ask(self) -> BrokerAddress | None:
@@ -151,28 +170,29 @@ async def running(agent: Agent) -> AsyncIterator[Agent]:
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def soon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Try again soon; the real pauses are tried on their own."""
+    monkeypatch.setattr(Agent, "folder", tmp_path)
     monkeypatch.setattr(mqtt, "BACKOFF_FIRST_S", 0.05)
     monkeypatch.setattr(mqtt, "BACKOFF_LONGEST_S", 0.2)
 
 
 async def test_everything_is_announced_and_retained(broker: Broker, base: str) -> None:
-    async with running(Agent(broker, base)) as agent, watching(broker) as late:
+    async with running(Agent(broker, base)) as agent, watching(broker, base) as late:
         await until(lambda: late.last.get(agent.topics.status) == "online")
-        configs = {
-            topic.split("/")[-2]: json.loads(text)
-            for topic, text in late.last.items()
-            if topic.startswith(f"{agent.topics.discovery}/") and topic.endswith("/config")
+        assert {topic for topic in late.last if topic.endswith("/config")} >= {
+            agent.topics.config(entity) for entity in ENTITIES
         }
-        assert set(configs) == {entity.key for entity in ENTITIES}
+        configs = {
+            entity.slot: json.loads(late.last[agent.topics.config(entity)]) for entity in ENTITIES
+        }
         assert late.last[configs["system_health"]["state_topic"]] == "Healthy"
         attributes = json.loads(late.last[configs["system_health"]["json_attributes_topic"]])
         assert attributes["error_state"] == "none"
 
 
 async def test_online_is_said_after_the_states(broker: Broker, base: str) -> None:
-    async with watching(broker) as watcher, running(Agent(broker, base)) as agent:
+    async with watching(broker, base) as watcher, running(Agent(broker, base)) as agent:
         await until(lambda: watcher.last.get(agent.topics.status) == "online")
         topics = [topic for topic, _ in watcher.log if topic.startswith(base)]
         last_state = max(n for n, topic in enumerate(topics) if topic.endswith("/state"))
@@ -180,7 +200,7 @@ async def test_online_is_said_after_the_states(broker: Broker, base: str) -> Non
 
 
 async def test_only_changes_are_published(broker: Broker, base: str) -> None:
-    async with watching(broker) as watcher, running(Agent(broker, base)) as agent:
+    async with watching(broker, base) as watcher, running(Agent(broker, base)) as agent:
         await until(lambda: watcher.last.get(agent.topics.status) == "online")
         watcher.log.clear()
         agent.guard.show()  # only the time moved
@@ -191,7 +211,7 @@ async def test_only_changes_are_published(broker: Broker, base: str) -> None:
 
 
 async def test_a_change_of_health_is_published_at_once(broker: Broker, base: str) -> None:
-    async with watching(broker) as watcher, running(Agent(broker, base)) as agent:
+    async with watching(broker, base) as watcher, running(Agent(broker, base)) as agent:
         await until(lambda: watcher.last.get(agent.topics.status) == "online")
         loop = asyncio.get_running_loop()
         began_s = loop.time()
@@ -202,7 +222,7 @@ async def test_a_change_of_health_is_published_at_once(broker: Broker, base: str
 
 
 async def test_many_snapshots_make_one_round_a_second(broker: Broker, base: str) -> None:
-    async with watching(broker) as watcher, running(Agent(broker, base)) as agent:
+    async with watching(broker, base) as watcher, running(Agent(broker, base)) as agent:
         await until(lambda: watcher.last.get(agent.topics.status) == "online")
         watcher.log.clear()
         for soc in range(100):
@@ -212,7 +232,7 @@ async def test_many_snapshots_make_one_round_a_second(broker: Broker, base: str)
 
 
 async def test_a_press_reaches_the_guard(broker: Broker, base: str) -> None:
-    async with watching(broker) as watcher, running(Agent(broker, base)) as agent:
+    async with watching(broker, base) as watcher, running(Agent(broker, base)) as agent:
         for entity in ENTITIES:
             if entity.request:
                 watcher.say(agent.press(entity.key), "PRESS")
@@ -223,7 +243,7 @@ async def test_a_press_reaches_the_guard(broker: Broker, base: str) -> None:
 
 async def test_a_retained_press_is_ignored(broker: Broker, base: str) -> None:
     agent = Agent(broker, base)
-    async with watching(broker) as watcher:
+    async with watching(broker, base) as watcher:
         watcher.say(agent.press("start_discharge"), "PRESS", retain=True)
         async with running(agent):
             # A press of now comes after the retained one was delivered.
@@ -236,7 +256,7 @@ async def test_a_retained_press_is_ignored(broker: Broker, base: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "press", "ON", "PRESS ", "\x00", "[" * 5000])
 async def test_a_press_with_other_words_is_ignored(broker: Broker, base: str, text: str) -> None:
-    async with watching(broker) as watcher, running(Agent(broker, base)) as agent:
+    async with watching(broker, base) as watcher, running(Agent(broker, base)) as agent:
         watcher.say(agent.press("start_discharge"), text)
         watcher.say(agent.press("acknowledge"), "PRESS")
         await until(lambda: agent.guard.requests)
@@ -248,7 +268,7 @@ async def test_a_press_given_while_we_were_away_is_not_carried_out_later(
 ) -> None:
     broker = make_broker(persistent=True)
     agent = Agent(broker, base)
-    async with watching(broker) as watcher:
+    async with watching(broker, base) as watcher:
         async with running(agent):
             await until(lambda: watcher.last.get(agent.topics.status) == "online")
             agent.connection.shutdown(socket.SHUT_RDWR)
@@ -261,7 +281,7 @@ async def test_a_press_given_while_we_were_away_is_not_carried_out_later(
 
 
 async def test_a_lost_socket_says_offline_and_the_return_online(broker: Broker, base: str) -> None:
-    async with watching(broker) as watcher, running(Agent(broker, base)) as agent:
+    async with watching(broker, base) as watcher, running(Agent(broker, base)) as agent:
         await until(lambda: watcher.last.get(agent.topics.status) == "online")
         watcher.log.clear()
         agent.connection.shutdown(socket.SHUT_RDWR)
@@ -271,7 +291,7 @@ async def test_a_lost_socket_says_offline_and_the_return_online(broker: Broker, 
 
 
 async def test_a_clean_stop_says_offline(broker: Broker, base: str) -> None:
-    async with watching(broker) as watcher:
+    async with watching(broker, base) as watcher:
         async with running(Agent(broker, base)) as agent:
             await until(lambda: watcher.last.get(agent.topics.status) == "online")
         await until(lambda: watcher.last[agent.topics.status] == "offline")
@@ -280,7 +300,7 @@ async def test_a_clean_stop_says_offline(broker: Broker, base: str) -> None:
 
 
 async def test_a_will_that_comes_late_is_corrected(broker: Broker, base: str) -> None:
-    async with watching(broker) as watcher, running(Agent(broker, base)) as agent:
+    async with watching(broker, base) as watcher, running(Agent(broker, base)) as agent:
         await until(lambda: watcher.last.get(agent.topics.status) == "online")
         watcher.say(agent.topics.status, "offline", retain=True)
         await until(lambda: watcher.log[-1] == (agent.topics.status, "online"))
@@ -295,7 +315,7 @@ async def test_after_a_broker_restart_everything_is_there_again(
         await agent.reaches(MqttStatus.UNREACHABLE)
         agent.guard.show(phase=Phase.IDLE, soc_percent=12.0)
         await asyncio.to_thread(broker.start)
-        async with watching(broker) as watcher:
+        async with watching(broker, base) as watcher:
             await until(lambda: watcher.last.get(agent.topics.status) == "online")
             configs = [topic for topic in watcher.last if topic.endswith("/config")]
             assert len(configs) == len(ENTITIES)
@@ -307,7 +327,7 @@ async def test_after_a_broker_restart_everything_is_there_again(
 async def test_when_core_says_that_it_started_everything_is_said_again(
     broker: Broker, base: str
 ) -> None:
-    async with watching(broker) as watcher, running(Agent(broker, base)) as agent:
+    async with watching(broker, base) as watcher, running(Agent(broker, base)) as agent:
         await until(lambda: watcher.last.get(agent.topics.status) == "online")
         watcher.log.clear()
         watcher.say(agent.topics.birth, "online")
@@ -363,7 +383,7 @@ async def test_a_supervisor_that_cannot_be_asked_is_asked_again(base: str) -> No
         asked += 1
         raise TimeoutError("the Supervisor is starting")
 
-    publisher = MqttPublisher(HandGuard(), ask)
+    publisher = MqttPublisher(HandGuard(), ask, settings=HandSettings(Agent.folder))
     task = asyncio.create_task(publisher.run())
     await until(lambda: asked >= 2)
     assert publisher.state.status is MqttStatus.UNREACHABLE

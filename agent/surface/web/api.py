@@ -21,6 +21,7 @@ from agent.settings import SettingError
 from agent.surface.desk import GuardDesk, HistoryPoint, SettingsDesk
 from agent.surface.web.auth import Access, Allowed, Gate, Refused
 from agent.surface.web.feed import Feed, TooManyListenersError, picture
+from agent.surface.web.support import SupportApi, SupportDesk
 
 Audit = Callable[[str, str, str], None]
 """Takes who, what and the outcome."""
@@ -40,10 +41,13 @@ class Api:
     audit: Audit
     feed: Feed
     heartbeat_s: float = HEARTBEAT_S
+    support: SupportDesk | None = None
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route but the page's files."""
+        support = SupportApi(self.support, self.settings, self._admit, self.audit, refuse)
         return [
+            *support.routes(),
             web.get("/health", self.health),
             web.get("/api/state", self.state),
             web.get("/api/stream", self.stream),

@@ -19,6 +19,7 @@ from agent.surface.desk import GuardDesk, SettingsDesk
 from agent.surface.web.api import HEARTBEAT_S, Api, Audit, refuse
 from agent.surface.web.auth import Access, Gate, Refused
 from agent.surface.web.feed import Feed
+from agent.surface.web.support import SupportDesk
 
 STATIC = Path(__file__).with_name("static")
 CONTENT_TYPES = {
@@ -54,10 +55,11 @@ class WebServer:
         audit: Audit,
         *,
         heartbeat_s: float = HEARTBEAT_S,
+        support: SupportDesk | None = None,
     ) -> None:
         self._gate = gate
         self._feed = Feed(guard)
-        self._api = Api(guard, settings, gate, audit, self._feed, heartbeat_s)
+        self._api = Api(guard, settings, gate, audit, self._feed, heartbeat_s, support)
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:

@@ -4,6 +4,7 @@
 import { Chart } from "./chart.js";
 import { Settings } from "./settings.js";
 import { follow } from "./stream.js";
+import { Support } from "./support.js";
 import { render, tick } from "./view.js";
 
 const SHOW_ANSWER_MS = 12_000;
@@ -91,6 +92,7 @@ byId("token-form").addEventListener("submit", (event) => {
 
 const chart = new Chart(byId("chart"), byId("legend"));
 const settings = new Settings(send);
+new Support(headers, () => settings.load());
 
 async function loadRest() {
   settings.load();

@@ -1,0 +1,113 @@
+"""
+Writes docs/contract.md, what automations and dashboards may rely on, from the table itself.
+
+`python -m agent.surface.entities_contract > docs/contract.md`; a test fails while the document
+says something else than the table does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from agent.setting_fields import plain
+from agent.surface.entities import ENTITIES
+from agent.surface.entities_model import Entity, Platform
+
+_ABOUT = """
+# Entities in Home Assistant
+
+Written by `python -m agent.surface.entities_contract` from the table that is published; do not
+edit.
+
+Every entity comes by MQTT discovery, one device, from Home Assistant 2024.1 on. Its id is
+`<platform>.<prefix>_<key>`; the prefix is `export_monitor`, as the guide of Energy Export Monitor
+has it, or by the setting `entity_prefix` `energy_export_monitor`, as its installations have it. A
+change of that setting takes every entity out of Home Assistant and brings it back under its new
+id: what you changed about an entity by hand (name, area, icon) is lost then, its history stays
+with the old id. An id that another integration holds gets a `_2` from Home Assistant; page
+and log then name the holder.
+
+## What to rely on
+
+- **Availability.** An entity is unavailable when the agent is gone (last will of MQTT) and never
+  because an input is. A value that is not known is `unknown`, never 0.
+- **Commands.** Start and stop are heard at once; whether the battery followed is seen in
+  `discharge_status`. Numbers and switches show what is in force, also when it was set on the page.
+  A retained command is ignored.
+- **Refusals.** Every button, number and switch has the attributes `last_answer`, `last_accepted`,
+  `last_code` and `last_at`: what was answered to the last command over MQTT. A refused value
+  changes nothing. Out of a number's range Home Assistant refuses by itself.
+- **Plans.** There is no planner in this version. Rows of plans say `No plan` or `unknown`, and the
+  switches of automatic control stay off and say so when they are turned on.
+- **Texts** are cut at a whole line below 255 characters; the attributes hold everything.
+"""
+
+_DIFFERENCES = """
+## Where it differs from Energy Export Monitor
+
+| entity | before | now |
+|---|---|---|
+| `current_pv` | energy of the day, labelled W | power of the sun in W |
+| `export_allowed`, `current_carbon_intensity` | without unit | kWh, gCO2/kWh |
+| `discharge_complete` | never `Complete` | `Complete` until the next start or the end of the day |
+| `calculated_duration` | headroom with 10 % on top | what surely may still leave |
+| `safety_margin` | added to the allowance | subtracted; what a contract grants is `tolerance` |
+| `minimum_soc` (number) | 0 to 100 % | 4 to 100 % |
+| plan texts | UTC, `unknown` beyond 255 characters | local time, cut at a whole line |
+| `plan_*`, `current_slot_*` without a plan | 0 | `unknown` |
+| `service_call_stats`, `last_auto_action` | automatic actions, lost at a restart | all, kept |
+| `stop_discharge` (reason in `last_auto_action`) | protective stops missing | every stop |
+| health entities | unavailable with the inputs | always there |
+"""
+
+_TITLES = {
+    Platform.BUTTON: "Buttons",
+    Platform.NUMBER: "Numbers",
+    Platform.SWITCH: "Switches",
+    Platform.SENSOR: "Sensors",
+    Platform.BINARY_SENSOR: "Binary sensors",
+}
+
+
+def markdown() -> str:
+    """Return docs/contract.md."""
+    lines = [_ABOUT.strip()]
+    for platform, title in _TITLES.items():
+        rows = [entity for entity in ENTITIES if entity.platform is platform]
+        lines += ["", f"## {title} ({len(rows)})", "", *_table(rows)]
+    return "\n".join([*lines, "", _DIFFERENCES.strip(), ""])
+
+
+def _table(rows: Iterable[Entity]) -> list[str]:
+    head = ["| key | name | unit | class | category | |", "|---|---|---|---|---|---|"]
+    return head + [
+        f"| `{it.key}` | {it.name} | {it.unit or ''} | {_class(it)} | {it.category or ''} "
+        f"| {_about(it)} |"
+        for it in rows
+    ]
+
+
+def _class(entity: Entity) -> str:
+    return ", ".join(it for it in (entity.device_class, entity.state_class) if it)
+
+
+def _about(entity: Entity) -> str:
+    parts = [entity.about]
+    if entity.options:
+        parts.append("One of " + ", ".join(f"`{word}`" for word in entity.options) + ".")
+    if entity.span:
+        span = entity.span
+        parts.append(
+            f"{plain(span.minimum)} to {plain(span.maximum)}, step {plain(span.step)}; "
+            f"setting `{entity.setting}`."
+        )
+    elif entity.setting:
+        parts.append(f"Setting `{entity.setting}`.")
+    if entity.attributes:
+        parts.append("Has attributes.")
+    return " ".join(parts).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

@@ -1,0 +1,415 @@
+"""The page's help: the doctor's report, diagnostics without secrets, settings as a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from hypothesis import HealthCheck, given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+from playwright.async_api import Page, expect
+from pydantic import SecretStr
+
+from agent.diagnostics import REDACTED, SHORTEST_SECRET, Subject, document, redacted
+from agent.house.hass_entities import EntityMapping
+from agent.journal import Event
+from agent.options import Options
+from agent.surface.web.auth import Gate, Policy
+from agent.surface.web.server import WebServer
+from tests.surface.conftest import WRITES, House, never_asked
+from tests.surface.desks import NOON, QUIET, HandGuard, HandSettings
+from tests.surface.test_page import browser, opened, page, shared_browser
+
+__all__ = ["browser", "page", "shared_browser"]  # fixtures
+
+HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
+REPORT = {
+    "exit_code": 1,
+    "took_s": 12.0,
+    "findings": [
+        {"code": "host", "title": "Home Assistant", "verdict": "ok", "text": "It answers.",
+         "next_step": ""},
+        {"code": "signs", "title": "Signs", "verdict": "warning", "text": HOSTILE,
+         "next_step": "Look at the meter."},
+    ],
+}  # fmt: skip
+
+
+@dataclass
+class HandSupport:
+    """Help made by hand."""
+
+    fails: Exception | None = None
+    cleared: int = 0
+    examined: int = 0
+
+    async def doctor(self, progress: Callable[[str, float], None]) -> dict[str, Any]:
+        self.examined += 1
+        progress("Asking Home Assistant", 15)
+        if self.fails:
+            raise self.fails
+        progress("Done", 100)
+        return REPORT
+
+    async def diagnostics(self) -> dict[str, Any]:
+        return {"pv_edge_agent": "0.1.0"}
+
+    async def csv(self, what: str, days: float) -> AsyncIterator[str]:
+        yield f"{what} of {days:g} days\r\n"
+        yield "=harmless\r\n"
+
+    async def clear_notifications(self) -> int:
+        if self.fails:
+            raise self.fails
+        self.cleared += 1
+        return 1
+
+
+@dataclass
+class Helped(House):
+    support: HandSupport = field(default_factory=HandSupport)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[Helped]:
+    async for made in served(tmp_path, Gate(Policy(supervised=False), never_asked)):
+        yield made
+
+
+async def served(folder: Path, gate: Gate) -> AsyncIterator[Helped]:
+    guard, settings, support = HandGuard(), HandSettings(folder), HandSupport()
+    audited: list[tuple[str, str, str]] = []
+    server = WebServer(guard, settings, gate, lambda *what: audited.append(what), support=support)
+    made = Helped(guard, settings, server, audited, support=support)
+    made.port = await server.start("127.0.0.1", 0)
+    async with ClientSession(made.url, headers=WRITES) as made.client:
+        yield made
+    await server.stop()
+
+
+async def test_the_doctor_tells_its_progress_and_then_its_report(house: Helped) -> None:
+    async with house.client.get("/api/doctor") as answer:
+        assert answer.status == 200
+        lines = [json.loads(line) for line in (await answer.text()).splitlines()]
+    assert lines == [
+        {"doing": "Asking Home Assistant", "percent": 15},
+        {"doing": "Done", "percent": 100},
+        {"report": REPORT},
+    ]
+
+
+async def test_a_doctor_that_fails_ends_without_a_report_and_can_be_asked_again(
+    house: Helped,
+) -> None:
+    house.support.fails = RuntimeError("a defect")
+    async with house.client.get("/api/doctor") as answer:
+        text = await answer.text()
+    assert "report" not in text
+    assert "log" in json.loads(text.splitlines()[-1])["failed"]
+    assert "a defect" not in text
+    house.support.fails = None
+    async with house.client.get("/api/doctor") as answer:
+        assert "report" in await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/doctor"),
+        ("GET", "/api/diagnostics"),
+        ("GET", "/api/settings/export"),
+        ("GET", "/api/journal.csv"),
+        ("POST", "/api/settings/import"),
+        ("POST", "/api/notifications/clear"),
+    ],
+)
+async def test_help_is_for_administrators_and_not_for_other_sites(
+    house: Helped, method: str, path: str
+) -> None:
+    async with (
+        ClientSession(house.url) as foreign,
+        foreign.request(method, path, json={}) as answer,
+    ):
+        assert answer.status == 403
+    assert house.support.examined == house.support.cleared == 0
+
+
+async def test_a_resident_gets_no_diagnostics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def nobody_is_admin(user_id: str) -> bool:
+        asked.append(user_id)
+        return False
+
+    monkeypatch.setattr("agent.surface.web.auth.SUPERVISOR_PEER", "127.0.0.1")
+    headers = {"X-Remote-User-Id": "resident"}
+    async for made in served(tmp_path, Gate(Policy(supervised=True), nobody_is_admin)):
+        for path in ("/api/doctor", "/api/diagnostics", "/api/settings/export"):
+            async with made.client.get(path, headers=headers) as answer:
+                assert (answer.status, (await answer.json())["code"]) == (403, "not_admin")
+    assert asked
+
+
+async def exported(house: Helped) -> dict[str, Any]:
+    async with house.client.get("/api/settings/export") as answer:
+        assert answer.status == 200
+        assert 'filename="pv-edge-agent-settings.json"' in answer.headers["Content-Disposition"]
+        document: dict[str, Any] = await answer.json()
+        return document
+
+
+async def imported(house: Helped, document: object) -> tuple[int, dict[str, Any]]:
+    async with house.client.post("/api/settings/import", data=json.dumps(document)) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_an_export_brings_every_setting_back(house: Helped) -> None:
+    mine = {
+        "export_limit_w": 3680,
+        "entities.soc": "sensor.mine",
+        "entities.pv_power": ["sensor.a", "sensor.b"],
+        "time_zone": "Europe/London",
+    }
+    before = await house.settings.update(mine, "test")
+    document = await exported(house)
+    await house.settings.update(
+        {"export_limit_w": None, "entities.soc": None, "entities.pv_power": None, "time_zone": ""},
+        "test",
+    )
+    status, body = await imported(house, document)
+    assert status == 200
+    assert body["values"] == before == house.settings.current()
+    assert body["text"] == f"{len(before)} settings were imported."
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"export_limit_w": 99_999},
+        {"entities.soc": "no entity"},
+        {"ha_token": "s3cret-that-lost-its-way"},
+        {"stale_warning_s": 60},
+        {"mode": "destroy"},
+    ],
+)
+async def test_a_file_with_one_wrong_value_changes_nothing(
+    house: Helped, change: dict[str, Any]
+) -> None:
+    document = await exported(house)
+    document["settings"] |= {"min_soc_percent": 55} | change
+    before = house.settings.current()
+    status, body = await imported(house, document)
+    assert status == 400
+    assert body["key"] in change
+    assert house.settings.current() == before
+    assert "s3cret" not in json.dumps(house.audited)
+    assert "s3cret" not in json.dumps(body)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, [], {}, {"format": "something else"}, "text", {"format": "pv-edge-agent settings"},
+     {"format": "pv-edge-agent settings", "format_version": 2, "settings": {"mode": "observe"}},
+     {"format": "pv-edge-agent settings", "format_version": 1, "settings": []}],
+)  # fmt: skip
+async def test_what_is_no_export_is_refused_with_words(house: Helped, document: object) -> None:
+    status, body = await imported(house, document)
+    assert status == 400
+    assert body["text"].endswith("Nothing changed")
+
+
+async def test_an_import_never_switches_to_control(house: Helped) -> None:
+    await house.settings.update({"mode": "control", "export_limit_w": 3680}, "test")
+    document = await exported(house)
+    await house.settings.update({"mode": "observe"}, "test")
+    status, body = await imported(house, document)
+    assert status == 200
+    assert house.settings.current()["mode"] == "observe"
+    assert "stays observe" in body["text"]
+    document["settings"]["mode"] = "observe"
+    await house.settings.update({"mode": "control"}, "test")
+    await imported(house, document)
+    assert house.settings.current()["mode"] == "observe"
+
+
+async def test_notifications_are_cleared_or_it_is_said_why_not(house: Helped) -> None:
+    async with house.client.post("/api/notifications/clear") as answer:
+        assert answer.status == 200
+    assert house.support.cleared == 1
+    house.support.fails = OSError("The link to Home Assistant is down.")
+    async with house.client.post("/api/notifications/clear") as answer:
+        assert answer.status == 503
+        assert "link" in (await answer.json())["text"]
+
+
+async def test_the_journal_comes_as_a_table(house: Helped) -> None:
+    async with house.client.get("/api/journal.csv?what=samples&days=2") as answer:
+        assert answer.content_type == "text/csv"
+        assert "pv-edge-agent-samples.csv" in answer.headers["Content-Disposition"]
+        assert await answer.text() == "samples of 2 days\r\n=harmless\r\n"
+    for days in ("soon", "0", "nan", "1e9"):
+        async with house.client.get("/api/journal.csv", params={"days": days}) as answer:
+            assert answer.status == 400
+
+
+# Diagnostics.
+
+TOKEN, PASSWORD = "token-0123456789", "pass-0123456789"
+
+
+def subject(
+    token: str = TOKEN,
+    password: str = PASSWORD,
+    events: tuple[Event, ...] = (),
+    **changes: Any,
+) -> Subject:
+    options = Options(
+        ha_url="http://ha.local:8123",
+        ha_token=SecretStr(token),
+        mqtt_password=SecretStr(password),
+        mqtt_username="agent",
+    )
+    return Subject(
+        options=options,
+        settings={"mode": "observe", "entities.soc": "sensor.soc"},
+        settings_warnings=(),
+        snapshot=QUIET,
+        events=events,
+        entities=EntityMapping(soc="sensor.soc", pv_power=("sensor.a", "sensor.b")),
+        **changes,
+    )
+
+
+def test_the_document_holds_what_helps() -> None:
+    event = Event(1, NOON, "input_lost", {"text": "It is lost.", "w": float("nan")})
+    told = document(subject(events=(event,), findings=("soc: two",), core_version="2026.11.0"))
+    assert told["versions"]["home_assistant"] == "2026.11.0"
+    assert told["options"]["ha_url"] == "http://ha.local:8123"
+    assert told["options"]["ha_token"] == told["options"]["mqtt_password"] == REDACTED
+    assert told["settings"]["entities.soc"] == "sensor.soc"
+    assert told["entities"]["pv_power"] == ["sensor.a", "sensor.b"]
+    assert told["snapshot"]["soc_percent"] == 78.4
+    assert told["events"][0]["kind"] == "input_lost"
+    json.dumps(told, allow_nan=False)
+
+
+# Begins like no ordinary word: a secret that is one (`True`) cannot be told from the word.
+secrets = st.text(min_size=SHORTEST_SECRET, max_size=60).map(lambda text: f"Zq{text}")
+around = st.text(max_size=20)
+
+
+@limits(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(secret=secrets, before=around, after=around, place=st.integers(0, 7))
+def test_no_secret_ever_appears_wherever_it_got_to(
+    secret: str, before: str, after: str, place: int
+) -> None:
+    found = f"{before}{secret.strip()}{after}"
+    data: dict[str, Any] = {
+        "text": found if place == 0 else "x",
+        "deep": [{"list": [found if place == 1 else "x"]}],
+        (found if place == 2 else "key"): 1,
+    }
+    events = (Event(1, NOON, found if place == 3 else "error", data),)
+    told = document(
+        subject(
+            token=secret if place < 6 else TOKEN,
+            password=secret if place == 6 else PASSWORD,
+            events=events,
+            findings=(found if place == 4 else "x",),
+            link=found if place in {5, 6, 7} else "up",
+        ),
+        [secret] if place == 7 else [],
+    )
+    assert secret.strip() not in "\n".join(_texts(told))
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [each for k, v in value.items() for each in (k, *_texts(v))]
+    if isinstance(value, list):
+        return [text for each in value for text in _texts(each)]
+    return [str(value)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Authorization: Bearer abcdef",
+        "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJhYmMifQ.c2lnbmF0dXJl",
+        "mqtt://agent:hunter2@broker:1883",
+        "the token token-01234567890123 was cut",
+    ],
+)
+def test_what_looks_like_a_secret_goes_too(text: str) -> None:
+    shown = redacted({"text": text}, ["token-01234567890123-and-much-more-of-it"])
+    assert shown == {"text": REDACTED}
+
+
+def test_a_telling_name_hides_its_value() -> None:
+    value = {"password": "unknown to us", "tokens": 3, "deep": {"api_key": "x"}}
+    assert redacted(value, []) == {"password": REDACTED, "tokens": 3, "deep": {"api_key": REDACTED}}
+
+
+def test_people_become_numbers_and_stay_the_same_person() -> None:
+    events = [
+        {"by": "page: Anna Smith, the elder"},
+        {"by": "page: Bob"},
+        {"text": "Asked for by page: Anna Smith, the elder.", "by": "page: local"},
+    ]
+    assert redacted(events, []) == [
+        {"by": "page: person 1"},
+        {"by": "page: person 2"},
+        {"text": "Asked for by page: person 1.", "by": "page: local"},
+    ]
+
+
+# The page.
+
+
+async def test_the_doctors_table_stands_on_the_page_as_text(page: Page, house: Helped) -> None:
+    await opened(page, house)
+    await expect(page.locator("#doctor-table")).to_be_hidden()
+    await page.get_by_role("button", name="Run the doctor").click()
+    rows = page.locator("#doctor tr")
+    await expect(rows).to_have_count(2)
+    await expect(rows.nth(0)).to_contain_text("Home Assistant")
+    await expect(rows.nth(1)).to_contain_text(HOSTILE)
+    await expect(rows.nth(1)).to_contain_text("Next: Look at the meter.")
+    await expect(page.locator("#doctor-progress")).to_have_text(
+        "There are warnings. 2 checks in 12 s."
+    )
+    assert await page.title() == "PV Edge Agent"
+    await page.set_viewport_size({"width": 360, "height": 800})
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+async def test_files_go_out_and_come_in_by_the_page(
+    page: Page, house: Helped, tmp_path: Path
+) -> None:
+    await opened(page, house)
+    async with page.expect_download() as waiting:
+        await page.get_by_role("button", name="Download diagnostics").click()
+    assert (await waiting.value).suggested_filename == "pv-edge-agent-diagnostics.json"
+    async with page.expect_download() as waiting:
+        await page.get_by_role("button", name="Export settings").click()
+    path = tmp_path / "exported.json"
+    await (await waiting.value).save_as(path)
+    document = json.loads(path.read_text())
+    document["settings"]["export_limit_w"] = 5000
+    path.write_text(json.dumps(document))
+    await page.locator("#settings-file").set_input_files(path)
+    await expect(page.locator("#support-message")).to_contain_text("settings were imported")
+    await expect(page.locator("#set-export_limit_w")).to_have_value("5000")
+    document["settings"]["export_limit_w"] = -1
+    path.write_text(json.dumps(document))
+    await page.locator("#settings-file").set_input_files(path)
+    await expect(page.locator("#support-message")).to_contain_text("outside 0 to 50000 W")
+    assert house.settings.current()["export_limit_w"] == 5000
