@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from agent.export.requests import Answer, Request, RequestKind
-from agent.export.snapshot import HealthStatus, Phase, Reason
+from agent.export.snapshot import ActionView, HealthStatus, Phase, Reason
 from agent.surface.desk import HistoryPoint
 from agent.surface.web.auth import Gate, Policy
 from tests.peers.install import chromium
@@ -97,6 +97,15 @@ async def test_a_new_state_appears_by_itself_and_the_lease_counts_down(
     await expect(page.locator("#phase")).to_have_text("Discharging")
     await expect(page.locator("#lease")).to_contain_text("930 W")
     await expect(page.locator("#lease")).to_contain_text("ends unaided in 38 s")
+
+
+async def test_the_last_action_is_told_in_words(page: Page, house: House) -> None:
+    await opened(page, house)
+    house.guard.show(last_action=ActionView("start_discharge", "requested", QUIET.at, "page: Anna"))
+    told = page.locator("#last-action")
+    await expect(told).to_contain_text("start discharge")
+    await expect(told).to_contain_text("page: Anna (requested)")
+    await expect(page.locator("#exported")).to_contain_text("kWh")
 
 
 async def test_why_a_start_would_be_refused_stands_there_before_one_asks(

@@ -71,7 +71,7 @@ function renderNow(state) {
   text("blockers-title", state.blockers.length ? "A start would be refused because:" : ready);
   list(byId("blockers"), state.blockers);
   const last = state.last_action;
-  text("last-action", last ? `Last: ${words(last.action)} at ${time(last.at)} by ${last.by} (${words(last.reason)}).` : "Nothing was done yet.");
+  text("last-action", last ? `Last: ${plain(last.action)} at ${time(last.at)} by ${last.by} (${plain(last.reason)}).` : "Nothing was done yet.");
 }
 
 function renderEnergy(energy) {
@@ -160,7 +160,7 @@ const number = (value) => String(Math.abs(value) < 100 ? Math.round(value * 10) 
 const absolute = (w) => (w === null ? null : Math.abs(w));
 const capital = (word) => word.charAt(0).toUpperCase() + word.slice(1);
 const time = (iso) => new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const words = (code) => code.replaceAll("_", " ");
+const plain = (code) => code.replaceAll("_", " ");
 const date = (iso) => new Date(iso).toLocaleDateString();
 
 function direction(w, positive, negative, still) {
