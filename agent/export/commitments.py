@@ -69,11 +69,12 @@ class Commitment:
 
     def ends_by_s(self, path: CommandPath, now_s: float) -> float:
         """Return when the inverter has surely ended it unaided, in monotonic seconds."""
-        if self.certain:
-            # A confirmed lease cannot have started later than it was seen.
-            begun_s = self.sent_s + path.command_delay_s
-            if self.confirmed_s is not None:
-                begun_s = min(begun_s, self.confirmed_s)
+        if self.confirmed_s is not None:
+            # It cannot have begun later than it was seen; a call that waited in Core's queue
+            # may have begun much later than it was sent.
+            begun_s = self.confirmed_s
+        elif self.certain:
+            begun_s = max(self.sent_s + path.command_delay_s, self.answered_s or 0.0)
         elif self.answered_s is None:
             begun_s = now_s + path.command_delay_s
         else:

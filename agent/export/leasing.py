@@ -171,6 +171,9 @@ def _send(turn: Turn, purpose: Purpose, lease: Lease, cutoff_percent: float) -> 
         number, purpose, block, lease.worst_case_wh, turn.now_s, turn.look.now.local
     )
     first = not turn.state.commitments
+    wish = turn.state.wish
+    if wish is not None and wish.tried_s is None:
+        turn.set(wish=replace(wish, tried_s=turn.now_s))
     turn.set(commitments=(*turn.state.commitments, commitment))
     turn.say(
         "lease" if first else "renewal",

@@ -17,7 +17,7 @@ from agent.export.commitments import Commitment, Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.limiter import GUARD_BAND_W
 from agent.export.snapshot import ErrorState, Mode, Reason
-from agent.export.states import Foreign, HoldKind, Wish
+from agent.export.states import Foreign, HoldKind
 from agent.export.turn import Turn
 from agent.house.port import WriteStatus
 
@@ -174,7 +174,7 @@ def _confirm(turn: Turn, commitment: Commitment) -> None:
         turn.set(settled_s=turn.now_s + _SETTLE_S)
     wish = turn.state.wish
     if wish is not None and not wish.started:
-        turn.set(wish=Wish(wish.purpose, wish.by, wish.since_s, wish.at, started=True))
+        turn.set(wish=replace(wish, started=True))
         turn.set(breaker=turn.state.breaker.succeeded(), error=ErrorState.NONE, error_reason=None)
         turn.count("start", wish.purpose, success=True)
         turn.say(
@@ -295,9 +295,12 @@ def _verify_in_time(turn: Turn) -> None:
     state = turn.state
     if state.stopping is not None or any(c.confirmed_s is not None for c in state.commitments):
         return
-    waiting = [c for c in state.commitments if c.purpose is not Purpose.COMMISSIONING]
-    answered = [c.answered_s for c in waiting if c.answered_s is not None]
-    if state.wish is None or not answered:
+    if state.wish is None or state.wish.tried_s is None:
+        return
+    # Commands from before a pause may still come late; they say nothing of this start.
+    tried = [c for c in state.commitments if c.sent_s >= state.wish.tried_s]
+    answered = [c.answered_s for c in tried if c.answered_s is not None]
+    if not answered:
         return
     waited_s = turn.now_s - min(answered)
     if waited_s > turn.config.path.verify_s:

@@ -133,6 +133,8 @@ class Turn:
             self.did("stop", reason, by, purpose)
         if ends_wish:
             self.set(wish=None)
+        elif self.state.wish is not None:
+            self.set(wish=replace(self.state.wish, tried_s=None))
         safety_stands = self.state.hold is not None and self.state.hold.kind is HoldKind.SAFETY
         if hold is not None and not safety_stands:
             self.set(hold=Hold(hold, reason, self.now_s))

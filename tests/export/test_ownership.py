@@ -223,3 +223,38 @@ def test_a_journaled_wish_writes_nothing_before_the_inverter_was_judged() -> Non
     bench.restart(journaled)
     bench.run(60)
     assert all(not block.start for _, block in bench.writes[written:])
+
+
+def test_a_call_that_ran_late_does_not_accuse_the_timer() -> None:
+    """It waited in Core's queue: its time began when it ran, not when it was sent."""
+    bench = Bench()
+    bench.start()
+    bench.run(30)
+    bench.fate = lambda _: (False, WriteStatus.UNCONFIRMED)
+    bench.run(25)
+    late = bench.writes[-1][1]
+    bench.linked = False
+    bench.run(150)
+    bench.linked = True
+    bench.plant.dispatch.write(0, late.registers())
+    bench.fate = lambda _: (True, WriteStatus.DELIVERED)
+    bench.run(60)
+    assert not bench.view().latched
+    assert "timer_ignored" not in [event.data.get("reason") for event in bench.events]
+
+
+def test_commands_from_before_a_pause_do_not_fail_the_start_after_it() -> None:
+    bench = Bench()
+    bench.start()
+    bench.run(30)
+    bench.fate = lambda _: (False, WriteStatus.UNCONFIRMED)
+    bench.run(45)
+    bench.twists["soc_percent"] = lambda reading: replace(
+        reading, value=None, quality=Quality.UNAVAILABLE
+    )
+    bench.run(60)
+    bench.twists.clear()
+    bench.fate = lambda _: (True, WriteStatus.DELIVERED)
+    bench.run(120)
+    assert "start_failed" not in bench.kinds()
+    assert bench.dispatching
