@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from agent.export.commitments import Commitment, Purpose, answered, confirmed
 from agent.export.requests import RequestKind
 from agent.export.snapshot import ErrorState, Mode, Phase
-from agent.house.port import WriteStatus
+from agent.house.alphaess import DispatchBlock
+from agent.house.port import WriteOutcome, WriteStatus
 from agent.house.readings import Quality
 from agent.simulator.dispatch import DispatchSettings
 from tests.export.bench import CONFIG, Bench
@@ -225,22 +227,14 @@ def test_a_journaled_wish_writes_nothing_before_the_inverter_was_judged() -> Non
     assert all(not block.start for _, block in bench.writes[written:])
 
 
-def test_a_call_that_ran_late_does_not_accuse_the_timer() -> None:
-    """It waited in Core's queue: its time began when it ran, not when it was sent."""
+def test_a_call_that_ran_late_began_when_it_was_seen() -> None:
+    """It waited in Core's queue for two minutes: its timer is not to blame for the delay."""
     bench = Bench()
-    bench.start()
-    bench.run(30)
-    bench.fate = lambda _: (False, WriteStatus.UNCONFIRMED)
-    bench.run(25)
-    late = bench.writes[-1][1]
-    bench.linked = False
-    bench.run(150)
-    bench.linked = True
-    bench.plant.dispatch.write(0, late.registers())
-    bench.fate = lambda _: (True, WriteStatus.DELIVERED)
-    bench.run(60)
-    assert not bench.view().latched
-    assert "timer_ignored" not in [event.data.get("reason") for event in bench.events]
+    block = DispatchBlock(True, 3000, 21.0, 90)
+    waiting = Commitment(1, Purpose.DISCHARGE, block, 100.0, 1000.0, bench.now().local)
+    late = answered((waiting,), 1, WriteOutcome(WriteStatus.UNCONFIRMED), 1030.0)
+    (seen,) = confirmed(late, 1, 1120.0)
+    assert seen.ends_by_s(CONFIG.path, 1120.0) == 1120 + 90 + CONFIG.path.exit_lag_s
 
 
 def test_commands_from_before_a_pause_do_not_fail_the_start_after_it() -> None:
