@@ -120,7 +120,12 @@ def _stop_seen(turn: Turn, stopping: Stopping) -> bool:
             turn.now_s - stopping.delivered_s > 2 * turn.config.readback_poll_s
         )
         fresh = com.seen_since(start, stopping.sent_s) or waited
-        if fresh and _power_is_down(turn):
+        # Commands wait in one queue: a reset that arrived has the last word, an idle register
+        # alone has not while an older start may still come.
+        last_word = stopping.delivered_s is not None or all(
+            c.certain for c in turn.state.commitments
+        )
+        if fresh and last_word and _power_is_down(turn):
             seconds = turn.now_s - stopping.since_s
             if not stopping.reported:
                 turn.count("stop", stopping.purpose, success=True)

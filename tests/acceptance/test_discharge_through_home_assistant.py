@@ -13,6 +13,7 @@ DETECTED = dict.fromkeys(("grid_power", "battery_power", "soc", "exported_today"
 LIMIT_W = 3680
 CORE_DOWN_S = 60
 OLDEST = "2024.1.0"
+OLDEST = "2024.1.0"
 """It keeps no report times."""
 RENEWED_WITHIN_S = 15
 SPARE_WH = 130
@@ -194,8 +195,13 @@ async def test_restarted_agent_stops_what_nobody_wants_any_more(
         since = house.agent.last_event()
         began_s = time.monotonic()
         await house.agent.start()
-        found = await house.agent.wrote({"adopted", "found_idle", "stop"}, since, JUDGED_WITHIN_S)
-        assert found.get("reason") == "stopped_at_start", found
+        judged = {"adopted", "found_idle", "stopped_at_start"}
+        found = await house.agent.wrote(judged, since, JUDGED_WITHIN_S)
+        if house.core.version == OLDEST and found["kind"] == "found_idle":
+            # Its values were proven only after the lease had run out.
+            assert await house.simulator.idle()
+            return
+        assert found["kind"] == "stopped_at_start", found
         await house.agent.wrote("stop_verified", since, 60)
         await eventually(house.simulator.idle, 15, "the battery rests", house.shown)
         figure(

@@ -252,3 +252,18 @@ def test_commands_from_before_a_pause_do_not_fail_the_start_after_it() -> None:
     bench.run(120)
     assert "start_failed" not in bench.kinds()
     assert bench.dispatching
+
+
+def test_while_an_older_start_may_still_come_an_idle_register_is_no_verified_stop() -> None:
+    bench = Bench()
+    bench.start()
+    bench.run(30)
+    bench.fate = lambda _: (False, WriteStatus.UNCONFIRMED)
+    bench.run(50)
+    bench.ask(RequestKind.STOP_DISCHARGE)
+    bench.run_until(lambda: not bench.dispatching, 100)
+    bench.run(30)
+    assert "stop_verified" not in bench.kinds()
+    bench.fate = lambda _: (True, WriteStatus.DELIVERED)
+    bench.run_until(lambda: "stop_verified" in bench.kinds(), 60)
+    assert bench.state.commitments == ()

@@ -9,8 +9,10 @@ other place where the real programs are sure to be met. Each suite, that is each
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ from tests.peers import mosquitto
 from tests.peers.install import CORES, chromium
 
 PEER = "peer"
+PART_VARIABLE = "PEER_TABLE_PART"
+"""Names a file: this run is a part of a larger one and leaves its counts there."""
 DEFAULT_BUDGET_S = 30
 BUDGETS_S = {
     "peers": 180,
@@ -100,13 +104,9 @@ class PeerTable:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.figures: list[tuple[str, float]] = []
 
-    @pytest.hookimpl(tryfirst=True)
+    @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Note the peers that a case names or that its fixtures mean, and where it runs."""
-        for item in items:
-            # Acceptance waits for timers of the real world; everything else fits beside it.
-            group = "acceptance" if _suite(item.nodeid) == "acceptance" else "rest"
-            item.add_marker(pytest.mark.xdist_group(group))
+        """Note the peers that a case names or that its fixtures mean."""
         for item in items:
             names = [name for mark in item.iter_markers("peers") for name in mark.args]
             fixtures = getattr(item, "fixturenames", ())
@@ -147,22 +147,40 @@ class PeerTable:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the table of peers, the seconds of the suites and what is wrong with either."""
-        write = terminalreporter.write_line
-        terminalreporter.section("peers")
-        for line in self._rows():
-            write(line)
+        """Print the table, or keep it for `script/test`, which ends with that of all its parts."""
+        part = os.environ.get(PART_VARIABLE)
+        if part:
+            kept = [self.cases, self.skips, self.all_skips, self.seconds, self.figures]
+            Path(part).write_text(json.dumps(kept))
+            return
+        for line in self.lines():
+            terminalreporter.write_line(line)
+
+    def take(self, part: Path) -> None:
+        """Add what a part of the run has counted."""
+        cases, skips, all_skips, seconds, figures = json.loads(part.read_text())
+        self.cases.update(cases)
+        self.skips.update(skips)
+        self.all_skips += all_skips
+        self.figures += figures
+        for suite, spent_s in seconds.items():
+            self.seconds[suite] += spent_s
+
+    def lines(self) -> Iterator[str]:
+        """Return the table of peers, the seconds of the suites and what is wrong with either."""
         if self.figures:
-            terminalreporter.section("measured seconds")
+            yield f"{' measured seconds ':=^80}"
         for name, seconds in self.figures:
-            write(f"{name:<76} {seconds:7.1f}")
-        terminalreporter.section("seconds per suite")
+            yield f"{name:<76} {seconds:7.1f}"
+        yield f"{' seconds per suite ':=^80}"
         for suite, seconds in sorted(self.seconds.items()):
             budget = BUDGETS_S.get(suite, DEFAULT_BUDGET_S)
             note = "   WARNING: over budget" if seconds > budget else ""
-            write(f"{suite:<20} {seconds:7.1f} of {budget:4d}{note}")
+            yield f"{suite:<20} {seconds:7.1f} of {budget:4d}{note}"
+        yield f"{' peers ':=^80}"
+        yield from self._rows()
         for verdict in self._verdicts():
-            write(f"FAILED: {verdict}", red=True)
+            yield f"FAILED: {verdict}"
 
     def _rows(self) -> Iterator[str]:
         yield f"{'peer':<32} {'version':<24} {'is':<9} {'cases':>6} {'skips':>6}"
@@ -197,3 +215,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def _suite(nodeid: str) -> str:
     parts = Path(nodeid.partition("::")[0]).parts
     return parts[1] if len(parts) > 2 else "tests"
+
+
+def main(parts: list[str]) -> None:
+    """Print the table of a run in parts."""
+    table = PeerTable()
+    for part in parts:
+        table.take(Path(part))
+    sys.stdout.write("\n".join(table.lines()) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
