@@ -28,6 +28,8 @@ UNCONFIRMED_HORIZON_S = 300.0
 """Longest that a call which timed out was seen to wait in Core's modbus queue, rounded up."""
 _POWER_TOLERANCE_W = 5.0
 _SOC_TOLERANCE_PERCENT = 1.0
+_READ_APART_S = 20.0
+"""Registers of one dispatch are read within this time of each other."""
 
 
 class Purpose(StrEnum):
@@ -173,7 +175,20 @@ def observe(commitments: Commitments, dispatch: DispatchReadings) -> Observation
         if matches(commitment.block, dispatch):
             return Observation(Seen.OURS, commitment)
     between = _between(commitments, dispatch)
-    return Observation(Seen.OTHER) if between is None else Observation(Seen.OURS, between)
+    if between is not None:
+        return Observation(Seen.OURS, between)
+    return Observation(Seen.OTHER) if _of_one_time(dispatch) else UNSEEN
+
+
+def _of_one_time(dispatch: DispatchReadings) -> bool:
+    """
+    Return False where power and duration are older than the start they would belong to.
+
+    After an inverter was mute, Core works off its polls one by one: for a while the registers
+    show a new start with the power and duration of long ago.
+    """
+    begun_s = dispatch.start.changed_s - _READ_APART_S
+    return seen_since(dispatch.power_w, begun_s) or seen_since(dispatch.duration_s, begun_s)
 
 
 def _between(commitments: Commitments, dispatch: DispatchReadings) -> Commitment | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.export.commitments import Commitment, Purpose, answered, confirmed
+from agent.export.commitments import Commitment, Purpose, Seen, answered, confirmed, observe
 from agent.export.requests import RequestKind
 from agent.export.snapshot import ErrorState, Mode, Phase
 from agent.house.alphaess import DispatchBlock
 from agent.house.port import WriteOutcome, WriteStatus
-from agent.house.readings import Quality
+from agent.house.readings import DispatchReadings, Quality, Reading
 from agent.simulator.dispatch import DispatchSettings
 from tests.export.bench import CONFIG, Bench
 
@@ -267,3 +267,17 @@ def test_while_an_older_start_may_still_come_an_idle_register_is_no_verified_sto
     bench.fate = lambda _: (True, WriteStatus.DELIVERED)
     bench.run_until(lambda: "stop_verified" in bench.kinds(), 60)
     assert bench.state.commitments == ()
+
+
+def test_a_new_start_with_the_power_of_long_ago_is_no_foreign_dispatch() -> None:
+    """Core works off its polls one by one after an inverter was mute."""
+
+    def read(value: float, changed_s: float) -> Reading:
+        return Reading(value, Quality.GOOD, "sensor.x", changed_s)
+
+    old, new = 1000.0, 1100.0
+    mixed = DispatchReadings(
+        read(1, new), read(3198, old), read(2, old), read(21, old), read(87, old)
+    )
+    assert observe((), mixed).seen is Seen.UNKNOWN
+    assert observe((), replace(mixed, power_w=read(3198, new))).seen is Seen.OTHER
