@@ -5,13 +5,14 @@ Freshness is per value and from its source's own report time: a loop that runs i
 its inputs live. Grid and battery power must be younger than 30 s, and must have *moved* within
 that time while a dispatch runs, because a frozen register is re-reported as if it were new. A
 state of charge that stands still while energy flows is contradicted by that energy. A produced
-counter may be old: it can only under-allow.
+counter may be old: it can only under-allow. A battery at rest stands still by right.
 
 Source: control.md cases 12 to 15; ha_e2e.md section 4 (staleness facts); defects S1, D-09.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,8 @@ from agent.house.readings import HouseSample, Reading
 
 _SOC_CONTRADICTION = 0.02
 """Share of the battery's capacity that must have moved the state of charge."""
+_REST_W = 50.0
+"""A battery within this neither charges nor discharges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,48 @@ def watch_soc(watch: SocWatch, sample: HouseSample, now_s: float) -> SocWatch:
     return replace(watch, moved_wh=watch.moved_wh + moved_wh, at_s=now_s)
 
 
+@dataclass(frozen=True, slots=True)
+class Stillness:
+    """Since when a power that stands still is to be doubted, in monotonic seconds."""
+
+    idle_s: float = -math.inf
+    """Newest moment without a dispatch; only from then on a live meter has to move."""
+    rested_s: float = -math.inf
+    """
+    Newest moment at which the battery did nothing, so that its meter stood still by right.
+
+    Full or at its reserve it shows the same power for hours, and neither Core before 2024.8 nor a
+    template vouches for a value that does not change.
+    """
+    doubted: frozenset[str] = frozenset()
+    """Powers that did not move in a dispatch; they are not believed again before they move."""
+
+
+def watch_stillness(
+    still: Stillness,
+    battery: Reading,
+    lost: tuple[Reason, ...],
+    now_s: float,
+    *,
+    dispatching: bool,
+) -> Stillness:
+    """Return the stillness after one more sample; `lost` is what was wrong until now."""
+    codes = {reason.code for reason in lost}
+    doubted = frozenset(c for c in ("grid_power", "battery_power") if f"{c}_frozen" in codes)
+    if dispatching:
+        return replace(still, doubted=doubted)
+    distrusted = {"battery_power_stale", "battery_power_frozen"} & codes
+    rests = battery.good and abs(battery.value or 0.0) <= _REST_W and not distrusted
+    return Stillness(now_s, now_s if rests else still.rested_s, doubted)
+
+
 def problems(
     sample: HouseSample,
     ledger: Ledger,
     soc: SocWatch,
+    still: Stillness,
     limits: Thresholds,
     now_s: float,
-    *,
-    dispatching: bool,
 ) -> tuple[Reason, ...]:
     """Return why the inputs may not be relied on, worst first; empty when they may."""
     if not sample.linked:
@@ -73,8 +110,8 @@ def problems(
             ),
         )
     found = [
-        *_power("grid_power", "Grid power", sample.grid_w, limits, now_s, dispatching),
-        *_power("battery_power", "Battery power", sample.battery_w, limits, now_s, dispatching),
+        *_power("grid_power", "Grid power", sample.grid_w, still, limits, now_s),
+        *_power("battery_power", "Battery power", sample.battery_w, still, limits, now_s),
         *_state_of_charge(sample.soc_percent, soc, limits, now_s),
         *_counters(sample, ledger),
         *(_unusable("dispatch", "The inverter's dispatch state", sample.dispatch.start)),
@@ -89,13 +126,16 @@ def _unusable(code: str, name: str, reading: Reading) -> Iterator[Reason]:
 
 
 def _power(
-    code: str, name: str, reading: Reading, limits: Thresholds, now_s: float, dispatching: bool
+    code: str, name: str, reading: Reading, still: Stillness, limits: Thresholds, now_s: float
 ) -> Iterator[Reason]:
     if not reading.good:
         yield from _unusable(code, name, reading)
         return
-    age_s = reading.age_s(now_s)
-    unmoved_s = now_s - reading.changed_s
+    age_s, unmoved_s = reading.age_s(now_s), now_s - reading.changed_s
+    if code == "battery_power":
+        age_s = min(age_s, now_s - still.rested_s)
+    if code not in still.doubted:
+        unmoved_s = min(unmoved_s, now_s - still.idle_s)
     if age_s > limits.stale_after_s:
         yield Reason(
             f"{code}_stale",
@@ -103,11 +143,12 @@ def _power(
             f"{limits.stale_after_s:.0f} s. Check the inverter's connection.",
             reading.source,
         )
-    elif dispatching and unmoved_s > limits.stale_after_s:
+    elif unmoved_s > limits.stale_after_s:
         yield Reason(
             f"{code}_frozen",
-            f"{name}: {reading.source} has stood at {reading.value:.0f} W for {unmoved_s:.0f} s "
-            "while the battery was being discharged; a live meter moves. Check the inverter.",
+            f"{name}: {reading.source} has stood at {reading.value:.0f} W for "
+            f"{now_s - reading.changed_s:.0f} s although the battery was commanded; a live meter "
+            "moves. Check the inverter.",
             reading.source,
         )
 

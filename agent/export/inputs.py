@@ -25,15 +25,17 @@ def take_in(turn: Turn) -> None:
     _account(turn)
     sample = turn.look.sample
     turn.set(soc=freshness.watch_soc(turn.state.soc, sample, turn.now_s))
-    dispatching = bool(turn.state.commitments)
-    lost = freshness.problems(
-        sample,
-        turn.state.ledger,
-        turn.state.soc,
-        turn.config.thresholds,
+    state = turn.state
+    still = freshness.watch_stillness(
+        state.still,
+        sample.battery_w,
+        state.lost,
         turn.now_s,
-        dispatching=dispatching,
+        dispatching=bool(state.commitments),
     )
+    turn.set(still=still)
+    limits = turn.config.thresholds
+    lost = freshness.problems(sample, state.ledger, state.soc, still, limits, turn.now_s)
     _note_changes(turn, lost)
     _count_samples(turn, bool(lost))
     _observe_net_load(turn)
@@ -92,7 +94,7 @@ def _count_samples(turn: Turn, bad: bool) -> None:
             turn.breaker_failed()
         turn.set(good_samples=0)
         return
-    key = (_reported_s(sample.grid_w), _reported_s(sample.battery_w))
+    key = (_reported_s(sample.grid_w), _battery_reported_s(turn))
     if key[0] > state.sample_key[0] and key[1] > state.sample_key[1]:
         turn.set(sample_key=key, good_samples=state.good_samples + 1)
     if state.inputs_bad_s is not None and turn.state.good_samples >= SAMPLES_BEFORE_COMMAND:
@@ -117,9 +119,14 @@ def _observe_net_load(turn: Turn) -> None:
     if grid_w is None or battery_w is None:
         return
     power = limiter.PowerSample(
-        grid_w, _reported_s(sample.grid_w), battery_w, _reported_s(sample.battery_w)
+        grid_w, _reported_s(sample.grid_w), battery_w, _battery_reported_s(turn)
     )
     turn.set(net=limiter.observe(turn.state.net, power, turn.state.settled_s, turn.now_s))
+
+
+def _battery_reported_s(turn: Turn) -> float:
+    """Return when the battery's power was last known to be so; at rest that is now."""
+    return max(_reported_s(turn.look.sample.battery_w), turn.state.still.rested_s)
 
 
 def _reported_s(reading: Reading) -> float:

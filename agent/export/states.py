@@ -16,7 +16,7 @@ from agent.export.allowance import AllowanceRule
 from agent.export.breaker import Breaker
 from agent.export.commissioning import Commissioning
 from agent.export.commitments import Commitments, Purpose
-from agent.export.freshness import SocWatch, Thresholds
+from agent.export.freshness import SocWatch, Stillness, Thresholds
 from agent.export.lease import CommandPath
 from agent.export.ledger import CounterRules, Ledger
 from agent.export.limiter import NetLoad
@@ -121,6 +121,7 @@ class GuardState:
     ledger: Ledger
     begun_s: float = 0.0
     soc: SocWatch = field(default_factory=SocWatch)
+    still: Stillness = field(default_factory=Stillness)
     net: NetLoad = field(default_factory=NetLoad)
     breaker: Breaker = field(default_factory=Breaker)
     wish: Wish | None = None

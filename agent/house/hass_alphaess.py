@@ -7,23 +7,18 @@ answered in time is unconfirmed: it may still wait in Core's queue and run later
 Core reports as done is delivered, no more; Core swallows Modbus errors, the registers read back
 are the proof.
 
-After a connect or a restart of Core its Modbus sensors show the values of before, with a fresh
-time. Nothing is taken from an entity until its value has changed before our eyes or Core has
-been made to ask the source again.
+How old a value is and whether its source has answered since Core's start, `hass_evidence` knows.
 
-Source: ha_e2e.md section 4; `modbus/services.py` and `sensor.py` of Core 2024.1.0 and 2026.11.0.
+Source: ha_e2e.md section 4; `modbus/services.py` of Core 2024.1.0 and 2026.11.0.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from agent.homeassistant import ages
 from agent.homeassistant.errors import (
     CallRefusedError,
     CallUnconfirmedError,
@@ -51,6 +46,7 @@ from agent.house.hass_entities import (
     read,
     tells,
 )
+from agent.house.hass_evidence import ASK_AGAIN_S, LOOK_S, Evidence
 from agent.house.port import WriteOutcome, WriteStatus
 from agent.house.readings import (
     CounterKind,
@@ -69,16 +65,8 @@ CERTAINLY_NOT_RUN = frozenset(
     {"not_found", "invalid_format", "service_validation_error", "unauthorized"}
 )
 """Answers that Core gives before it hands the call to the Modbus queue."""
-LOOK_S = 5.0
-LOOK_GAP_S = 0.2
-"""Between two looks that events ask for."""
-LOOK_WITHOUT_REPORTS_S = 30.0
-"""Where Core keeps no report times, a look only checks its clock."""
 REFRESH_S = 8.0
 """With 141 sensors at 50 ms each, Core 2024.1 takes 4 to 5 s to get round to it."""
-PROOF_S = 75.0
-"""After its start Core 2024.1 polls 141 sensors at 50 ms each, and ours wait in that queue."""
-PROOF_RETRY_S = 5.0
 
 TRAITS = SourceTraits(
     path="ha_register",
@@ -107,6 +95,7 @@ class HassAlphaEss:
         soc_scale: float = SOC_SCALE_FIELD,
         traits: SourceTraits = TRAITS,
         look_s: float = LOOK_S,
+        ask_again_s: float = ASK_AGAIN_S,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._core = connection
@@ -115,22 +104,16 @@ class HassAlphaEss:
         self._unit = unit
         self._soc_scale = soc_scale
         self._traits = traits
-        self._look_s = look_s
         self._monotonic = monotonic
         self._mapping = self._chosen
-        self._measured = self._chosen.measured_ids()
         self._findings: list[str] = []
         self._settled = False
-        self._present: frozenset[str] = frozenset()
-        self._placeholders: frozenset[str] = frozenset()
-        self._ages = ages.AgeKeeper()
-        self._age_trouble = ""
-        self._unproven: dict[str, int] = {}
-        self._births = 0
+        self._evidence = Evidence(
+            connection, self._wake, look_s=look_s, ask_again_s=ask_again_s, monotonic=monotonic
+        )
+        self._evidence.use(self._mapping)
         self._refreshing = False
         self._refresh_wanted = False
-        self._look = asyncio.Event()
-        self._prove = asyncio.Event()
         self._wakes: list[Callable[[], None]] = []
 
     @property
@@ -187,9 +170,7 @@ class HassAlphaEss:
         self._core.watch(CANDIDATE_IDS | self._chosen.entity_ids())
         self._link_changed(self._core.link)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._keep_looking())
-                tasks.create_task(self._keep_proving())
+            await self._evidence.run()
         finally:
             for end in endings:
                 end()
@@ -235,11 +216,11 @@ class HassAlphaEss:
             return
         asked_s = self._monotonic()
         try:
-            await self._update(wanted, REFRESH_S)
+            await self._evidence.update(wanted, REFRESH_S)
         except CoreError as error:
             LOG.debug("no early read-back: %s", error)
             return
-        self._ages.vouched(wanted, asked_s)
+        self._evidence.vouched(wanted, asked_s)
         self._wake()
 
     def _refusal(self, error: CallRefusedError) -> WriteOutcome:
@@ -265,61 +246,26 @@ class HassAlphaEss:
         if not self._core.link.up:
             return Reading(None, Quality.UNAVAILABLE, name, detail=self._core.link.detail)
         value, quality, detail = read(source, self._core.states, quantity)
-        changed_s, reported_s = self._times(ids(source))
+        changed_s, reported_s = self._evidence.times(ids(source))
         if value is not None and changed_s is None:
             value, quality = None, Quality.UNAVAILABLE
-            detail = f"the age of {name} is not known yet. {self._age_trouble}".rstrip()
-        if value is not None and not self._unproven.keys().isdisjoint(
-            self._measured.intersection(ids(source))
-        ):
+            detail = f"the age of {name} is not known yet. {self._evidence.trouble}".rstrip()
+        if value is not None and self._evidence.unproven(ids(source)):
             value, quality = None, Quality.UNAVAILABLE
             detail = f"{name} still shows what it showed before; waiting for its source to answer"
         return Reading(value, quality, name, changed_s or 0.0, reported_s, detail)
 
-    def _times(self, entity_ids: tuple[str, ...]) -> tuple[float | None, float | None]:
-        """Return the oldest change and the oldest report of several entities."""
-        changed_s, reported_s = math.inf, math.inf
-        told = True
-        for entity_id in entity_ids:
-            changed, reported = self._ages.times(entity_id)
-            if changed is None:
-                return None, None
-            changed_s = min(changed_s, changed)
-            told = told and reported is not None
-            reported_s = min(reported_s, math.inf if reported is None else reported)
-        return changed_s, reported_s if told else None
-
     def _link_changed(self, link: Link) -> None:
         if link.up:
-            self._births += 1
-            self._unproven = dict.fromkeys(self._core.states, self._births)
+            self._evidence.connected()
             self._states_told(frozenset(self._core.states))
-            self._look.set()
-            self._prove.set()
         else:
             self._wake()
 
     def _states_told(self, entity_ids: frozenset[str]) -> None:
-        states = self._core.states
-        before = {entity_id: self._ages.times(entity_id)[0] for entity_id in entity_ids}
-        self._ages.told(states, entity_ids)
-        present = frozenset(states)
-        placeholders = frozenset(e for e in present if states[e].restored)
-        born = (present - self._present) | (self._placeholders - placeholders)
-        self._present, self._placeholders = present, placeholders
-        for entity_id in entity_ids:
-            if entity_id in born:
-                self._births += 1
-                self._unproven[entity_id] = self._births
-                self._prove.set()
-            elif before[entity_id] != self._ages.times(entity_id)[0]:
-                state = states.get(entity_id)
-                if state is not None and state.live and tells(state):
-                    self._unproven.pop(entity_id, None)
-        if born or not self._settled:
+        if self._evidence.told(entity_ids) or not self._settled:
             self._detect()
-        if self._ages.unknown(self._mapping.entity_ids()):
-            self._look.set()
+        self._evidence.look_if_unknown()
         if not self._mapping.entity_ids().isdisjoint(entity_ids):
             self._wake()
 
@@ -327,76 +273,9 @@ class HassAlphaEss:
         states = self._core.states
         found, self._findings = detect(states)
         self._mapping = self._chosen.over(found)
-        self._measured = self._mapping.measured_ids()
+        self._evidence.use(self._mapping)
         every = all(tells(states.get(entity)) for entity in self._mapping.entity_ids())
         self._settled = every and not self._findings
-
-    async def _keep_looking(self) -> None:
-        """Ask Core for the ages of all values, every few seconds and after each connect."""
-        while True:
-            told = await self._look_once()
-            await asyncio.sleep(LOOK_GAP_S if told else self._look_s)
-            pause_s = self._look_s if self._ages.reports else LOOK_WITHOUT_REPORTS_S
-            try:
-                async with asyncio.timeout(pause_s):
-                    await self._look.wait()
-            except TimeoutError:
-                pass
-
-    async def _look_once(self) -> bool:
-        """Ask once; false when Core was asked and did not tell."""
-        self._look.clear()
-        wanted = self._mapping.entity_ids()
-        if not wanted or not self._core.link.up:
-            return True
-        sent_s = self._monotonic()
-        try:
-            core_now, rows = ages.parse(await self._core.render_template(ages.template(wanted)))
-        except (CoreError, ValueError) as error:
-            self._age_trouble = f"Home Assistant does not tell: {error}"
-            LOG.debug("%s", self._age_trouble)
-            return False
-        self._age_trouble = ""
-        self._ages.looked(sent_s, core_now, rows)
-        self._wake()
-        return True
-
-    async def _keep_proving(self) -> None:
-        """
-        Make Core ask the inverter for every value that has not moved since it appeared.
-
-        Forecasts are left alone: to ask their source again may cost a quota.
-        """
-        while True:
-            await self._prove.wait()
-            self._prove.clear()
-            states, mapped = self._core.states, self._measured
-            asked = {
-                e: n for e, n in self._unproven.items() if e in mapped and tells(states.get(e))
-            }
-            if not asked or not self._core.link.up:
-                continue
-            births = sorted(asked.items())
-            proofs = await asyncio.gather(*(self._prove_one(e, n) for e, n in births))
-            if not all(proofs):
-                await asyncio.sleep(PROOF_RETRY_S)
-                self._prove.set()
-
-    async def _prove_one(self, entity_id: str, birth: int) -> bool:
-        """One call each: Core 2024.1 asks them one after the other, each behind its whole queue."""
-        try:
-            await self._update([entity_id], PROOF_S)
-        except CoreError as error:
-            LOG.debug("the source of %s did not answer: %s", entity_id, error)
-            return False
-        if self._unproven.get(entity_id) == birth:
-            del self._unproven[entity_id]
-        self._wake()
-        return True
-
-    async def _update(self, entity_ids: list[str], timeout_s: float) -> None:
-        data = {"entity_id": entity_ids}
-        await self._core.call_service("homeassistant", "update_entity", data, timeout_s=timeout_s)
 
     def _wake(self) -> None:
         for wake in tuple(self._wakes):

@@ -13,7 +13,6 @@ DETECTED = dict.fromkeys(("grid_power", "battery_power", "soc", "exported_today"
 LIMIT_W = 3680
 CORE_DOWN_S = 60
 OLDEST = "2024.1.0"
-OLDEST = "2024.1.0"
 """It keeps no report times."""
 RENEWED_WITHIN_S = 15
 SPARE_WH = 130

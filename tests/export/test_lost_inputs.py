@@ -81,6 +81,46 @@ def test_a_frozen_power_stops_the_discharge(name: str, report_times: bool) -> No
     bench.run_until(lambda: "stop_verified" in bench.kinds(), STOP_WITHIN_S)
 
 
+def test_a_full_battery_stands_still_by_right_and_can_be_started() -> None:
+    """Where nothing vouches for an unchanged value, 0 W for an hour is still a battery at rest."""
+    bench = Bench(soc_percent=100, pv_w=3000, report_times=False)
+    bench.frozen.add("battery_w")  # the plant's own meter has noise at rest
+    bench.run(3600)
+    assert abs(bench.values["battery_w"].value or 0) < 50
+    assert not bench.view().problems
+    assert bench.start().accepted
+    bench.run_until(lambda: bench.dispatching, 20)
+    bench.frozen.clear()
+    bench.run(120)
+    assert bench.dispatching
+
+
+def test_a_battery_meter_stuck_at_zero_ends_the_discharge_and_is_not_believed_again() -> None:
+    bench = Bench(soc_percent=100, pv_w=3000, report_times=False)
+    bench.frozen.add("battery_w")
+    bench.run(60)
+    assert bench.start().accepted
+    bench.run_until(lambda: bench.dispatching, 20)
+    bench.run(20)
+    assert bench.dispatching, "a meter has 30 s to move"
+    bench.run_until(lambda: not bench.dispatching, STOP_WITHIN_S)
+    leases = bench.kinds().count("lease")
+    bench.run(1800)
+    assert not bench.dispatching
+    assert bench.kinds().count("lease") == leases, "it was tried again and again"
+    bench.frozen.clear()
+    bench.run_until(lambda: bench.dispatching, 120)
+
+
+def test_a_grid_meter_that_is_frozen_is_not_tried_again_and_again() -> None:
+    bench = running()
+    bench.frozen.add("grid_w")
+    bench.run_until(lambda: not bench.dispatching, STOP_WITHIN_S)
+    leases = bench.kinds().count("lease")
+    bench.run(1800)
+    assert bench.kinds().count("lease") == leases
+
+
 def test_a_frozen_state_of_charge_is_contradicted_by_the_energy() -> None:
     bench = running(report_times=False)
     bench.frozen.add("soc_percent")

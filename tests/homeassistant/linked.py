@@ -30,7 +30,7 @@ async def linked(
             await running
 
 
-async def until_link(connection: CoreConnection, wanted: LinkState, timeout_s: float = 20) -> Link:
+async def until_link(connection: CoreConnection, wanted: LinkState, timeout_s: float = 60) -> Link:
     """Wait until the link is in that state."""
     reached = asyncio.Event()
     end = connection.subscribe_link(lambda link: reached.set() if link.state is wanted else None)
@@ -46,7 +46,7 @@ async def until_link(connection: CoreConnection, wanted: LinkState, timeout_s: f
 async def until(
     subscribe: Callable[[Callable[..., None]], Callable[[], None]],
     holds: Callable[[], bool],
-    timeout_s: float = 20,
+    timeout_s: float = 60,
 ) -> None:
     """Wait until a condition holds, looking again whenever the subscription calls."""
     came = asyncio.Event()

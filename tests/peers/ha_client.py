@@ -60,14 +60,14 @@ class CoreClient:
         return known["state"] if known else None
 
     async def until(
-        self, entity_id: str, wanted: str | Callable[[str], bool], timeout_s: float = 20
+        self, entity_id: str, wanted: str | Callable[[str], bool], timeout_s: float = 60
     ) -> State:
         """Wait until the entity has the wanted state, or one of which `wanted` says yes."""
         says_yes = wanted if callable(wanted) else wanted.__eq__
         return await self.until_state(entity_id, lambda it: says_yes(it["state"]), timeout_s)
 
     async def until_state(
-        self, entity_id: str, fits: Callable[[State], bool], timeout_s: float = 20
+        self, entity_id: str, fits: Callable[[State], bool], timeout_s: float = 60
     ) -> State:
         """Wait as `until` does, for a condition on state and attributes."""
 
@@ -87,7 +87,7 @@ class CoreClient:
         async with self._changed:
             await asyncio.wait_for(self._changed.wait_for(lambda: holds(self.states)), timeout_s)
 
-    async def until_known(self, entities: Iterable[str], timeout_s: float = 60) -> None:
+    async def until_known(self, entities: Iterable[str], timeout_s: float = 150) -> None:
         """Wait until every one of these entities has a value."""
         wanted = set(entities)
 

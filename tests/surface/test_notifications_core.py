@@ -79,7 +79,7 @@ async def on_the_wall(client: CoreClient) -> dict[str, Any]:
     return {each["notification_id"]: each for each in there}
 
 
-async def until_wall(client: CoreClient, *wanted: str, timeout_s: float = 10) -> dict[str, Any]:
+async def until_wall(client: CoreClient, *wanted: str, timeout_s: float = 60) -> dict[str, Any]:
     """Core announces no event that both versions share for this, so it is asked."""
     shown: dict[str, Any] = {}
     try:
