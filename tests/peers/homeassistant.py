@@ -24,7 +24,7 @@ from typing import Self
 from tests.peers.ha_storage import MqttEntry, seed
 from tests.peers.install import InstalledCore, installed_core, program
 from tests.peers.mosquitto import Broker
-from tests.peers.process import LOOPBACK, PeerError, end, free_port, tail, wait_ready
+from tests.peers.process import LOOPBACK, PeerError, PeerProcess, end, free_port, tail, wait_ready
 
 HERE = Path(__file__).parent
 FIRST_WITH_HTTP_STORE = (2026, 1)
@@ -35,7 +35,7 @@ exec chroot "$2" "$4" -P -X faulthandler /launcher/ha_launcher.py --skip-pip -c 
 """
 
 
-class Core:
+class Core(PeerProcess):
     """
     One Core with its directory, port and tokens.
 
@@ -67,7 +67,6 @@ class Core:
         self.url = f"http://{LOOPBACK}:{self.port}"
         self.started_in_s = 0.0
         self._installed: InstalledCore = installed
-        self._process: subprocess.Popen[bytes] | None = None
 
         mqtt = None
         if broker is not None:
@@ -162,11 +161,6 @@ class Core:
         end(self._process, signal.SIGTERM, timeout_s)
         self._process = None
 
-    def kill(self) -> None:
-        """End it as a power cut would."""
-        end(self._process, signal.SIGKILL, 10)
-        self._process = None
-
     def let_go(self) -> None:
         """Do to this Core what the death of the test process would do."""
         if self._process is not None and self._process.stdin is not None:
@@ -201,18 +195,6 @@ class Core:
         if self._process is None:
             raise RuntimeError(f"Core {self.version} does not run")
         return self._process.pid
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.kill()
 
     async def __aenter__(self) -> Self:
         self.spawn()

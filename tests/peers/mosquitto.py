@@ -8,11 +8,9 @@ import secrets
 import signal
 import subprocess
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.peers.install import program
-from tests.peers.process import LOOPBACK, accepts, end, free_port, wait_ready
+from tests.peers.process import LOOPBACK, PeerProcess, accepts, end, free_port, wait_ready
 
 
 def version() -> str | None:
@@ -27,7 +25,7 @@ def version() -> str | None:
     return found[1] if found else "unknown"
 
 
-class Broker:
+class Broker(PeerProcess):
     """
     One broker on loopback; nobody enters without a password.
 
@@ -45,7 +43,6 @@ class Broker:
         self.core_username = "core"
         self.core_password = secrets.token_urlsafe(12)
         self._persistent = persistent
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start, or start again on the same port, and return when it accepts connections."""
@@ -64,11 +61,6 @@ class Broker:
     def stop(self) -> None:
         """End it as a system shutdown would."""
         end(self._process, signal.SIGTERM, 10)
-        self._process = None
-
-    def kill(self) -> None:
-        """End it without a word to anyone."""
-        end(self._process, signal.SIGKILL, 10)
         self._process = None
 
     def restart(self) -> None:
@@ -97,15 +89,3 @@ class Broker:
         configuration = self.directory / "mosquitto.conf"
         configuration.write_text("\n".join(lines) + "\n")
         return configuration
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.kill()

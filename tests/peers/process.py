@@ -10,6 +10,8 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 LOOPBACK = "127.0.0.1"
 POLL_S = 0.02
@@ -66,3 +68,30 @@ def end(process: subprocess.Popen[bytes] | None, signum: signal.Signals, timeout
             break
     if process.stdin:
         process.stdin.close()
+
+
+class PeerProcess:
+    """A peer that is one process; as a context it runs for the block and dies with it."""
+
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, or start it again, and return when it is ready."""
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        """End it as a power cut would, without a word to anyone."""
+        end(self._process, signal.SIGKILL, 10)
+        self._process = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()

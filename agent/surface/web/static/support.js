@@ -75,6 +75,7 @@ export class Support {
 
   progress(words, percent) {
     byId("doctor-progress").textContent = words;
+    byId("doctor-bar").hidden = false;
     byId("bar-doctor").style.width = `${percent}%`;
     byId("doctor-bar").setAttribute("aria-valuenow", Math.round(percent));
   }
