@@ -19,7 +19,7 @@ from agent.surface.entities import ENTITIES, Platform
 from agent.surface.mqtt_commands import Commands
 from tests.peers.mosquitto import Broker
 from tests.surface.desks import HandGuard, HandSettings
-from tests.surface.test_mqtt import Agent, Watcher, running, until, watching
+from tests.surface.mqtt_scene import Agent, Watcher, running, until, watching
 
 BY_SLOT = {entity.slot: entity for entity in ENTITIES}
 NUMBERS = [entity for entity in ENTITIES if entity.platform is Platform.NUMBER]
