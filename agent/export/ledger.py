@@ -23,6 +23,8 @@ PERSISTENCE_S = 900.0
 """A fallen or jumped value that stays this long is a reset, a replaced meter or a late catch-up."""
 MISSED_TICKS = 4
 _LATE_POLL_S = 15.0
+_RETURN_S = 10.0
+"""A counter that was away for longer comes back from a restart of its source, not from a blink."""
 _MIDNIGHT_S = 900.0
 _SLACK = 1.5
 
@@ -61,11 +63,16 @@ class DayCounter:
     day_wh: float = 0.0
     flow_wh: float = 0.0
     """Measured energy since it last moved: what it should have shown."""
+    due_s: float | None = None
+    """Since when so much has flowed that it should have moved."""
+    away_s: float | None = None
+    """Since when there is no value."""
     blind_wh: float = 0.0
     """Most that can have flowed unmeasured since it last moved."""
     doubt_wh: float | None = None
     """A value that fell or jumped and is being watched."""
     doubt_since_s: float = 0.0
+    """Since when it is watched, or stands still."""
     fault: CounterFault | None = None
     awaits_reset: bool = False
     """The local day has turned and the daily counter has not yet followed."""
@@ -132,13 +139,13 @@ def advance(
     ledger = _turn_day(ledger, now.day)
     hours = max(0.0, now.monotonic_s - ledger.at_s) / SECONDS_PER_HOUR
     exported = count(
-        _flowed(ledger.exported, flow.exported_w, rules[0], hours),
+        _flowed(ledger.exported, flow.exported_w, rules[0], hours, now.monotonic_s),
         readings[0],
         rules[0],
         now.monotonic_s,
     )
     produced = count(
-        _flowed(ledger.produced, flow.produced_w, rules[1], hours),
+        _flowed(ledger.produced, flow.produced_w, rules[1], hours, now.monotonic_s),
         readings[1],
         rules[1],
         now.monotonic_s,
@@ -149,7 +156,7 @@ def advance(
         since_hours = readings[0].age_s(now.monotonic_s) / SECONDS_PER_HOUR
         unverified_wh = min(unverified_wh, rules[0].max_power_w * since_hours)
     elif _should_have_ticked(exported, rules[0], now.monotonic_s):
-        exported = replace(exported, fault=CounterFault.STANDS_STILL)
+        exported = replace(exported, fault=CounterFault.STANDS_STILL, doubt_since_s=now.monotonic_s)
     return Ledger(ledger.day, now.monotonic_s, exported, produced, unverified_wh)
 
 
@@ -167,21 +174,25 @@ def _turn_day(ledger: Ledger, day: date) -> Ledger:
 
 
 def _flowed(
-    counter: DayCounter, power_w: float | None, rules: CounterRules, hours: float
+    counter: DayCounter, power_w: float | None, rules: CounterRules, hours: float, now_s: float
 ) -> DayCounter:
     if hours == 0.0 or power_w == 0.0:
         return counter
     if power_w is None:
         return replace(counter, blind_wh=counter.blind_wh + rules.max_power_w * hours)
-    return replace(counter, flow_wh=counter.flow_wh + power_w * hours)
+    flow_wh = counter.flow_wh + power_w * hours
+    due_s = counter.due_s
+    if due_s is None and flow_wh >= MISSED_TICKS * rules.step_wh:
+        due_s = now_s
+    return replace(counter, flow_wh=flow_wh, due_s=due_s)
 
 
 def _should_have_ticked(counter: DayCounter, rules: CounterRules, now_s: float) -> bool:
     return (
         counter.fault is None
         and counter.last_wh is not None
-        and counter.flow_wh >= MISSED_TICKS * rules.step_wh
-        and now_s - counter.tick_s > 2 * rules.poll_s + _LATE_POLL_S
+        and counter.due_s is not None
+        and now_s - counter.due_s > 2 * rules.poll_s + _LATE_POLL_S
     )
 
 
@@ -189,18 +200,42 @@ def count(counter: DayCounter, reading: Reading, rules: CounterRules, now_s: flo
     """Return the counter's share of the day after one more reading."""
     value = reading.value
     if not reading.good or value is None:
-        return counter
+        return counter if counter.away_s is not None else replace(counter, away_s=now_s)
     if counter.last_wh is None:
         first = value if rules.kind is CounterKind.DAILY else 0.0
         return DayCounter(value, now_s, now_s, first)
     if value == counter.last_wh:
         if counter.fault in (None, CounterFault.STANDS_STILL):
-            return replace(counter, seen_s=now_s)
+            return _unmoved(counter, rules, now_s)
         # A value that fell or jumped and came back was a glitch.
-        return replace(counter, seen_s=now_s, doubt_wh=None, fault=None)
+        return replace(counter, seen_s=now_s, away_s=None, doubt_wh=None, fault=None)
     if counter.awaits_reset and rules.kind is CounterKind.DAILY:
         return _after_midnight(counter, value, rules, now_s)
     return _moved(counter, value, rules, now_s)
+
+
+def _unmoved(counter: DayCounter, rules: CounterRules, now_s: float) -> DayCounter:
+    """
+    Charge what was measured where the counter will hardly tell any more.
+
+    A daily meter of Core before 2026 loses what flowed between its last poll and a restart; nor
+    may one that stands still forbid the rest of the day when nothing flows that could move it.
+    If it catches up after all, that energy has been charged twice: at most 40 Wh or so.
+    """
+    back = counter.away_s is not None and now_s - counter.away_s > _RETURN_S
+    stuck = counter.fault is not None and now_s - counter.doubt_since_s > PERSISTENCE_S
+    if not (back or stuck):
+        return replace(counter, seen_s=now_s, away_s=None)
+    charged_wh = counter.flow_wh if rules.conservative_up else 0.0
+    return replace(
+        counter,
+        seen_s=now_s,
+        day_wh=counter.day_wh + charged_wh,
+        flow_wh=0.0,
+        due_s=None,
+        away_s=None,
+        fault=None,
+    )
 
 
 def _moved(counter: DayCounter, value: float, rules: CounterRules, now_s: float) -> DayCounter:
@@ -261,6 +296,8 @@ def restored(
             last_wh=counter.last_wh if kept else None,
             seen_s=now.monotonic_s - away_s,
             tick_s=now.monotonic_s - away_s,
+            due_s=None,
+            away_s=None,
             blind_wh=counter.blind_wh + rule.max_power_w * away_s / SECONDS_PER_HOUR,
             doubt_wh=None,
             fault=None,

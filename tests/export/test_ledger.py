@@ -120,10 +120,47 @@ def test_a_catch_up_after_an_outage_is_not_a_jump() -> None:
 
 def test_a_counter_that_stands_still_while_power_flows_is_named() -> None:
     flowing = Flow(3000.0, 0.0, 0.0)
-    ledger = account((0, 0, 0, NO_FLOW), (100, 0, 0, flowing), (140, 0, 0, flowing))
+    ledger = account((0, 0, 0, NO_FLOW), (100, 0, 0, flowing), (240, 0, 0, flowing))
     assert ledger.exported.fault is CounterFault.STANDS_STILL
-    ledger = advance(ledger, at(150), (reading(120), reading(0)), (EXPORT, PV), flowing)
+    ledger = advance(ledger, at(250), (reading(120), reading(0)), (EXPORT, PV), flowing)
     assert ledger.exported.fault is None
+
+
+def test_a_counter_that_rested_for_hours_has_its_polls_to_move() -> None:
+    """What it should have shown counts from when it flowed, not from its last tick."""
+    flowing = Flow(3000.0, 0.0, 0.0)
+    ledger = account((0, 0, 0, NO_FLOW), (7200, 0, 0, NO_FLOW), (7260, 0, 0, flowing))
+    assert ledger.exported.fault is None
+    ledger = advance(ledger, at(7320), (reading(50), reading(0)), (EXPORT, PV), flowing)
+    assert ledger.exported.fault is None
+    assert ledger.exported_wh == 50
+
+
+def test_what_a_restarted_meter_has_lost_is_charged_by_what_was_measured() -> None:
+    """Core before 2026 forgets what flowed between its last poll and its restart."""
+    flowing, blind = Flow(3000.0, 0.0, 3000.0), Flow(None, None, 3000.0)
+    ledger = account((0, 0, 0, NO_FLOW), (54, 0, 0, flowing), (60, None, None, blind))
+    upper_wh = ledger.exported_upper_wh(10)
+    ledger = advance(ledger, at(90), (reading(None), reading(None)), (EXPORT, PV), NO_FLOW)
+    ledger = advance(ledger, at(300), (reading(0), reading(0)), (EXPORT, PV), NO_FLOW)
+    assert ledger.exported.fault is None
+    assert ledger.exported_wh == pytest.approx(45)
+    assert ledger.exported_upper_wh(10) >= upper_wh + 45
+    later = advance(ledger, at(3000), (reading(0), reading(0)), (EXPORT, PV), NO_FLOW)
+    assert later.exported.fault is None
+
+
+def test_a_meter_that_stands_still_does_not_forbid_the_rest_of_the_day() -> None:
+    flowing = Flow(3000.0, 0.0, 0.0)
+    steps = [(float(n), 0.0, 0.0, flowing) for n in range(0, 190, 2)]
+    ledger = account(*steps, (240, 0, 0, NO_FLOW))
+    assert ledger.exported.fault is CounterFault.STANDS_STILL
+    measured_wh = ledger.exported.flow_wh
+    ledger = advance(ledger, at(1080), (reading(0), reading(0)), (EXPORT, PV), NO_FLOW)
+    assert ledger.exported.fault is CounterFault.STANDS_STILL
+    ledger = advance(ledger, at(1100), (reading(0), reading(0)), (EXPORT, PV), NO_FLOW)
+    assert ledger.exported.fault is None
+    assert ledger.exported.day_wh == pytest.approx(measured_wh)
 
 
 def test_midnight_starts_a_new_account() -> None:

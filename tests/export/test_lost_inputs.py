@@ -135,6 +135,15 @@ def test_a_frozen_export_counter_is_found_by_the_power() -> None:
     assert "exported_counter_frozen" in {r.code for r in bench.view().problems}
 
 
+@pytest.mark.parametrize("phase_s", range(0, 60, 10))
+def test_a_counter_that_rested_does_not_end_the_discharge_before_its_poll(phase_s: int) -> None:
+    bench = Bench(soc_percent=90)
+    bench.run(600 + phase_s)
+    assert bench.start().accepted
+    bench.run(240)
+    assert "input_lost" not in bench.kinds()
+
+
 def test_an_old_pv_counter_only_under_allows() -> None:
     bench = running()
     bench.frozen.add("produced_wh")
