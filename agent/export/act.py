@@ -161,8 +161,7 @@ def _stop_seen(turn: Turn, stopping: Stopping) -> bool:
 
 def _power_is_down(turn: Turn) -> bool:
     """Return True unless fresh powers show that the battery is still sent to the grid."""
-    sample = turn.look.sample
-    grid_w, battery_w = turn.usable(sample.grid_w), turn.usable(sample.battery_w)
+    grid_w, battery_w = turn.usable(turn.look.sample.grid_w), turn.battery_w()
     if grid_w is None or battery_w is None:
         return True
     battery_to_grid_w = min(max(0.0, -grid_w), max(0.0, battery_w))

@@ -94,7 +94,7 @@ def _count_samples(turn: Turn, bad: bool) -> None:
             turn.breaker_failed()
         turn.set(good_samples=0)
         return
-    key = (_reported_s(sample.grid_w), _battery_reported_s(turn))
+    key = (_reported_s(sample.grid_w), turn.battery_s)
     if key[0] > state.sample_key[0] and key[1] > state.sample_key[1]:
         turn.set(sample_key=key, good_samples=state.good_samples + 1)
     if state.inputs_bad_s is not None and turn.state.good_samples >= SAMPLES_BEFORE_COMMAND:
@@ -115,18 +115,11 @@ _INPUT_ERRORS = frozenset(
 
 def _observe_net_load(turn: Turn) -> None:
     sample = turn.look.sample
-    grid_w, battery_w = turn.usable(sample.grid_w), turn.usable(sample.battery_w)
+    grid_w, battery_w = turn.usable(sample.grid_w), turn.battery_w()
     if grid_w is None or battery_w is None:
         return
-    power = limiter.PowerSample(
-        grid_w, _reported_s(sample.grid_w), battery_w, _battery_reported_s(turn)
-    )
+    power = limiter.PowerSample(grid_w, _reported_s(sample.grid_w), battery_w, turn.battery_s)
     turn.set(net=limiter.observe(turn.state.net, power, turn.state.settled_s, turn.now_s))
-
-
-def _battery_reported_s(turn: Turn) -> float:
-    """Return when the battery's power was last known to be so; at rest that is now."""
-    return max(_reported_s(turn.look.sample.battery_w), turn.state.still.rested_s)
 
 
 def _reported_s(reading: Reading) -> float:

@@ -91,7 +91,7 @@ def _begin_test(turn: Turn, test: cms.Commissioning, powers: cms.Powers | None) 
 
 def _powers(turn: Turn) -> cms.Powers | None:
     sample = turn.look.sample
-    grid_w, battery_w = turn.usable(sample.grid_w), turn.usable(sample.battery_w)
+    grid_w, battery_w = turn.usable(sample.grid_w), turn.battery_w()
     if grid_w is None or battery_w is None:
         return None
     at_s = min(sample.grid_w.changed_s, sample.battery_w.changed_s)

@@ -74,6 +74,19 @@ class Turn:
         fresh = reading.age_s(self.now_s) <= self.config.thresholds.stale_after_s
         return reading.value if reading.good and fresh else None
 
+    @property
+    def battery_s(self) -> float:
+        """When the battery's power was last known to be so; at rest that is now."""
+        reading = self.look.sample.battery_w
+        told_s = reading.changed_s if reading.reported_s is None else reading.reported_s
+        return max(told_s, self.state.still.rested_s)
+
+    def battery_w(self) -> float | None:
+        """Return the battery's power that is good and fresh, else `None`."""
+        reading = self.look.sample.battery_w
+        fresh = self.now_s - self.battery_s <= self.config.thresholds.stale_after_s
+        return reading.value if reading.good and fresh else None
+
     def left_wh(self) -> float:
         """Return what a lease may still cost today."""
         ledger = self.state.ledger

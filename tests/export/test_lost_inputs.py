@@ -85,11 +85,15 @@ def test_a_full_battery_stands_still_by_right_and_can_be_started() -> None:
     """Where nothing vouches for an unchanged value, 0 W for an hour is still a battery at rest."""
     bench = Bench(soc_percent=100, pv_w=3000, report_times=False)
     bench.frozen.add("battery_w")  # the plant's own meter has noise at rest
-    bench.run(3600)
+    bench.run(1800)
+    bench.plant.load_override_w = 1500
+    bench.run(1800)
     assert abs(bench.values["battery_w"].value or 0) < 50
     assert not bench.view().problems
     assert bench.start().accepted
     bench.run_until(lambda: bench.dispatching, 20)
+    wanted_w = bench.writes[-1][1].power_w
+    assert wanted_w == pytest.approx(1500, abs=200), "it did not see what the house draws now"
     bench.frozen.clear()
     bench.run(120)
     assert bench.dispatching
