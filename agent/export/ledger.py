@@ -201,17 +201,23 @@ def count(counter: DayCounter, reading: Reading, rules: CounterRules, now_s: flo
     value = reading.value
     if not reading.good or value is None:
         return counter if counter.away_s is not None else replace(counter, away_s=now_s)
+    # A value that was read a minute ago says nothing of that minute.
+    unread_wh = rules.max_power_w * max(0.0, reading.age_s(now_s)) / SECONDS_PER_HOUR
     if counter.last_wh is None:
         first = value if rules.kind is CounterKind.DAILY else 0.0
-        return DayCounter(value, now_s, now_s, first)
+        return DayCounter(value, now_s, now_s, first, blind_wh=unread_wh)
     if value == counter.last_wh:
-        if counter.fault in (None, CounterFault.STANDS_STILL):
-            return _unmoved(counter, rules, now_s)
-        # A value that fell or jumped and came back was a glitch.
-        return replace(counter, seen_s=now_s, away_s=None, doubt_wh=None, fault=None)
+        return _unmoved(counter, rules, now_s)
     if counter.awaits_reset and rules.kind is CounterKind.DAILY:
         return _after_midnight(counter, value, rules, now_s)
-    return _moved(counter, value, rules, now_s)
+    moved = _moved(counter, value, rules, now_s)
+    if moved.tick_s == counter.tick_s:
+        return moved
+    return replace(
+        moved,
+        flow_wh=min(counter.flow_wh, unread_wh),
+        blind_wh=min(counter.blind_wh, unread_wh),
+    )
 
 
 def _unmoved(counter: DayCounter, rules: CounterRules, now_s: float) -> DayCounter:
@@ -222,6 +228,9 @@ def _unmoved(counter: DayCounter, rules: CounterRules, now_s: float) -> DayCount
     may one that stands still forbid the rest of the day when nothing flows that could move it.
     If it catches up after all, that energy has been charged twice: at most 40 Wh or so.
     """
+    if counter.fault not in (None, CounterFault.STANDS_STILL):
+        # A value that fell or jumped and came back was a glitch.
+        return replace(counter, seen_s=now_s, away_s=None, doubt_wh=None, fault=None)
     back = counter.away_s is not None and now_s - counter.away_s > _RETURN_S
     stuck = counter.fault is not None and now_s - counter.doubt_since_s > PERSISTENCE_S
     if not (back or stuck):

@@ -126,6 +126,19 @@ def test_a_counter_that_stands_still_while_power_flows_is_named() -> None:
     assert ledger.exported.fault is None
 
 
+def test_what_flowed_since_an_old_reading_was_read_may_still_come() -> None:
+    """After a restart Core first shows what it read a minute ago, then what there is now."""
+    rules, blind = (EXPORT, PV), Flow(None, None, 0.0)
+    ledger = account((0, 450, 0, NO_FLOW), (93, None, None, blind))
+    old = advance(ledger, at(94), (reading(530, read_s=40), reading(0)), rules, NO_FLOW)
+    assert old.exported.fault is None
+    new = advance(old, at(94.1), (reading(580), reading(0)), rules, NO_FLOW)
+    assert new.exported.fault is None
+    assert new.exported_wh == pytest.approx(580, abs=1)
+    jumped = advance(old, at(94.1), (reading(900), reading(0)), rules, NO_FLOW)
+    assert jumped.exported.fault is CounterFault.JUMPED
+
+
 def test_a_counter_that_rested_for_hours_has_its_polls_to_move() -> None:
     """What it should have shown counts from when it flowed, not from its last tick."""
     flowing = Flow(3000.0, 0.0, 0.0)
