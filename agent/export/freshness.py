@@ -46,13 +46,15 @@ class SocWatch:
     at_s: float = 0.0
 
 
-def watch_soc(watch: SocWatch, sample: HouseSample, now_s: float) -> SocWatch:
-    """Return the watch after one more sample."""
+def watch_soc(
+    watch: SocWatch, sample: HouseSample, now_s: float, *, believed: bool = True
+) -> SocWatch:
+    """Return the watch after one more sample; a power that is not believed moves nothing."""
     value = sample.soc_percent.value
     hours = max(0.0, now_s - watch.at_s) / SECONDS_PER_HOUR
     if value is None or value != watch.soc_percent:
         return SocWatch(value, 0.0, now_s)
-    moved_wh = abs(sample.battery_w.value or 0.0) * hours
+    moved_wh = abs(sample.battery_w.value or 0.0) * hours if believed else 0.0
     return replace(watch, moved_wh=watch.moved_wh + moved_wh, at_s=now_s)
 
 

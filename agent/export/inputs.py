@@ -8,7 +8,7 @@ comes later.
 from __future__ import annotations
 
 from agent.export import commitments as com
-from agent.export import freshness, limiter
+from agent.export import freshness, limiter, plausible
 from agent.export.allowance import is_breach
 from agent.export.ledger import Flow, advance
 from agent.export.snapshot import ErrorState, Reason
@@ -24,7 +24,6 @@ def take_in(turn: Turn) -> None:
     """Bring ledger, freshness, net load and breach up to this moment."""
     _account(turn)
     sample = turn.look.sample
-    turn.set(soc=freshness.watch_soc(turn.state.soc, sample, turn.now_s))
     state = turn.state
     still = freshness.watch_stillness(
         state.still,
@@ -33,9 +32,19 @@ def take_in(turn: Turn) -> None:
         turn.now_s,
         dispatching=bool(state.commitments),
     )
-    turn.set(still=still)
     limits = turn.config.thresholds
-    lost = freshness.problems(sample, state.ledger, state.soc, still, limits, turn.now_s)
+    rules = plausible.watch(
+        state.plausible,
+        sample,
+        limits.battery_capacity_wh,
+        turn.now_s,
+        dispatching=bool(state.commitments),
+    )
+    soc = freshness.watch_soc(state.soc, sample, turn.now_s, believed=rules.balanced)
+    turn.set(soc=soc, still=still, plausible=rules)
+    lost = freshness.problems(sample, state.ledger, soc, still, limits, turn.now_s)
+    if sample.linked:
+        lost = (*lost, *plausible.contradictions(rules, sample, turn.now_s))
     _note_changes(turn, lost)
     _count_samples(turn, bool(lost))
     _observe_net_load(turn)
@@ -99,7 +108,8 @@ def _count_samples(turn: Turn, bad: bool) -> None:
         turn.set(sample_key=key, good_samples=state.good_samples + 1)
     if state.inputs_bad_s is not None and turn.state.good_samples >= SAMPLES_BEFORE_COMMAND:
         turn.set(inputs_bad_s=None, breaker=state.breaker.succeeded())
-        if state.error in _INPUT_ERRORS:
+        told = state.error_reason is not None and state.error_reason.code == "inputs_contradict"
+        if state.error in _INPUT_ERRORS and not told:
             turn.set(error=ErrorState.NONE, error_reason=None)
 
 
@@ -116,7 +126,7 @@ _INPUT_ERRORS = frozenset(
 def _observe_net_load(turn: Turn) -> None:
     sample = turn.look.sample
     grid_w, battery_w = turn.usable(sample.grid_w), turn.battery_w()
-    if grid_w is None or battery_w is None:
+    if grid_w is None or battery_w is None or not turn.state.plausible.balanced:
         return
     power = limiter.PowerSample(grid_w, _reported_s(sample.grid_w), battery_w, turn.battery_s)
     turn.set(net=limiter.observe(turn.state.net, power, turn.state.settled_s, turn.now_s))

@@ -20,6 +20,7 @@ from agent.export.freshness import SocWatch, Stillness, Thresholds
 from agent.export.lease import CommandPath
 from agent.export.ledger import CounterRules, Ledger
 from agent.export.limiter import NetLoad
+from agent.export.plausible import Watch
 from agent.export.requests import Answer, Request
 from agent.export.snapshot import ActionView, ErrorState, Mode, Reason, StatisticsView
 from agent.house.alphaess import DispatchBlock
@@ -122,6 +123,7 @@ class GuardState:
     begun_s: float = 0.0
     soc: SocWatch = field(default_factory=SocWatch)
     still: Stillness = field(default_factory=Stillness)
+    plausible: Watch = field(default_factory=Watch)
     net: NetLoad = field(default_factory=NetLoad)
     breaker: Breaker = field(default_factory=Breaker)
     wish: Wish | None = None
