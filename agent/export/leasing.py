@@ -36,6 +36,8 @@ def keep_lease(turn: Turn) -> None:
     if wish is None or not _may_lease(turn):
         return
     newest = turn.state.commitments[-1] if turn.state.commitments else None
+    if newest is None and not turn.state.plausible.balanced:
+        return  # Nothing begins on powers that cannot be; in a ramp they fit again in seconds.
     since_s = turn.now_s - newest.sent_s if newest else None
     if wish.purpose is Purpose.CHARGE:
         _charge(turn, since_s)

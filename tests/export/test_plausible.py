@@ -121,10 +121,12 @@ def test_a_lie_ends_the_discharge_is_named_and_leaves_no_trace(
     bench.run(30)
     bench.twists[name] = lambda reading: replace(reading, value=lie(reading.value or 0.0))
     bench.run_until(lambda: not bench.dispatching, 60)
+    leases = bench.kinds().count("lease")
     bench.run(20)
     assert any(f"sensor.{name}" in reason.text for reason in bench.view().problems)
     bench.run(120)
     assert not bench.dispatching
+    assert bench.kinds().count("lease") == leases, "it was tried again and again"
     bench.twists.clear()
     bench.run(60)
     if name == "battery_w":  # whoever wants it asks again, and has read why it ended
