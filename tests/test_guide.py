@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from agent.export.ledger import CounterFault
+from agent.export.snapshot import ErrorState
 from agent.house.readings import Quality
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "docs/guide.md").read_text()
 SOURCES = "\n".join(path.read_text() for path in sorted((ROOT / "agent/export").glob("*.py")))
+PRODUCTION_GUIDE = (ROOT / "docs/production-guide.md").read_text()
 RESTING = {"idle", "ready", "starting", "stopping", "calculated"}
 """Reasons that are no refusal, no problem and no stop."""
 POWERS = ("grid_power", "battery_power")
@@ -45,7 +47,10 @@ def test_the_guide_explains_no_code_that_nobody_can_meet() -> None:
     assert explained <= codes_in_the_source() | BUILT
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/architecture.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/guide.md", "docs/architecture.md", "docs/production-guide.md"],
+)
 def test_what_is_linked_and_named_exists(page: str) -> None:
     text, home = (ROOT / page).read_text(), (ROOT / page).parent
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text)]
@@ -53,3 +58,15 @@ def test_what_is_linked_and_named_exists(page: str) -> None:
     paths = re.findall(r"`((?:agent|tests|script|docs|benchmarks)/[\w./-]*)`", text)
     missing += [path for path in paths if not (ROOT / path).exists()]
     assert not missing
+
+
+def test_every_error_state_and_scenario_of_the_production_guide_names_a_test_that_exists() -> None:
+    rows = [line for line in PRODUCTION_GUIDE.splitlines() if line.startswith("| ")]
+    wanted = [f"| `{state}` |" for state in ErrorState] + [f"| {n}: " for n in range(1, 6)]
+    for begin in wanted:
+        (row,) = [row for row in rows if row.startswith(begin)]
+        assert "`test_" in row.rpartition(" | ")[2], row
+    sources = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", PRODUCTION_GUIDE))
+    assert named
+    assert [name for name in named if f"def {name}(" not in sources] == []

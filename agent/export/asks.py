@@ -127,7 +127,8 @@ def _acknowledge(turn: Turn) -> Answer:
     turn.set(error=ErrorState.NONE, error_reason=None)
     if turn.state.hold is None or turn.state.hold.kind is not HoldKind.SAFETY:
         return Answer(True, "nothing_latched", "No safety stop was waiting.")
-    turn.set(hold=None)
+    # Seen by a person: a later safety stop is another one, and so is a later over-export.
+    turn.set(hold=None, breach=False)
     return Answer(True, "accepted", "The safety stop is acknowledged; starts are possible again.")
 
 

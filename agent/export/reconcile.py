@@ -19,7 +19,7 @@ from agent.export.limiter import GUARD_BAND_W
 from agent.export.snapshot import ErrorState, Mode, Reason
 from agent.export.states import Foreign, HoldKind
 from agent.export.turn import Turn
-from agent.house.port import WriteStatus
+from agent.house.port import WritePart, WriteStatus
 
 RESETS_PER_HOUR = 3
 _HOUR_S = 3600.0
@@ -51,7 +51,11 @@ def take_replies(turn: Turn) -> None:
         turn.say(f"write_{status.value}", reply.outcome.detail, number=reply.number)
         if status is WriteStatus.REFUSED and turn.look.sample.linked:
             text = f"The command was refused: {reply.outcome.detail}"
-            start_failed(turn, Reason("start_failed", text))
+            if reply.outcome.part is WritePart.POWER:
+                why = Reason("power_set_failed", text)
+                start_failed(turn, why, ErrorState.DISCHARGE_POWER_SET_FAILED)
+            else:
+                start_failed(turn, Reason("start_failed", text))
 
 
 def _stop_answered(turn: Turn, status: WriteStatus, detail: str) -> None:
@@ -68,7 +72,9 @@ def _stop_answered(turn: Turn, status: WriteStatus, detail: str) -> None:
         turn.say(f"stop_{status.value}", detail, attempt=stopping.attempts)
 
 
-def start_failed(turn: Turn, why: Reason) -> None:
+def start_failed(
+    turn: Turn, why: Reason, error: ErrorState = ErrorState.DISCHARGE_START_FAILED
+) -> None:
     """End a wish whose start did not work, and stop what may run of it."""
     wish = turn.state.wish
     reason = replace(why, text=f"{why.text} Nothing will be retried; check, then start again.")
@@ -79,7 +85,7 @@ def start_failed(turn: Turn, why: Reason) -> None:
     turn.say("start_failed", reason.text, purpose=purpose.value)
     if wish is not None:
         turn.count("start", purpose, success=False)
-    turn.begin_stop(reason, hold=HoldKind.PAUSE, error=ErrorState.DISCHARGE_START_FAILED)
+    turn.begin_stop(reason, hold=HoldKind.PAUSE, error=error)
 
 
 def reconcile(turn: Turn) -> None:

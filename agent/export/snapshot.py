@@ -139,6 +139,7 @@ class EnergyView:
     """Allowance minus upper bound: what a lease may still cost."""
     forecast_wh: float | None
     breach: bool
+    """More left the house than was produced and granted, and nobody has acknowledged it."""
 
 
 @dataclass(frozen=True, slots=True)

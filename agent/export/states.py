@@ -153,6 +153,7 @@ class GuardState:
     adopting: bool = True
     """Nothing is commanded until what was found at the start has been judged."""
     breach: bool = False
+    """More left the house than may, and no person has acknowledged it yet; until the day ends."""
 
 
 @dataclass(frozen=True, slots=True)

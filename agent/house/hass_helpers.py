@@ -15,8 +15,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from agent.homeassistant.errors import CallRefusedError, CoreError, NotConnectedError
@@ -24,9 +24,9 @@ from agent.homeassistant.states import EntityState
 from agent.homeassistant.websocket import CoreConnection
 from agent.house import helper_entities as helper
 from agent.house.alphaess import DispatchBlock
-from agent.house.hass_entities import HELPER_IDS, HelperMapping
+from agent.house.hass_entities import HELPER_IDS, HelperMapping, Quantity
 from agent.house.helper_entities import HelperError, Setting
-from agent.house.port import WriteOutcome, WriteStatus
+from agent.house.port import WriteOutcome, WritePart, WriteStatus
 from agent.house.readings import DispatchReadings
 
 LOG = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class HassHelpers:
         """Start a dispatch, or change the one that runs."""
         forced = self._forced(block)
         settings = [
-            helper.setting(self._state(entity), value, quantity)
+            self._setting(entity, value, quantity, job)
             for entity, value, quantity in (
                 (forced.cutoff, block.cutoff_soc_percent, helper.CUTOFF),
                 (forced.power, abs(block.power_w), helper.FORCED_POWER),
@@ -235,10 +235,17 @@ class HassHelpers:
         if (helper.timer_s(state) or 0) < seconds:
             await self._call("timer", "start", {"entity_id": timer, "duration": seconds}, job)
 
+    def _setting(self, entity_id: str, value: float, quantity: Quantity, job: _Job) -> Setting:
+        with job.about(quantity):
+            return helper.setting(self._state(entity_id), value, quantity)
+
     async def _set(self, setting: Setting, job: _Job, *, acts: bool = False) -> None:
         """Set one helper, unless it stands there already, and wait until it shows it."""
-        if self._shows(setting):
-            return
+        if not self._shows(setting):
+            with job.about(setting.quantity):
+                await self._move(setting, job, acts=acts)
+
+    async def _move(self, setting: Setting, job: _Job, *, acts: bool) -> None:
         self._check(job)
         job.may_run = job.may_run or acts
         if acts:
@@ -348,8 +355,17 @@ class _Job:
     """Stops that had come before it; one more, and it gives up."""
     may_run: bool = False
     """Something was written that reaches, or may reach, the inverter."""
+    part: WritePart = WritePart.DISPATCH
+    """What is being written; where it fails, that is what failed."""
+
+    @contextmanager
+    def about(self, quantity: Quantity) -> Iterator[None]:
+        """Note what is being written until the block ends well."""
+        self.part = WritePart.POWER if quantity is helper.FORCED_POWER else WritePart.DISPATCH
+        yield
+        self.part = WritePart.DISPATCH
 
     def failed(self, detail: str) -> WriteOutcome:
         """Return what is known of a command that did not get through."""
         status = WriteStatus.UNCONFIRMED if self.may_run else WriteStatus.REFUSED
-        return WriteOutcome(status, detail)
+        return WriteOutcome(status, detail, self.part)

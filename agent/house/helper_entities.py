@@ -47,6 +47,7 @@ class Setting:
     data: dict[str, Any]
     shown: str
     """The value with its unit, as a person would read it."""
+    quantity: Quantity
 
     @property
     def domain(self) -> str:
@@ -79,10 +80,10 @@ def setting(state: EntityState, value: float, quantity: Quantity) -> Setting:
     if domain in _SLIDERS:
         _in_range(state, own, unit, quantity)
         data = {"entity_id": state.entity_id, "value": own}
-        return Setting(state.entity_id, own, "set_value", data, shown)
+        return Setting(state.entity_id, own, "set_value", data, shown, quantity)
     if domain in _CHOICES:
         data = {"entity_id": state.entity_id, "option": _option(state, own, shown, quantity)}
-        return Setting(state.entity_id, own, "select_option", data, shown)
+        return Setting(state.entity_id, own, "select_option", data, shown, quantity)
     raise HelperError(
         f"{state.entity_id}: a {domain} cannot be set to a {quantity.name}; choose a number, an "
         "input_number or a select in the settings"

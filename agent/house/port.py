@@ -28,6 +28,15 @@ class WriteStatus(StrEnum):
     """No answer in time: it may have run, or may still run later."""
 
 
+class WritePart(StrEnum):
+    """What of a command could not be written, where the path writes it in parts."""
+
+    DISPATCH = "dispatch"
+    """The dispatch itself, or no part can be told apart."""
+    POWER = "power"
+    """The power that it should have; nothing was started with another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class WriteOutcome:
     """The answer to one written command."""
@@ -35,6 +44,8 @@ class WriteOutcome:
     status: WriteStatus
     detail: str = ""
     """For anything but delivered: what happened and what to do next."""
+    part: WritePart = WritePart.DISPATCH
+    """For anything but delivered: what failed."""
 
 
 class SiteMeter(Protocol):

@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
@@ -24,26 +23,24 @@ import pytest_asyncio
 
 from agent import houses
 from agent.clock import SystemClock
-from agent.export import memory
-from agent.export.commissioning import Commissioning, Stage
-from agent.export.guard import STATE_NAME, Guard
+from agent.export.commissioning import Commissioning
+from agent.export.guard import Guard
 from agent.export.lease import HA_HELPERS
 from agent.export.requests import Request, RequestKind
 from agent.homeassistant.link import LinkState
 from agent.homeassistant.websocket import CoreConnection
 from agent.house.alphaess import RESET_BLOCK, DispatchBlock
 from agent.house.port import WriteStatus
-from agent.journal import Journal
 from agent.setting_models import Settings
 from agent.simulator.inverter import Inverter
 from agent.simulator.plant import Plant, PlantSettings
 from agent.site import SiteChoices
+from tests.acceptance.prepared import ZONE, commissioned
 from tests.homeassistant.linked import linked, until, until_link
 from tests.peers.house import House, house
 
 pytestmark = pytest.mark.peers("inverter")
 
-ZONE = ZoneInfo("Europe/London")
 COUNTERS = (
     "sensor.alphaess_today_s_energy_feed_to_grid_meter",
     "sensor.alphaess_today_s_energy_from_pv",
@@ -219,16 +216,6 @@ class Guarded:
         """Return the Dispatch Time that the registers have shown."""
         shown = [c for c in self.guard.state.commitments if c.confirmed_s is not None]
         return shown[-1].block.duration_s if shown else None
-
-
-async def commissioned(data: Path, identity: str) -> Journal:
-    """A journal in which this path has passed its test."""
-    journal = await Journal.open(data / "journal.sqlite3")
-    now = SystemClock(ZONE).now()
-    test = Commissioning(Stage.PASSED, "", path=identity, delay_s=2, exit_lag_s=2, gain=1.0)
-    state = replace(memory.fresh(now), commissioning=test)
-    await journal.save_state(STATE_NAME, memory.journaled(state, now), now.local)
-    return journal
 
 
 @asynccontextmanager

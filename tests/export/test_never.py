@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from agent.clock import Instant
 from agent.export import memory, view
+from agent.export.allowance import AllowanceRule
 from agent.export.decide import step
 from agent.export.requests import Request, RequestKind
+from agent.export.snapshot import ErrorState
 from agent.export.states import GuardState, Look, Reply
 from agent.house.port import WriteOutcome, WriteStatus
 from agent.house.readings import DispatchReadings, HouseSample, Quality, Reading
@@ -144,3 +146,23 @@ def test_no_reading_time_or_reply_makes_the_guard_raise(
         assert result.wake_s > now.monotonic_s
         view.snapshot(result.state, look, config)
         state = memory.recalled(memory.journaled(result.state, now), now, config)
+
+
+def test_an_acknowledged_over_export_is_over_and_the_next_one_is_another() -> None:
+    granted = replace(CONFIG, allowance=AllowanceRule(tolerance_wh=5000))
+    strict = replace(CONFIG, allowance=AllowanceRule())
+    bench = Bench(granted, produced_wh=1000, exported_wh=1500)
+    for _ in range(2):
+        bench.config = granted
+        assert bench.start().accepted
+        bench.run_until(lambda: bench.plant.battery_w > 1000, 60)
+        bench.config = strict
+        bench.run_until(lambda: bench.state.error is ErrorState.OVER_EXPORT, 30)
+        bench.run_until(lambda: bench.state.stopping is None, 60)
+        assert bench.view().energy.breach
+        bench.ask(RequestKind.ACKNOWLEDGE)
+        bench.run(90)
+    bench.ask(RequestKind.EMERGENCY_STOP)
+    bench.run(10)
+    assert bench.view().latched
+    assert not bench.view().energy.breach

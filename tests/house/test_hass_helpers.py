@@ -20,7 +20,7 @@ from agent.house import hass_helpers
 from agent.house.alphaess import RESET_BLOCK, DispatchBlock
 from agent.house.hass_entities import HelperMapping
 from agent.house.hass_helpers import HassHelpers
-from agent.house.port import BatteryActuator, WriteStatus
+from agent.house.port import BatteryActuator, WritePart, WriteStatus
 from agent.house.readings import DispatchReadings, Quality, Reading, missing
 from tests.house.helper_states import (
     CHARGING,
@@ -319,8 +319,27 @@ async def test_d28_a_slider_without_value_is_refused_and_nothing_is_written(
     core.put(entity(POWER, state, min=0, max=10))
     outcome = await helpers.write(START, 5)
     assert outcome.status is WriteStatus.REFUSED
+    assert outcome.part is WritePart.POWER
     assert POWER in outcome.detail
     assert core.calls == []
+
+
+@pytest.mark.parametrize(
+    ("stubborn", "part"),
+    [
+        (CUT, WritePart.DISPATCH),
+        (POWER, WritePart.POWER),
+        (DURATION, WritePart.DISPATCH),
+        (TOGGLE, WritePart.DISPATCH),
+    ],
+)
+async def test_a_start_that_fails_tells_whether_it_was_the_power(
+    core: Core, helpers: BatteryActuator, stubborn: str, part: WritePart
+) -> None:
+    core.stubborn.add(stubborn)
+    outcome = await helpers.write(START, 20)
+    assert stubborn in outcome.detail
+    assert outcome.part is part
 
 
 async def test_d07_other_domains_and_names_are_written_as_chosen(

@@ -107,6 +107,11 @@ class CoreClient:
         ) as answer:
             return await answer.text()
 
+    async def notifications(self) -> dict[str, dict[str, Any]]:
+        """Return the persistent notifications that a person sees now, by their id."""
+        shown = await self.command("persistent_notification/get")
+        return {each["notification_id"]: each for each in shown}
+
     async def get(self, path: str) -> tuple[int, Any]:
         """Return status and JSON of a REST path."""
         async with self._http.get(self.url + path) as answer:

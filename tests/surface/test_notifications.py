@@ -39,7 +39,7 @@ def test_a_quiet_house_has_nothing_to_tell() -> None:
         (ErrorState.SOC_READ_FAILED, "soc_unavailable", {"soc_read_failed"}),
         (ErrorState.STALE_DATA, "grid_power_stale", {"stale_data"}),
         (ErrorState.NO_DATA, "link_down", {"lost_input"}),
-        (ErrorState.DISCHARGE_POWER_SET_FAILED, "power_failed", {"discharge_power_failed"}),
+        (ErrorState.DISCHARGE_POWER_SET_FAILED, "power_set_failed", {"discharge_power_failed"}),
         (ErrorState.DISCHARGE_START_FAILED, "start_failed", {"discharge_start_failed"}),
         (
             ErrorState.DISCHARGE_START_FAILED,

@@ -74,17 +74,12 @@ async def lived_in(
         yield found
 
 
-async def on_the_wall(client: CoreClient) -> dict[str, Any]:
-    there = await client.command("persistent_notification/get")
-    return {each["notification_id"]: each for each in there}
-
-
 async def until_wall(client: CoreClient, *wanted: str, timeout_s: float = 60) -> dict[str, Any]:
     """Core announces no event that both versions share for this, so it is asked."""
     shown: dict[str, Any] = {}
     try:
         async with asyncio.timeout(timeout_s):
-            while set(shown := await on_the_wall(client)) != set(wanted):  # noqa: ASYNC110 - as said
+            while set(shown := await client.notifications()) != set(wanted):  # noqa: ASYNC110 - as said
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"not {wanted} after {timeout_s} s, but {shown}") from None
