@@ -33,7 +33,7 @@ BUDGETS_S = {
     "peers": 180,
     "acceptance": 1300,
     "benchmarks": 120,
-    "export": 120,
+    "export": 180,
     "fleet": 120,
     "firmware": 120,
     "homeassistant": 90,
