@@ -126,8 +126,12 @@ class Stack:
         """Wait until the inverter discharges and the agent has seen that it does."""
 
         async def holds() -> bool:
-            lease = (await self.agent.state())["lease"]
-            return bool(lease and lease["confirmed"]) and await self.simulator.discharging()
+            state = await self.agent.state()
+            lease = state["lease"]
+            # A lease that is being stopped is confirmed too.
+            wanted = state["phase"] == "DISCHARGE_ACTIVE" and state["reason"]["code"] != "stopping"
+            seen = wanted and lease and lease["confirmed"]
+            return bool(seen) and await self.simulator.discharging()
 
         return await eventually(holds, within_s, "discharge confirmed", self.shown)
 
