@@ -157,21 +157,6 @@ async def _discharging(house: Stack, within_s: float = JUDGED_WITHIN_S) -> None:
     await eventually(felt, within_s, "Core shows the battery's power", house.shown)
 
 
-async def _discharging_again(house: Stack) -> None:
-    """Ask for a discharge as often as a person would; Core is minutes behind with its polls."""
-
-    async def holds() -> bool:
-        if await house.simulator.discharging():
-            return True
-        state = await house.agent.state()
-        if state["wish"] is None and not state["blockers"]:
-            await house.press("start_discharge")
-        return False
-
-    await eventually(holds, 300, "the battery discharges again", house.shown)
-    await house.discharging(120)
-
-
 async def _say(house: Stack, shadow: str, fault: str) -> None:
     select = f"input_select.shadow_{shadow}_fault"
     await house.client.call("input_select.select_option", select, option=fault)
