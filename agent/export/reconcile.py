@@ -128,6 +128,12 @@ def _judge_what_was_found(turn: Turn) -> None:
         return
     text = "The inverter was found in its own control; nothing was adopted."
     turn.say("found_idle", text, journaled=len(turn.state.commitments))
+    shown = [c for c in turn.state.commitments if c.status is com.Status.CONFIRMED]
+    if shown:
+        # Its registers have shown that lease and show it no more: somebody ended it meanwhile.
+        turn.set(
+            commitments=tuple(c for c in turn.state.commitments if _may_come(c, shown[-1], turn))
+        )
 
 
 def _follow(turn: Turn) -> None:

@@ -35,6 +35,9 @@ SHOWN_S = 3.0
 """A helper shows what it was set to at once; this is for a Core that is busy."""
 CARRIED_OUT_S = 10.0
 """Longest that the package's automations wait for Core's modbus queue behind 141 sensors."""
+WRITTEN_S = 25.0
+"""The same for a start, which waits for all polls before it: Core 2024.1 is half a minute behind
+after the inverter was mute."""
 UNTOLD_S = 10.0
 """The same, believed where no timer tells that they are done."""
 TEST_S = 60
@@ -159,12 +162,30 @@ class HassHelpers:
         except (HelperError, CoreError):
             await self._take_back(forced)
             raise
-        patience_s = CARRIED_OUT_S if forced.timer else 0.0
-        written = await self._until(lambda: self._runs(forced.timer), patience_s, job)
-        self._acted_s = self._monotonic() + (0.0 if written else UNTOLD_S)
-        if written and forced.timer and block.duration_s <= TEST_S:
+        if forced.timer is None:
+            self._acted_s = self._monotonic() + UNTOLD_S
+            return WriteOutcome(WriteStatus.DELIVERED)
+        test = block.duration_s <= TEST_S
+        await self._written(forced, job, by_timer=test)
+        if test:
             await self._outlast(forced.timer, block.duration_s + BEHIND_S, job)
         return WriteOutcome(WriteStatus.DELIVERED)
+
+    async def _written(self, forced: Forced, job: _Job, *, by_timer: bool) -> None:
+        """Wait until the package has written a start, as its timer tells, or the registers."""
+
+        def told() -> bool:
+            return self._runs(forced.timer) or (not by_timer and self._running() is True)
+
+        if await self._until(told, WRITTEN_S, job):
+            self._acted_s = self._monotonic()
+            return
+        self._acted_s = self._monotonic() + UNTOLD_S
+        raise HelperError(
+            f"{forced.toggle} is on, and {forced.timer} was not started within {WRITTEN_S:.0f} s: "
+            "the package has not written yet, and may still do so. Look whether its automations "
+            "are enabled and whether Home Assistant is behind with its Modbus polls"
+        )
 
     async def _change(
         self, forced: Forced, settings: list[Setting], block: DispatchBlock, job: _Job
@@ -309,13 +330,15 @@ class HassHelpers:
 
     def _idle(self) -> bool:
         """Whether the registers, read since we last changed them, show no dispatch."""
+        return self._running() is False
+
+    def _running(self) -> bool | None:
+        """Return what the registers show; `None` while they were not read since our last change."""
         start = self._read_back().start
         vouched_s = start.changed_s if start.reported_s is None else start.reported_s
-        return (
-            start.good
-            and (start.value or 0.0) < 0.5  # noqa: PLR2004 - a boolean register
-            and max(vouched_s, start.changed_s) >= self._acted_s
-        )
+        if not start.good or max(vouched_s, start.changed_s) < self._acted_s:
+            return None
+        return (start.value or 0.0) >= 0.5  # noqa: PLR2004 - a boolean register
 
     def _state(self, entity_id: str) -> EntityState:
         state = self._core.states.get(entity_id)

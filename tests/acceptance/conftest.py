@@ -1,8 +1,11 @@
 """
 The houses of the acceptance tests, and the seconds that a case measures.
 
-A house is up once per run and Core version, and commissioned once for each choice of sensors.
-Most of a test is waiting for timers of the real world, so both versions wait at the same time.
+The same cases run on each path that commands take through Core. A house is up once per path and
+Core version, and commissioned once for each choice of sensors. Most of a test is waiting for timers
+of the real world, so both versions wait at the same time; `script/test` runs the paths beside each
+other, as `-m ha_register` and `-m ha_helpers`. A case of one path alone says so by
+`@pytest.mark.parametrize("built_houses", ["ha_helpers"], indirect=True)`.
 """
 
 from __future__ import annotations
@@ -14,12 +17,22 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
+from tests.acceptance.paths import PATHS
 from tests.acceptance.stack import Stack, stack
 from tests.peers import table
 from tests.peers.install import CORES, installed_core, program
 
 Figure = Callable[[str, str, float], None]
 Case = Callable[[Stack], Awaitable[None]]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each case with its path before cases are chosen by their marks."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if "built_houses" in parameters:
+            item.add_marker(parameters["built_houses"])
 
 
 @pytest.fixture
@@ -32,19 +45,20 @@ def figure(record_property: Callable[[str, object], None]) -> Figure:
     return note
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=list(PATHS))
 async def built_houses(
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[dict[str, Stack]]:
-    """Build the house of each Core version."""
+    """Build the house of each Core version, commanded on one path."""
+    path = PATHS[request.param]
     missing = [version for version in CORES if installed_core(version) is None]
     if missing or program("mosquitto") is None:
         pytest.skip(f"not installed: {', '.join(missing) or 'mosquitto'}; run script/setup")
     async with AsyncExitStack() as exits:
 
         async def build(version: str) -> Stack:
-            directory = tmp_path_factory.mktemp(f"house-{version}")
-            return await exits.enter_async_context(stack(version, directory))
+            directory = tmp_path_factory.mktemp(f"house-{version}-{path.name}")
+            return await exits.enter_async_context(stack(version, path, directory))
 
         built = await asyncio.gather(*(build(version) for version in CORES))
         yield dict(zip(CORES, built, strict=True))

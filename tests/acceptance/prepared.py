@@ -29,6 +29,7 @@ from agent.homeassistant.link import LinkState
 from agent.journal import Journal
 from agent.setting_models import Settings
 from tests.acceptance.parts import Agent, Json, Simulator, eventually
+from tests.acceptance.paths import PATHS
 from tests.acceptance.people import all_is_well, lies
 from tests.acceptance.stack import FULL_SUN, JUDGED_WITHIN_S, QUIET, Stack, noon_zone, reset_over
 from tests.homeassistant.linked import linked, until, until_link
@@ -110,7 +111,7 @@ async def prepared(version: str, directory: Path, path: str) -> AsyncIterator[St
         agent = Agent(directory, http)
         exits.callback(agent.kill)
         agent.meet(core, broker)
-        house = Stack(simulator, broker, core, agent, client)
+        house = Stack(PATHS[path], simulator, broker, core, agent, client)
         await reset_over(client)
         await _produce(house)
         agent.data.mkdir()

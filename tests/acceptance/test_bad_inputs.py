@@ -18,7 +18,7 @@ import pytest
 
 from tests.acceptance.conftest import Figure, in_each
 from tests.acceptance.parts import eventually, watched
-from tests.acceptance.stack import EXIT_LAG_S, JUDGED_WITHIN_S, LEASE_S, Stack
+from tests.acceptance.stack import JUDGED_WITHIN_S, Stack
 
 OLDEST = "2024.1.0"
 HEALTH = "sensor.export_monitor_system_health"
@@ -95,7 +95,7 @@ async def test_lying_sensor_ends_the_discharge_until_it_tells_the_truth(
             await eventually(house.simulator.idle, left_s, "the battery rests", house.shown)
             seconds = time.monotonic() - began_s
             assert seconds <= VERIFIED_WITHIN_S
-            figure(f"{lie}, to the verified stop", house.core.version, seconds)
+            figure(f"{lie}, to the verified stop", house.title, seconds)
             await _named(house, f"sensor.shadow_{lie.shadow}")
             if not lie.only_seen_moving:
                 await house.press("start_discharge")
@@ -115,22 +115,22 @@ async def test_mute_inverter_is_idle_at_the_end_of_its_lease_and_the_agent_says_
     async def case(house: Stack) -> None:
         await _discharging(house)
         since, began_s = house.agent.last_event(), time.monotonic()
+        muted_s = await house.inverter_s()
         await house.simulator.set(faults={"mute": True})
         stop = await house.agent.wrote("stop", since, VERIFIED_WITHIN_S)
         assert stop["reason"] == "lost_input", stop
-        version = house.core.version
-        figure("inverter mute, to the agent's stop", version, time.monotonic() - began_s)
+        where = house.title
+        figure("inverter mute, to the agent's stop", where, time.monotonic() - began_s)
         await _named(house, "sensor.shadow_power_grid")
-        left_s = LEASE_S + EXIT_LAG_S - (time.monotonic() - began_s)
-        await eventually(house.simulator.idle, left_s, "the dispatch has ended", house.shown)
-        figure("inverter mute, to idle by its own timer", version, time.monotonic() - began_s)
+        seconds = await house.ended_by_timer(muted_s)
+        figure("inverter mute, to idle by its own timer", where, seconds)
         await house.agent.wrote({"error", "stop_by_timer"}, stop["id"], 120)
         told = await house.agent.state()
         assert told["error_state"] in {"lost_input", "discharge_stop_failed"}, told["error_state"]
         await house.simulator.set(faults={"mute": False})
         began_s = time.monotonic()
         await _discharging(house)
-        figure("inverter answers again, to the next lease", version, time.monotonic() - began_s)
+        figure("inverter answers again, to the next lease", where, time.monotonic() - began_s)
 
     await in_each(all_houses, case)
 
@@ -149,21 +149,6 @@ async def _discharging(house: Stack, within_s: float = JUDGED_WITHIN_S) -> None:
         return ((await house.agent.state())["power"]["battery_w"] or 0) > FELT_W
 
     await eventually(felt, within_s, "Core shows the battery's power", house.shown)
-
-
-async def _discharging_again(house: Stack) -> None:
-    """Ask for a discharge as often as a person would; Core is minutes behind with its polls."""
-
-    async def holds() -> bool:
-        if await house.simulator.discharging():
-            return True
-        state = await house.agent.state()
-        if state["wish"] is None and not state["blockers"]:
-            await house.press("start_discharge")
-        return False
-
-    await eventually(holds, 300, "the battery discharges again", house.shown)
-    await house.discharging(120)
 
 
 async def _say(house: Stack, shadow: str, fault: str) -> None:

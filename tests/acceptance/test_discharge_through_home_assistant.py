@@ -7,7 +7,7 @@ import time
 
 from tests.acceptance.conftest import Figure, in_each
 from tests.acceptance.parts import eventually
-from tests.acceptance.stack import EXIT_LAG_S, JUDGED_WITHIN_S, LEASE_S, Stack
+from tests.acceptance.stack import JUDGED_WITHIN_S, Stack
 
 DETECTED = dict.fromkeys(("grid_power", "battery_power", "soc", "exported_today", "produced_today"))
 LIMIT_W = 3680
@@ -15,8 +15,6 @@ CORE_DOWN_S = 60
 OLDEST = "2024.1.0"
 """It keeps no report times."""
 RENEWED_WITHIN_S = 15
-SPARE_WH = 130
-"""Left of the allowance at least when the last discharge begins; a first lease may cost 90 Wh."""
 STATUS = "sensor.export_monitor_discharge_status"
 HEALTH = "sensor.export_monitor_system_health"
 
@@ -25,13 +23,13 @@ async def test_button_becomes_a_dispatch_and_the_other_button_its_verified_end(
     houses: dict[str, Stack], figure: Figure
 ) -> None:
     async def case(house: Stack) -> None:
-        version = house.core.version
-        figure("everything up, from nothing", version, house.up_s)
+        where = house.title
+        figure("everything up, from nothing", where, house.up_s)
         began_s = time.monotonic()
         await house.reads(DETECTED)
-        figure("commissioning test", version, time.monotonic() - began_s)
+        figure("commissioning test", where, time.monotonic() - began_s)
 
-        figure("button to dispatch in the registers", version, await house.started())
+        figure("button to dispatch in the registers", where, await house.started())
         await house.client.until(STATUS, "Active")
         seen = []
 
@@ -43,7 +41,7 @@ async def test_button_becomes_a_dispatch_and_the_other_button_its_verified_end(
         assert max(seen) <= LIMIT_W
         assert house.client.state(HEALTH) == "Healthy"
 
-        figure("button to verified stop", version, await house.stopped())
+        figure("button to verified stop", where, await house.stopped())
         await house.client.until(STATUS, lambda state: state != "Active")
 
     await in_each(houses, case)
@@ -53,8 +51,9 @@ async def test_export_ends_within_the_allowance(houses: dict[str, Stack], figure
     async def case(house: Stack) -> None:
         await house.reads(DETECTED)
         energy = (await house.agent.state())["energy"]
-        spare_wh = energy["produced_wh"] - energy["exported_upper_wh"] - SPARE_WH
-        margin_kwh = int(spare_wh / 100) / 10
+        spare_wh = house.path.spare_wh
+        margin_wh = energy["produced_wh"] - energy["exported_upper_wh"] - spare_wh
+        margin_kwh = int(margin_wh / 10) / 100
         await house.agent.settings(safety_margin_kwh=margin_kwh)
         before_wh = await house.exported_wh()
         await house.started()
@@ -70,11 +69,11 @@ async def test_export_ends_within_the_allowance(houses: dict[str, Stack], figure
         state = await house.agent.state()
         assert state["reason"]["code"] == "allowance_used", state["reason"]
         figure(
-            f"discharge of the last {SPARE_WH} to {SPARE_WH + 100} Wh",
-            house.core.version,
+            f"discharge of the last {spare_wh:.0f} Wh",
+            house.title,
             time.monotonic() - began_s,
         )
-        await eventually(house.simulator.idle, LEASE_S, "the battery rests", house.shown)
+        await eventually(house.simulator.idle, 60, "the battery rests", house.shown)
         exported_wh = await house.exported_wh()
         assert exported_wh > before_wh + 20, "nothing was exported; the bound proves nothing"
         # The sun went on meanwhile; what the agent counts as produced is never more than the truth.
@@ -94,18 +93,14 @@ async def test_dispatch_ends_by_itself_while_core_is_down_and_goes_on_when_it_is
         since = house.agent.last_event()
         house.core.kill()
         killed_s = time.monotonic()
-        seconds = await eventually(
-            house.simulator.idle, LEASE_S + EXIT_LAG_S, "the dispatch has ended", house.shown
-        )
-        figure("Core killed to inverter idle, by its own timer", house.core.version, seconds)
+        seconds = await house.ended_by_timer(await house.inverter_s())
+        figure("Core killed to inverter idle, by its own timer", house.title, seconds)
         lost = (await house.agent.state())["problems"]
         assert "link_down" in {problem["code"] for problem in lost}
         await asyncio.sleep(max(0.0, CORE_DOWN_S - (time.monotonic() - killed_s)))
         await house.returned()
         await house.discharging(120)
-        figure(
-            "lease after the newest reason to wait", house.core.version, _renewal_s(house, since)
-        )
+        figure("lease after the newest reason to wait", house.title, _renewal_s(house, since))
 
     await in_each(houses, case)
 
@@ -134,11 +129,10 @@ async def test_inverter_is_idle_within_one_lease_after_the_agent_was_killed(
         await house.started()
         since = house.agent.last_event()
         house.agent.kill()
-        seconds = await eventually(
-            house.simulator.idle, LEASE_S + EXIT_LAG_S, "the dispatch has ended"
-        )
-        figure("agent killed to inverter idle, by its own timer", house.core.version, seconds)
+        seconds = await house.ended_by_timer(await house.inverter_s())
+        figure("agent killed to inverter idle, by its own timer", house.title, seconds)
         await house.client.until(STATUS, "unavailable")
+        await house.timer_over()
         await house.agent.start()
         await house.agent.wrote("found_idle", since, JUDGED_WITHIN_S)
         await house.client.until(STATUS, lambda state: state not in {"Active", "unavailable"})
@@ -158,18 +152,18 @@ async def test_restarted_agent_adopts_its_running_dispatch(
         began_s = time.monotonic()
         figure(
             "start of the agent until its page answers",
-            house.core.version,
+            house.title,
             await house.agent.start(),
         )
         found = await house.agent.wrote({"adopted", "found_idle"}, since, JUDGED_WITHIN_S)
-        figure(f"start to {found['kind']}", house.core.version, time.monotonic() - began_s)
+        figure(f"start to {found['kind']}", house.title, time.monotonic() - began_s)
         if house.core.version == OLDEST and found["kind"] == "found_idle":
             # It had to ask for values that stood still, and did not wait for them with a battery
             # that discharges: stopped first, and said so.
             await eventually(house.simulator.idle, 15, "the battery rests", house.shown)
             return
         assert found["kind"] == "adopted", found
-        await house.agent.wrote({"lease", "renewal"}, since, 60)
+        await house.agent.wrote({"lease", "renewal"}, since, house.path.renewed_within_s)
         kinds = {event["kind"] for event in house.agent.events(since)}
         assert "stop" not in kinds, "the adopted dispatch was interrupted"
         await house.discharging()
@@ -186,9 +180,15 @@ async def test_restarted_agent_stops_what_nobody_wants_any_more(
         await house.reads(DETECTED)
         await house.started()
         await house.simulator.set(faults={"lose_writes": True})
+        written = (await house.simulator.state())["writes"]
+
+        async def lost() -> bool:
+            return bool((await house.simulator.state())["writes"] > written)
+
         since = house.agent.last_event()
         await house.press("stop_discharge")
         await house.agent.wrote("stop", since, 10)
+        await eventually(lost, 30, "the stop was written, and lost", house.shown)
         house.agent.kill()
         assert await house.simulator.discharging()
         await house.simulator.set(faults={"lose_writes": False})
@@ -204,8 +204,6 @@ async def test_restarted_agent_stops_what_nobody_wants_any_more(
         assert found["kind"] == "stopped_at_start", found
         await house.agent.wrote("stop_verified", since, 60)
         await eventually(house.simulator.idle, 15, "the battery rests", house.shown)
-        figure(
-            "start of the agent to verified stop", house.core.version, time.monotonic() - began_s
-        )
+        figure("start of the agent to verified stop", house.title, time.monotonic() - began_s)
 
     await in_each(houses, case)

@@ -1,23 +1,20 @@
 """
-The helper path against a real Core: what reaches the inverter's registers, and what ends it.
+The helper path against a real Core, frame by frame: what reaches the inverter's registers.
 
 One house per Core for all cases, in this order: the adapter alone, then the guard through a whole
-discharge, a dead Core and a dead agent. Minutes are not waited for: renewals come sooner than they
-would, and a dispatch that nobody extends is run out by the inverter's own clock, 240 times faster.
+discharge and a reset by the package. Minutes are not waited for: renewals come sooner than they
+would. What a user sees of this path, dead Cores and dead agents among it, are the cases of a whole
+house; they run on both paths.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -25,7 +22,6 @@ from agent import houses
 from agent.clock import SystemClock
 from agent.export.commissioning import Commissioning
 from agent.export.guard import Guard
-from agent.export.lease import HA_HELPERS
 from agent.export.requests import Request, RequestKind
 from agent.homeassistant.link import LinkState
 from agent.homeassistant.websocket import CoreConnection
@@ -35,6 +31,7 @@ from agent.setting_models import Settings
 from agent.simulator.inverter import Inverter
 from agent.simulator.plant import Plant, PlantSettings
 from agent.site import SiteChoices
+from tests.acceptance.paths import TIMER, TOGGLE
 from tests.acceptance.prepared import ZONE, commissioned
 from tests.homeassistant.linked import linked, until, until_link
 from tests.peers.house import House, house
@@ -45,8 +42,6 @@ COUNTERS = (
     "sensor.alphaess_today_s_energy_feed_to_grid_meter",
     "sensor.alphaess_today_s_energy_from_pv",
 )
-TOGGLE = "input_boolean.alphaess_helper_force_discharging"
-TIMER = "timer.alphaess_helper_force_discharging_timer"
 WISHES = {
     "mode": "control",
     "path": "ha_helpers",
@@ -57,7 +52,6 @@ WISHES = {
     "time_zone": ZONE.key,
 }
 BLOCK, POWER, TIME = 0x0880, 0x0881, 0x0887
-FASTER = 240.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -244,23 +238,6 @@ async def guarded(running: House, data: Path) -> AsyncIterator[Guarded]:
             await journal.close()
 
 
-async def run_out(running: House, since: int) -> None:
-    """Let the inverter's own clock run until its dispatch has ended, which nobody may touch."""
-    inverter, dispatch = running.inverter, running.inverter.plant.dispatch
-    assert 0 < dispatch.remaining_s <= HA_HELPERS.lease_s
-    load_w = inverter.plant.load_override_w
-    inverter.plant.load_override_w = 6000.0  # else the counters would jump before everybody's eyes
-    inverter.speed = FASTER
-    try:
-        async with asyncio.timeout(20):
-            while dispatch.active:  # noqa: ASYNC110 - the simulated inverter tells nobody
-                await asyncio.sleep(0.02)
-    finally:
-        inverter.speed = 1.0
-        inverter.plant.load_override_w = load_w
-    assert frames(running, since) == [], "something else ended it, or extended it"
-
-
 async def test_a_discharge_is_started_renewed_reduced_and_stopped(
     lived_in: House, tmp_path: Path
 ) -> None:
@@ -307,57 +284,3 @@ async def test_the_reset_at_cores_start_is_answered_with_a_renewal(
         await it.asked(RequestKind.STOP_DISCHARGE)
         await it.until(lambda: it.guard.state.stopping is None)
     assert not dispatch.active
-
-
-async def test_a_killed_agent_leaves_nothing_that_the_inverter_does_not_end(
-    lived_in: House, tmp_path: Path
-) -> None:
-    dispatch = lived_in.inverter.plant.dispatch
-    async with furnished(lived_in) as (built, _):
-        journal = await commissioned(tmp_path, built.identity())
-        await journal.close()
-    (tmp_path / "settings.json").write_text(json.dumps(WISHES))
-    token = lived_in.core.token
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "agent", "run", "--data", str(tmp_path), "--port", "0"),
-        env={**os.environ, "PV_EDGE_HA_URL": lived_in.core.url, "PV_EDGE_HA_TOKEN": token},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        assert process.stdout is not None
-        url = (await process.stdout.readline()).decode().split()[-1]
-        headers = {"X-Requested-With": "pv-edge-agent"}
-        async with aiohttp.ClientSession(url, headers=headers) as page:
-            accepted = False
-            async with asyncio.timeout(30):
-                while not accepted:
-                    body = {"kind": "start_discharge"}
-                    async with page.post("/api/requests", json=body) as answer:
-                        accepted = (await answer.json())["accepted"]
-                    await asyncio.sleep(0.1)
-                while not dispatch.active:  # noqa: ASYNC110 - as above
-                    await asyncio.sleep(0.05)
-    finally:
-        process.kill()
-        await process.wait()
-    since = len(lived_in.inverter.writes)
-    async with lived_in.client() as client:
-        assert client.state(TOGGLE) == "on"
-        await run_out(lived_in, since)
-        await client.call("input_boolean.turn_off", TOGGLE)
-        await client.until(TIMER, "idle")
-
-
-async def test_a_dead_core_leaves_nothing_that_the_inverter_does_not_end(
-    lived_in: House, tmp_path: Path
-) -> None:
-    """The last case: nobody starts this Core again."""
-    async with guarded(lived_in, tmp_path) as it:
-        await it.asked(RequestKind.START_DISCHARGE)
-        await it.until(lambda: it.confirmed_s() is not None)
-        lived_in.core.kill()
-        since = len(lived_in.inverter.writes)
-        await until_link(it.core, LinkState.DOWN)
-        assert lived_in.inverter.plant.dispatch.active
-        await run_out(lived_in, since)

@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from tests.acceptance.conftest import in_each
 from tests.acceptance.parts import eventually, watched
+from tests.acceptance.paths import TOGGLE
 from tests.acceptance.people import (
     BREAKER,
     HEALTH,
@@ -38,7 +39,7 @@ from tests.peers.install import CORES
 
 pytestmark = pytest.mark.peers("mosquitto", "inverter", *(f"homeassistant {it}" for it in CORES))
 
-TOGGLE = "input_boolean.alphaess_helper_force_discharging"
+
 RENAMED = "input_boolean.somebody_renamed_it"
 CUTOFF = "input_number.alphaess_helper_force_discharging_cutoff_soc"
 TOLD_WITHIN_S = 4

@@ -22,7 +22,7 @@ async def test_idle_agent_leaves_at_once_and_says_goodbye(
         assert code == 0
         assert seconds <= IDLE_WITHIN_S
         await house.client.until(STATUS, "unavailable", 5)
-        figure("SIGTERM while idle, to exit 0", house.core.version, seconds)
+        figure("SIGTERM while idle, to exit 0", house.title, seconds)
 
     await in_each(houses, case)
 
@@ -42,7 +42,7 @@ async def test_agent_that_discharges_stops_the_battery_before_it_leaves(
         kinds = [event["kind"] for event in house.agent.events(since)]
         assert "stop_verified" in kinds, kinds
         await house.client.until(STATUS, "unavailable", 5)
-        figure("SIGTERM during a dispatch, to verified and exit 0", house.core.version, seconds)
+        figure("SIGTERM during a dispatch, to verified and exit 0", house.title, seconds)
         since = house.agent.last_event()
         await house.agent.start()
         await house.agent.wrote("found_idle", since, JUDGED_WITHIN_S)

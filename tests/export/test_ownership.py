@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.export.commitments import Commitment, Purpose, Seen, answered, confirmed, observe
+from agent.export.lease import HA_REGISTER
 from agent.export.requests import RequestKind
 from agent.export.snapshot import ErrorState, Mode, Phase
-from agent.house.alphaess import DispatchBlock
+from agent.house.alphaess import RESET_BLOCK, DispatchBlock
 from agent.house.port import WriteOutcome, WriteStatus
 from agent.house.readings import DispatchReadings, Quality, Reading
 from agent.simulator.dispatch import DispatchSettings
@@ -100,6 +101,36 @@ def test_an_inverter_found_idle_is_not_armed_again() -> None:
     assert "found_idle" in bench.kinds()
     assert not bench.dispatching
     assert bench.state.wish is None
+
+
+def test_a_lease_that_somebody_ended_while_the_agent_was_away_is_over() -> None:
+    """Else it showed as active, and cost allowance, until its time had passed."""
+    bench = Bench(replace(CONFIG, path=replace(HA_REGISTER, lease_s=360)))
+    bench.start()
+    bench.run(35)
+    journaled = bench.kill()
+    bench.plant.dispatch.write(0, RESET_BLOCK.registers())
+    bench.run(10)
+    bench.restart(journaled)
+    assert bench.state.commitments
+    bench.run(10)
+    assert "found_idle" in bench.kinds()
+    assert bench.state.commitments == ()
+    assert bench.view().phase is not Phase.DISCHARGE_ACTIVE
+
+
+def test_a_command_that_may_still_come_outlives_an_inverter_found_idle() -> None:
+    bench = Bench()
+    bench.write_delay_s = 20
+    bench.start()
+    bench.run(2)
+    bench.restart(bench.kill())
+    bench.run(10)
+    assert "found_idle" in bench.kinds()
+    assert len(bench.state.commitments) == 1
+    bench.run_until(lambda: "late_command" in [e.data.get("reason") for e in bench.events], 40)
+    bench.run_until(lambda: "stop_verified" in bench.kinds(), 60)
+    assert not bench.dispatching
 
 
 def test_yesterdays_journal_never_arms_todays_battery() -> None:

@@ -126,7 +126,7 @@ class Registers:
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long for a helper that will not move."""
-    for name in ("SHOWN_S", "CARRIED_OUT_S"):
+    for name in ("SHOWN_S", "CARRIED_OUT_S", "WRITTEN_S"):
         monkeypatch.setattr(hass_helpers, name, 0.05)
 
 
@@ -211,7 +211,7 @@ async def test_d23_no_timer_is_ever_started_before_its_toggle_is_on(
 ) -> None:
     core.starts_timer = False
     test = DispatchBlock(True, 300, 21, 60)
-    assert (await helpers.write(test, 5)).status is WriteStatus.DELIVERED
+    assert (await helpers.write(test, 5)).status is WriteStatus.UNCONFIRMED
     assert "start" not in [service for service, _ in core.calls]
 
 
@@ -243,6 +243,33 @@ async def test_a_start_that_fails_is_refused_only_while_nothing_can_run_of_it(
     outcome = await helpers.write(START, 5)
     assert outcome.status is status
     assert outcome.detail
+
+
+async def test_a_start_that_still_waits_in_cores_queue_is_not_called_delivered(
+    core: Core, helpers: BatteryActuator
+) -> None:
+    """Else the time for its verification began long before it was written."""
+    core.starts_timer = False
+    outcome = await helpers.write(START, 5)
+    assert outcome.status is WriteStatus.UNCONFIRMED
+    assert f"{TIMER} was not started" in outcome.detail
+
+
+async def test_a_start_that_the_registers_show_waits_for_no_timer(
+    core: Core,
+    helpers: BatteryActuator,
+    registers: Registers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hass_helpers, "WRITTEN_S", 60)
+    core.starts_timer = False
+    start = asyncio.create_task(helpers.write(START, 60))
+    while core.states[TOGGLE].state != "on":  # noqa: ASYNC110 - a handful of turns of the loop
+        await asyncio.sleep(0)
+    registers.running()
+    core.put(entity("sensor.start", "1"))
+    async with asyncio.timeout(2):
+        assert (await start).status is WriteStatus.DELIVERED
 
 
 async def test_a_renewal_that_fails_half_way_is_unconfirmed(
@@ -298,7 +325,7 @@ async def test_a_stop_without_toggle_and_button_says_that_it_could_do_nothing(
 async def test_a_stop_does_not_wait_for_a_start_that_waits(
     core: Core, helpers: BatteryActuator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hass_helpers, "CARRIED_OUT_S", 60)
+    monkeypatch.setattr(hass_helpers, "WRITTEN_S", 60)
     core.starts_timer = False
     start = asyncio.create_task(helpers.write(START, 60))
     while core.states[TOGGLE].state != "on":  # noqa: ASYNC110 - a handful of turns of the loop

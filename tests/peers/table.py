@@ -4,7 +4,9 @@ Says at the end of a run which peers were real, how many cases met them, and wha
 A case names its peers with `@pytest.mark.peers("homeassistant 2024.1.0", "mosquitto")`; one that
 uses the fixtures of `fixtures.py` need not. Where CI is true a skip is a failure: there is no
 other place where the real programs are sure to be met. Each suite, that is each folder of
-`tests/`, has its seconds: more is a warning, twice as many a failure.
+`tests/`, has its seconds: more is a warning, twice as many a failure. Cases of a whole house are a
+suite per path, because the paths run beside each other: what stands in one line was waited for
+in one process.
 """
 
 from __future__ import annotations
@@ -26,12 +28,17 @@ from tests.peers import mosquitto
 from tests.peers.install import CORES, chromium
 
 PEER = "peer"
+SUITE = "suite"
+SUITE_MARKS = ("ha_register", "ha_helpers")
+"""Marks of cases that run in a process of their own; see `script/test`."""
 PART_VARIABLE = "PEER_TABLE_PART"
 """Names a file: this run is a part of a larger one and leaves its counts there."""
 DEFAULT_BUDGET_S = 30
 BUDGETS_S = {
     "peers": 180,
-    "acceptance": 1300,
+    "acceptance": 300,
+    "acceptance ha_register": 1200,
+    "acceptance ha_helpers": 1200,
     "benchmarks": 120,
     "export": 180,
     "fleet": 120,
@@ -118,10 +125,14 @@ class PeerTable:
                 if name not in KNOWN:
                     raise pytest.UsageError(f"{item.nodeid}: no peer is called {name!r}")
                 item.user_properties.append((PEER, name))
+            for mark in SUITE_MARKS:
+                if item.get_closest_marker(mark) is not None:
+                    item.user_properties.append((SUITE, f"{_suite(item.nodeid)} {mark}"))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count one phase of one case."""
-        self.seconds[_suite(report.nodeid)] += report.duration
+        suite = dict(report.user_properties).get(SUITE) or _suite(report.nodeid)
+        self.seconds[str(suite)] += report.duration
         peers = {str(value) for name, value in report.user_properties if name == PEER}
         skipped = report.skipped and not hasattr(report, "wasxfail")
         if skipped:
@@ -130,9 +141,7 @@ class PeerTable:
         elif report.when == "call":
             self.cases.update(peers)
             self.figures += [
-                (name, value)
-                for name, value in report.user_properties
-                if name != PEER and isinstance(value, float)
+                (name, value) for name, value in report.user_properties if isinstance(value, float)
             ]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -176,7 +185,7 @@ class PeerTable:
         for suite, seconds in sorted(self.seconds.items()):
             budget = BUDGETS_S.get(suite, DEFAULT_BUDGET_S)
             note = "   WARNING: over budget" if seconds > budget else ""
-            yield f"{suite:<20} {seconds:7.1f} of {budget:4d}{note}"
+            yield f"{suite:<24} {seconds:7.1f} of {budget:4d}{note}"
         yield f"{' peers ':=^80}"
         yield from self._rows()
         for verdict in self._verdicts():
