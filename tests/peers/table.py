@@ -36,7 +36,7 @@ PART_VARIABLE = "PEER_TABLE_PART"
 DEFAULT_BUDGET_S = 30
 BUDGETS_S = {
     "peers": 180,
-    "acceptance": 300,
+    "acceptance": 500,
     "acceptance ha_register": 1200,
     "acceptance ha_helpers": 1200,
     "benchmarks": 120,
