@@ -140,6 +140,7 @@ def _follow(turn: Turn) -> None:
     if turn.seen.seen is Seen.OURS and turn.seen.commitment is not None:
         _ours(turn, turn.seen.commitment)
     elif turn.seen.seen is Seen.IDLE:
+        _proven_late(turn)
         _idle(turn)
     if turn.seen.seen is Seen.OTHER:
         if _other_persists(turn):
@@ -195,6 +196,13 @@ def _confirm(turn: Turn, commitment: Commitment) -> None:
             f"{turn.now_s - commitment.sent_s:.1f} s.",
             number=commitment.number,
         )
+
+
+def _proven_late(turn: Turn) -> None:
+    """A stop that nobody could verify while the inverter was out of sight is over: it is idle."""
+    reason = turn.state.error_reason
+    if turn.state.stopping is None and reason is not None and reason.code == "stop_unverified":
+        turn.set(error=ErrorState.NONE, error_reason=None)
 
 
 def _idle(turn: Turn) -> None:

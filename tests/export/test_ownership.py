@@ -207,6 +207,18 @@ def test_a_stop_that_is_lost_is_written_again() -> None:
     assert bench.run_until(lambda: not bench.dispatching, 40) <= 30
 
 
+def test_a_stop_that_only_the_timer_ended_is_no_error_once_the_inverter_is_seen_idle() -> None:
+    bench = Bench()
+    bench.start()
+    bench.run(40)
+    bench.linked = False
+    bench.run_until(lambda: "stop_by_timer" in bench.kinds(), 200)
+    assert bench.view().phase is Phase.ERROR_STATE
+    bench.linked = True
+    bench.run_until(lambda: "resumed" in bench.kinds(), 120)
+    assert bench.view().phase is not Phase.ERROR_STATE
+
+
 def test_a_renewal_that_never_arrives_is_not_taken_for_confirmed() -> None:
     """Renewals differ in their duration: the old block in the registers proves nothing for them."""
     bench = Bench()
