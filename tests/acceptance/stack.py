@@ -36,6 +36,8 @@ ANSWER_S = {"2024.1.0": 0.03, "2026.11.0": 0.05}
 hub's time; Core 2024.1 queues every poll without bound, so that after some minutes a write waits
 for half a minute and longer, whoever sends it. Not while a Core starts: 2024.1 waits up to five
 minutes for a moment without a pending poll before it counts as started."""
+REST_WITHIN_S = 240
+"""After an inverter that was mute Core 2024.1 works off its polls for minutes on a busy machine."""
 JUDGED_WITHIN_S = 120
 """Core 2024.1 keeps no report times and takes up to a minute to ask the inverter again for every
 value that stands still; until then a restarted agent believes nothing."""
@@ -225,7 +227,7 @@ class Stack:
             await self.agent.start()
         await self.agent.settings(safety_margin_kwh=0.5)
         await self.caught_up()
-        await self.ready()
+        await self.ready(REST_WITHIN_S)
         await self.agent.request("stop_discharge")
         await self.agent.request("acknowledge")
 
@@ -234,7 +236,7 @@ class Stack:
             free = state["lease"] is None and _could_start(state)
             return free and await self.simulator.idle()
 
-        await eventually(resting, 120, "nothing runs and a start is possible", self.shown)
+        await eventually(resting, REST_WITHIN_S, "nothing runs and a start is possible", self.shown)
 
     async def caught_up(self) -> None:
         """
