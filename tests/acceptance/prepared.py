@@ -31,7 +31,15 @@ from agent.setting_models import Settings
 from tests.acceptance.parts import Agent, Json, Simulator, eventually
 from tests.acceptance.paths import PATHS
 from tests.acceptance.people import all_is_well, lies
-from tests.acceptance.stack import FULL_SUN, JUDGED_WITHIN_S, QUIET, Stack, noon_zone, reset_over
+from tests.acceptance.stack import (
+    FULL_SUN,
+    JUDGED_WITHIN_S,
+    PREPARED,
+    QUIET,
+    Stack,
+    noon_zone,
+    reset_over,
+)
 from tests.homeassistant.linked import linked, until, until_link
 from tests.peers import hillview
 from tests.peers.ha_client import CoreClient
@@ -185,7 +193,7 @@ async def _produce(house: Stack) -> None:
     # A daily meter of Core has neither value nor unit until its counter has moved.
     await simulator.set(plant=FULL_SUN)
     await simulator.set(advance_s=180)
-    await simulator.set(plant=QUIET)
+    await simulator.set(plant=PREPARED)
     for total in totals:  # all of it has to be in before the meter is set, or it would jump after
         await client.call("homeassistant.update_entity", total)
     await client.until_known(meters)
