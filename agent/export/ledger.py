@@ -11,12 +11,13 @@ Source: control.md 4.2 (ledger, unverified) and cases 12 to 17; defects D-16, D-
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
 from agent.clock import Instant
 from agent.export.lease import SECONDS_PER_HOUR
+from agent.export.replacing import replace
 from agent.house.readings import CounterKind, Reading
 
 PERSISTENCE_S = 900.0

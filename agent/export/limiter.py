@@ -13,7 +13,10 @@ Source: control.md 4.2 (servo), finding 7, cases 11, 17, 30; defect D-19.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from operator import itemgetter
+
+from agent.export.replacing import replace
 
 GUARD_BAND_W = 80.0
 """Kept below the cap for the meter's noise and the inverter's deadband."""
@@ -21,6 +24,7 @@ RAMP_W_PER_S = 400.0
 WINDOW_S = 600.0
 STEADY_W = 150.0
 _BUCKET_S = 15.0
+_LOW_W = itemgetter(1)
 _ALIGNED_S = 20.0
 """Two battery readings may be this far apart and still bracket a grid reading."""
 
@@ -48,7 +52,7 @@ class NetLoad:
     @property
     def lowest_w(self) -> float | None:
         """The lowest net load of the window; `None` before the first sample that means one."""
-        return min((low for _, low in self.buckets), default=None)
+        return min(map(_LOW_W, self.buckets), default=None)
 
 
 def observe(net: NetLoad, sample: PowerSample, settled_s: float, now_s: float) -> NetLoad:
@@ -75,7 +79,9 @@ def observe(net: NetLoad, sample: PowerSample, settled_s: float, now_s: float) -
     if not (bracketed and aligned) or last.battery_s < settled_s:
         return net
     value = sample.grid_w + sample.battery_w
-    buckets = tuple(b for b in net.buckets if b[0] > now_s - WINDOW_S)
+    buckets = net.buckets
+    if buckets and buckets[0][0] <= now_s - WINDOW_S:
+        buckets = tuple(b for b in buckets if b[0] > now_s - WINDOW_S)
     if buckets and now_s - buckets[-1][0] < _BUCKET_S:
         buckets = (*buckets[:-1], (buckets[-1][0], min(buckets[-1][1], value)))
     else:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent.export import commitments as com
 from agent.export.allowance import allowance_wh
 from agent.export.commitments import Purpose
+from agent.export.replacing import replace
 from agent.export.snapshot import ActionView, ErrorState, Reason
 from agent.export.states import (
     Command,
@@ -41,7 +42,9 @@ class Turn:
 
     def set(self, **changes: Any) -> None:
         """Change fields of the state."""
-        self.state = replace(self.state, **changes)
+        state = self.state
+        if any(getattr(state, name) is not value for name, value in changes.items()):
+            self.state = replace(state, **changes)
 
     def say(self, kind: str, text: str, **data: object) -> None:
         """Add one line to the journal."""
