@@ -16,7 +16,7 @@ from agent.export import commitments as com
 from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT
 from agent.export.commitments import Commitment, Purpose
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
-from agent.export.lease import Lease, longest_affordable, next_duration_s, whole_steps_w
+from agent.export.lease import Lease, next_duration_s, whole_steps_w
 from agent.export.limiter import PowerRule, discharge_power_w
 from agent.export.snapshot import Reason
 from agent.export.states import HoldKind
@@ -79,14 +79,13 @@ def _discharge(turn: Turn, newest: Commitment | None, since_s: float | None) -> 
     unseen = _unseen(turn)
     if not unseen and not _due(turn, newest, since_s, power_w):
         return
-    older_w = com.exposure_w(turn.state.commitments, path.gain)
-    lease = longest_affordable(power_w, max(0.0, turn.left_wh()), turn.pv_bound_w(), older_w, path)
+    lease = turn.affordable(power_w)
     if lease is None:
         turn.complete(
             Reason(
                 "allowance_used",
-                f"The day's allowance is used: {max(0.0, turn.left_wh()):.0f} Wh are left, less "
-                "than the next lease could let out at worst.",
+                f"The day's allowance is used: {max(0.0, turn.left_wh()):.0f} Wh are left until "
+                "midnight, less than the next lease could let out at worst.",
             )
         )
         return

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from agent.export import commitments as com
-from agent.export.allowance import allowance_wh
+from agent.export.allowance import allowance_wh, leak_reserve_wh
 from agent.export.commitments import Purpose
+from agent.export.lease import SECONDS_PER_HOUR, Lease, longest_affordable
 from agent.export.replacing import replace
 from agent.export.snapshot import ActionView, ErrorState, Reason
 from agent.export.states import (
@@ -79,8 +81,31 @@ class Turn:
 
     def left_wh(self) -> float:
         """Return what a lease may still cost today."""
-        ledger = self.state.ledger
-        return self.allowed_wh() - ledger.exported_upper_wh(self.config.exported_rules.step_wh)
+        upper_wh = self.state.ledger.exported_upper_wh(self.config.exported_rules.step_wh)
+        kept_wh = leak_reserve_wh(self.config.allowance, self.day_left_s())
+        return self.allowed_wh() - upper_wh - kept_wh
+
+    def day_left_s(self) -> float:
+        """Return the seconds until the local day ends; not the wall clock's, which may change."""
+        local = self.look.now.local
+        midnight = datetime.combine(local.date() + timedelta(days=1), time(), local.tzinfo)
+        return midnight.timestamp() - local.timestamp()
+
+    def affordable(self, power_w: float) -> Lease | None:
+        """
+        Return the longest lease at this power that the day pays for.
+
+        It is over before midnight: the new day has produced nothing yet, and pays only where the
+        contract grants something.
+        """
+        config = self.config
+        older_w = com.exposure_w(self.state.commitments, config.path.gain)
+        sun_w = self.pv_bound_w()
+        granted_wh = max(0.0, allowance_wh(config.allowance, 0.0, None))
+        most_w = max(config.path.max_discharge_w * config.path.gain, older_w) + sun_w
+        over_within_s = self.day_left_s() + granted_wh * SECONDS_PER_HOUR / most_w
+        left_wh = max(0.0, self.left_wh())
+        return longest_affordable(power_w, left_wh, sun_w, older_w, config.path, over_within_s)
 
     def allowed_wh(self) -> float:
         """Return the day's allowance."""
