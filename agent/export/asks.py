@@ -226,8 +226,8 @@ def _discharge(turn: Turn) -> Iterator[Reason]:
     if turn.affordable(turn.config.path.min_discharge_w) is None:
         yield Reason(
             "allowance_used",
-            f"{max(0.0, turn.left_wh()):.0f} Wh are left of the day's allowance until midnight: not "
-            "enough for the shortest discharge at its worst.",
+            f"{max(0.0, turn.left_wh()):.0f} Wh are left of the day's allowance until midnight: "
+            "not enough for the shortest discharge at its worst.",
         )
 
 

@@ -13,7 +13,7 @@ from agent.export.allowance import is_breach
 from agent.export.ledger import Flow, advance
 from agent.export.snapshot import ErrorState, Reason
 from agent.export.states import HoldKind
-from agent.export.turn import Turn
+from agent.export.turn import DARK_W, Turn
 from agent.house.readings import Reading
 
 SAMPLES_BEFORE_COMMAND = 2
@@ -61,6 +61,7 @@ def _account(turn: Turn) -> None:
             exported_w=None if grid_w is None else max(0.0, -grid_w),
             produced_w=turn.sun_w(),
             worst_w=worst_w,
+            sure_produced_w=_sure_sun_w(turn),
         ),
     )
     turn.set(ledger=ledger)
@@ -72,6 +73,15 @@ def _account(turn: Turn) -> None:
             exported_wh=before.exported_wh,
             produced_wh=before.produced_wh,
         )
+
+
+def _sure_sun_w(turn: Turn) -> float:
+    """Return the PV power if its meter moves; sun never stands still, a frozen register does."""
+    reading, pv_w = turn.look.sample.pv_w, turn.usable(turn.look.sample.pv_w)
+    still_s = turn.now_s - reading.changed_s
+    if pv_w is None or pv_w <= DARK_W or still_s > turn.config.thresholds.stale_after_s:
+        return 0.0
+    return pv_w
 
 
 def _note_changes(turn: Turn, lost: tuple[Reason, ...]) -> None:

@@ -17,13 +17,15 @@ from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT
 from agent.export.commitments import Commitment, Purpose
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.lease import Lease, next_duration_s, whole_steps_w
-from agent.export.limiter import PowerRule, discharge_power_w
+from agent.export.limiter import PowerRule, cap_w, discharge_power_w
 from agent.export.snapshot import Reason
 from agent.export.states import HoldKind
 from agent.export.turn import Turn
 from agent.house.alphaess import DispatchBlock
 
 _REDUCE_W = 50.0
+_FOLLOW_S = 20.0
+"""Longest that the export stays above what is wanted, below the limit."""
 _RESTART = 1.2
 """A pause ends only when clearly more than the useful minimum could flow."""
 _DURATIONS = 8
@@ -110,8 +112,13 @@ def _due(turn: Turn, newest: Commitment | None, since_s: float | None, power_w: 
     path = turn.config.path
     if newest is None or since_s is None or since_s >= path.renew_after_s:
         return True
-    reduces = power_w < newest.block.power_w - _REDUCE_W
-    return reduces and since_s >= path.reduce_every_s
+    if power_w >= newest.block.power_w - _REDUCE_W or since_s < path.reduce_every_s:
+        return False
+    # Only the limit is in a hurry. More export than wanted has been paid for, and to follow every
+    # kettle would cost a write each time.
+    grid_w, limit_w = turn.look.sample.grid_w.value or 0.0, turn.config.export_limit_w or 0.0
+    beyond = newest.block.power_w > cap_w(_rule(turn), turn.state.net) + _REDUCE_W
+    return beyond or -grid_w > limit_w or since_s >= _FOLLOW_S
 
 
 def cutoff_percent(turn: Turn) -> float:
@@ -124,20 +131,25 @@ def cutoff_percent(turn: Turn) -> float:
 
 def _power(turn: Turn) -> float:
     """Return the battery power that limit, target and house allow now."""
-    config, state, sample = turn.config, turn.state, turn.look.sample
+    state, sample = turn.state, turn.look.sample
     last_w = max((c.block.power_w for c in state.commitments), default=0)
     return discharge_power_w(
-        PowerRule(
-            config.export_limit_w or 0.0,
-            config.target_export_w,
-            config.path.max_discharge_w,
-            config.path.gain,
-        ),
+        _rule(turn),
         state.net,
         sample.grid_w.value or 0.0,
         sample.battery_w.value or 0.0,
         last_w,
         turn.now_s - state.raised_s,
+    )
+
+
+def _rule(turn: Turn) -> PowerRule:
+    config = turn.config
+    return PowerRule(
+        config.export_limit_w or 0.0,
+        config.target_export_w,
+        config.path.max_discharge_w,
+        config.path.gain,
     )
 
 

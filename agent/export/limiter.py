@@ -99,6 +99,11 @@ class PowerRule:
     gain: float
 
 
+def cap_w(rule: PowerRule, net: NetLoad) -> float:
+    """Return the battery power that the limit allows against the lowest net load, in W."""
+    return (rule.export_limit_w - GUARD_BAND_W + (net.lowest_w or 0.0)) / rule.gain
+
+
 def discharge_power_w(
     rule: PowerRule, net: NetLoad, grid_w: float, battery_w: float, last_w: float, elapsed_s: float
 ) -> float:
@@ -116,8 +121,7 @@ def discharge_power_w(
     if net.newest_w is None or net.lowest_w is None:
         return 0.0
     wanted_w = rule.target_export_w + net.newest_w
-    cap_w = (rule.export_limit_w - GUARD_BAND_W + net.lowest_w) / rule.gain
-    power_w = min(wanted_w, cap_w, rule.max_discharge_w)
+    power_w = min(wanted_w, cap_w(rule, net), rule.max_discharge_w)
     excess_w = -grid_w - rule.export_limit_w
     if excess_w > 0 and last_w > 0:
         # Measured above the limit: step down from what flows, whatever the model believes.

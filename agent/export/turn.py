@@ -119,7 +119,7 @@ class Turn:
         if pv_w is None:
             return surplus_w * 1.2 + _UNKNOWN_SUN_W
         pv_w = max(pv_w, surplus_w)
-        return pv_w * 1.2 + _CLOUD_EDGE_W if pv_w > _DARK_W else 0.0
+        return pv_w * 1.2 + _CLOUD_EDGE_W if pv_w > DARK_W else 0.0
 
     def sun_w(self) -> float | None:
         """Return the PV power; a source that keeps no report times may rest at its value."""
@@ -202,4 +202,5 @@ class Turn:
 
 _UNKNOWN_SUN_W = 1000.0
 _CLOUD_EDGE_W = 200.0
-_DARK_W = 30.0
+DARK_W = 30.0
+"""Less is no sun: an inverter at night shows some watts."""

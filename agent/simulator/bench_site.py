@@ -2,7 +2,7 @@
 What one simulated day is: a house, a sky, an inverter with its habits, a window, a limit.
 
 A day is drawn from seed and number alone, so that any day of a campaign can be run again by
-itself. The draws are wide on purpose: batteries from 6 to 20 kWh, limits from 2.5 to 5 kW, dead
+itself. The draws are wide on purpose: batteries from 8 to 20 kWh, limits from 2.5 to 5 kW, dead
 times to 4 s, windows before sunset, and some to midnight. Batteries are full or nearly so when
 the window opens, so that on most days the allowance is what ends the export.
 
@@ -136,7 +136,7 @@ def draw_day(seed: int, number: int, way: Way) -> Day:
         weather=source.choice(list(Weather)),
         pv_peak_w=draw(1200, 4500),
         base_load_w=draw(120, 500),
-        capacity_wh=draw(6000, 20_000),
+        capacity_wh=draw(8000, 20_000),
         soc_percent=draw(50, 100),
         floor_soc_percent=5.0,
         lag_s=draw(0.8, 2.0),
@@ -154,7 +154,7 @@ def draw_day(seed: int, number: int, way: Way) -> Day:
         target_w=limit_w * source.choice([0.6, 0.8, 1.0]),
         opens_s=opens_s,
         closes_s=closes_s,
-        window_soc_percent=draw(70, 100),
+        window_soc_percent=draw(85, 100),
         forecast_error=draw(0.7, 1.3),
     )
 
