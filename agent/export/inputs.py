@@ -10,7 +10,7 @@ from __future__ import annotations
 from agent.export import commitments as com
 from agent.export import freshness, limiter
 from agent.export.allowance import is_breach
-from agent.export.ledger import Flow, advance
+from agent.export.ledger import Flow, Ledger, advance
 from agent.export.snapshot import ErrorState, Reason
 from agent.export.states import HoldKind
 from agent.export.turn import DARK_W, Turn
@@ -22,10 +22,9 @@ _BREAKER_EVERY_S = 10.0
 
 def take_in(turn: Turn) -> None:
     """Bring ledger, freshness, net load and breach up to this moment."""
-    _account(turn)
-    sample = turn.look.sample
-    turn.set(soc=freshness.watch_soc(turn.state.soc, sample, turn.now_s))
-    state = turn.state
+    sample, state = turn.look.sample, turn.state
+    ledger = _account(turn)
+    soc = freshness.watch_soc(state.soc, sample, turn.now_s)
     still = freshness.watch_stillness(
         state.still,
         sample.battery_w,
@@ -33,17 +32,17 @@ def take_in(turn: Turn) -> None:
         turn.now_s,
         dispatching=bool(state.commitments),
     )
-    turn.set(still=still)
+    turn.set(ledger=ledger, soc=soc, still=still)
     limits = turn.config.thresholds
-    lost = freshness.problems(sample, state.ledger, state.soc, still, limits, turn.now_s)
+    lost = freshness.problems(sample, ledger, soc, still, limits, turn.now_s)
     _note_changes(turn, lost)
     _count_samples(turn, bool(lost))
     _observe_net_load(turn)
     _check_breach(turn)
 
 
-def _account(turn: Turn) -> None:
-    """Advance the ledger with what flowed, and with what may have flowed."""
+def _account(turn: Turn) -> Ledger:
+    """Return the ledger with what flowed, and with what may have flowed."""
     sample, config = turn.look.sample, turn.config
     grid_w = turn.usable(sample.grid_w)
     worst_w = com.exposure_w(turn.state.commitments, config.path.gain)
@@ -64,7 +63,6 @@ def _account(turn: Turn) -> None:
             sure_produced_w=_sure_sun_w(turn),
         ),
     )
-    turn.set(ledger=ledger)
     if ledger.day != before.day:
         turn.set(breach=False, completed=None)
         turn.say(
@@ -73,6 +71,7 @@ def _account(turn: Turn) -> None:
             exported_wh=before.exported_wh,
             produced_wh=before.produced_wh,
         )
+    return ledger
 
 
 def _sure_sun_w(turn: Turn) -> float:

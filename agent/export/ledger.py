@@ -158,13 +158,30 @@ def advance(
     )
     produced = _vouched(produced, flow.sure_produced_w * hours, rules[1])
     unverified_wh = ledger.unverified_wh + max(flow.worst_w, flow.exported_w or 0.0) * hours
-    if exported.tick_s != ledger.exported.tick_s:
+    if _came_back(ledger.exported, exported, rules[0], now.monotonic_s):
+        # What flowed meanwhile may never be told: it is charged as far as a command can have run.
+        told_wh = exported.day_wh - ledger.exported.day_wh
+        missed_wh = max(0.0, unverified_wh - told_wh)
+        exported = replace(exported, day_wh=exported.day_wh + missed_wh)
+        unverified_wh = 0.0
+    elif exported.tick_s != ledger.exported.tick_s:
         # A tick proves the energy up to when it was read, which after a gap is not now.
         since_hours = readings[0].age_s(now.monotonic_s) / SECONDS_PER_HOUR
         unverified_wh = min(unverified_wh, rules[0].max_power_w * since_hours)
     elif _should_have_ticked(exported, rules[0], now.monotonic_s):
         exported = replace(exported, fault=CounterFault.STANDS_STILL, doubt_since_s=now.monotonic_s)
     return Ledger(ledger.day, now.monotonic_s, exported, produced, unverified_wh)
+
+
+def _came_back(before: DayCounter, after: DayCounter, rules: CounterRules, now_s: float) -> bool:
+    """Return True when a daily counter of Core is there again after a restart of its source."""
+    return (
+        rules.kind is CounterKind.DAILY
+        and before.away_s is not None
+        and after.away_s is None
+        and after.fault is None
+        and now_s - before.away_s > _RETURN_S
+    )
 
 
 def _vouched(counter: DayCounter, produced_wh: float, rules: CounterRules) -> DayCounter:
