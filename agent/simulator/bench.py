@@ -213,14 +213,14 @@ class Bench:
             self._send(command, idle=not busy and not was_leased and not self.controller.busy)
 
     def _send(self, command: Command, *, idle: bool) -> None:
-        self.result.writes += 1
-        self.result.writes_idle += idle
+        leaves = self.wire.send(command, self.now_s)
+        self.result.writes += leaves
+        self.result.writes_idle += idle and leaves
         self.result.leased = self.result.leased or command.block.start
         if not command.block.start and any(f.kind == "foreign_controller" for f in self._active):
             self.result.counter_writes += 1
         self._power_w = command.block.power_w
         self.on_write(self.now_s, command.block)
-        self.wire.send(command, self.now_s)
 
     def _doomed(self, commands: tuple[Command, ...]) -> bool:
         """Return True when a kill has found its moment."""
@@ -290,7 +290,7 @@ class Bench:
         if fault.kind == "counter_reset":
             self.meter.reset_counter()
         elif fault.kind == "core_restart" and through_core:
-            self._lost_from_wh = self.plant.true_exported_wh
+            self._lost_from_wh = self.meter.last_exported_wh
         elif fault.kind == "foreign_controller":
             self._foreign_s = now_s
             block = [1, 0, 32_000 + int(fault.amount), 0, 32_000, 2, 26, 0, 7200]

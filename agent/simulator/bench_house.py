@@ -42,6 +42,8 @@ class Meter:
         self._next: dict[str, float] = {}
         self._older: deque[tuple[float, float]] = deque()
         self.linked = True
+        self.last_exported_wh = plant.true_exported_wh
+        """Of the plant, when its counter was last read."""
         self._mute: frozenset[str] = frozenset()
         self._frozen: frozenset[str] = frozenset()
         self._zero: frozenset[str] = frozenset()
@@ -187,6 +189,7 @@ class Meter:
             return
         value = _RAW[name](self._plant) - self._base.get(name, 0.0)
         if name == "exported_wh":
+            self.last_exported_wh = self._plant.true_exported_wh
             value = max(0.0, self._delayed(value, now_s) // _EXPORT_STEP_WH * _EXPORT_STEP_WH)
             value = max(0.0, value - self._fallen_wh)
         elif name == "produced_wh":

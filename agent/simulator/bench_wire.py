@@ -73,11 +73,11 @@ class Wire:
         self._outage = any(fault.kind == "command_outage" for fault in faults)
         self._loss = max([_LOST_SHARE, *(f.amount for f in faults if f.kind == "command_loss")])
 
-    def send(self, command: Command, now_s: float) -> None:
-        """Take a command of the controller."""
+    def send(self, command: Command, now_s: float) -> bool:
+        """Take a command of the controller; return whether it leaves at all."""
         if self._down:
             self._answer(command, now_s + 1, WriteStatus.REFUSED)
-            return
+            return False
         at_s = max(self._queue_s, now_s + round(self._random.uniform(*self._day.way.answer_s)))
         status, runs = WriteStatus.DELIVERED, True
         if self._outage or self._random.random() < self._loss:
@@ -94,6 +94,7 @@ class Wire:
             at_s = done_s
         late_s = self._day.way.write_deadline_s if status is WriteStatus.UNCONFIRMED else 0.0
         self._answer(command, max(at_s, now_s + late_s), status)
+        return True
 
     def put(self, words: list[int], at_s: float, offset: int = 0) -> None:
         """Write registers past the controller's queue: a foreign master, Core's package."""

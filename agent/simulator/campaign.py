@@ -16,9 +16,10 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
+from agent.house.readings import CounterKind
 from agent.simulator.bench import Bench, Controllers, guard_of
 from agent.simulator.bench_faults import CLASSES
 from agent.simulator.bench_measure import RECORDED_S, DayResult, lockouts
@@ -71,7 +72,10 @@ def fault_names(text: str) -> tuple[str, ...]:
 
 def one_day(campaign: Campaign, number: int) -> DayResult:
     """Run the day of this number."""
-    day = draw_day(campaign.seed, number, WAYS[campaign.path])
+    way = WAYS[campaign.path]
+    if campaign.policy == "classic":
+        way = replace(way, kind=CounterKind.DAILY)  # it read Core's daily meters, whatever the way
+    day = draw_day(campaign.seed, number, way)
     return Bench(day, number, campaign.fault_of(number), POLICIES[campaign.policy]).run()
 
 
