@@ -133,7 +133,7 @@ def _power(turn: Turn) -> float:
     """Return the battery power that limit, target and house allow now."""
     state, sample = turn.state, turn.look.sample
     last_w = max((c.block.power_w for c in state.commitments), default=0)
-    return discharge_power_w(
+    power_w = discharge_power_w(
         _rule(turn),
         state.net,
         sample.grid_w.value or 0.0,
@@ -141,6 +141,12 @@ def _power(turn: Turn) -> float:
         last_w,
         turn.now_s - state.raised_s,
     )
+    newest = state.commitments[-1] if state.commitments else None
+    if newest is not None and state.net.newest_s < newest.sent_s:
+        # A load that has gone off shows first as an excess, and only later as a net load: to
+        # believe the old one meanwhile would take back the reduction.
+        return min(power_w, float(newest.block.power_w))
+    return power_w
 
 
 def _rule(turn: Turn) -> PowerRule:

@@ -13,6 +13,7 @@ Source: control.md 4.2 (servo), finding 7, cases 11, 17, 30; defect D-19.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -44,6 +45,8 @@ class NetLoad:
     """Net load (load minus PV) of the recent past, in W."""
 
     newest_w: float | None = None
+    newest_s: float = -math.inf
+    """Monotonic: when that was seen."""
     last: PowerSample | None = None
     """The sample before: brackets the next grid reading between two battery readings."""
     buckets: tuple[tuple[float, float], ...] = ()
@@ -86,7 +89,7 @@ def observe(net: NetLoad, sample: PowerSample, settled_s: float, now_s: float) -
         buckets = (*buckets[:-1], (buckets[-1][0], min(buckets[-1][1], value)))
     else:
         buckets = (*buckets, (now_s, value))
-    return replace(net, newest_w=value, buckets=buckets)
+    return replace(net, newest_w=value, newest_s=now_s, buckets=buckets)
 
 
 @dataclass(frozen=True, slots=True)
