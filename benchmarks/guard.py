@@ -58,7 +58,7 @@ class Size:
 
 
 SIZES = {
-    "quick": Size(("bridge",), 6, 12, 6, (2, 3)),
+    "quick": Size(("bridge",), 4, 6, 6, (1, 4)),
     "usual": Size(("bridge", "ha_register"), 40, 88, 40, (4, 10)),
     "full": Size(("bridge", "ha_register", "ha_helpers"), 730, 1980, 220, (20, 36)),
 }

@@ -18,7 +18,6 @@ from agent.simulator.classic import classic_of
 from agent.simulator.plant import Plant
 from agent.simulator.sky import Weather
 
-
 SECRETLY_LATE_WH = 40
 """Open: a counter that is secretly a minute late hides what flowed in that minute (control.md,
 assumption attacks: 39 Wh at most). The guard does not learn the lag yet."""
