@@ -3,7 +3,8 @@ The command line: parses, calls, prints.
 
 `run` guards the house behind Home Assistant; `demo` brings a simulated house of its own. Both
 end on SIGTERM or Ctrl-C with the battery given back, exit 0. `doctor` examines the set-up without
-commanding anything: exit 0 when all is well, 1 with warnings, 2 with failures.
+commanding anything: exit 0 when all is well, 1 with warnings, 2 with failures. `simulate` runs the
+guard through days of a simulated house with faults: exit 1 when a day breached.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ EXIT_FAILED = 1
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     args = _parser().parse_args(arguments)
+    if args.command == "simulate":
+        return _simulate(args)
     with ExitStack() as stack:
         data_dir = args.data
         if data_dir is None:
@@ -103,6 +106,20 @@ def _examine(args: argparse.Namespace, options: Options, data_dir: Path) -> int:
     return report.exit_code
 
 
+def _simulate(args: argparse.Namespace) -> int:
+    from agent.simulator.campaign import Campaign, command, fault_names  # noqa: PLC0415 - as above
+
+    try:
+        faults = fault_names(args.faults)
+    except ValueError as error:
+        return _complain(error, EXIT_USAGE)
+    campaign = Campaign(args.days, faults, args.policy, args.path, args.seed, args.jobs, args.first)
+    try:
+        return command(campaign, as_json=args.json)
+    except KeyboardInterrupt:
+        return EXIT_FAILED
+
+
 def _complain(error: object, code: int) -> int:
     print(f"pv-edge-agent: {error}", file=sys.stderr)
     return code
@@ -129,7 +146,28 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--data", type=Path, help="data directory (a temporary one)")
     demo.add_argument("--seed", type=int, default=7, help="weather and loads of the house (7)")
     run.set_defaults(seed=0)
+    _add_simulate(commands.add_parser("simulate", help="run the guard through simulated days"))
     return parser
+
+
+def _add_simulate(simulate: argparse.ArgumentParser) -> None:
+    add = simulate.add_argument
+    add("--days", type=_days, default=22, help="how many (22)")
+    add("--faults", default="none", help="none, all, or classes with commas (none)")
+    add("--policy", choices=("guard", "classic"), default="guard", help="who decides (guard)")
+    paths = ("bridge", "ha_register", "ha_helpers")
+    add("--path", choices=paths, default="bridge", help="the way to the inverter (bridge)")
+    add("--seed", type=int, default=1, help="the same seed gives the same days (1)")
+    add("--first", type=int, default=0, help="number of the first day, to run one again (0)")
+    add("--jobs", type=_days, default=1, help="processes (1)")
+    add("--json", action="store_true", help="print one JSON object, last")
+
+
+def _days(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("has to be 1 or more")
+    return count
 
 
 if __name__ == "__main__":

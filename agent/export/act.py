@@ -166,7 +166,14 @@ def _stop_seen(turn: Turn, stopping: Stopping) -> bool:
 
 
 def _power_is_down(turn: Turn) -> bool:
-    """Return True unless fresh powers show that the battery is still sent to the grid."""
+    """
+    Return True unless fresh powers show that the battery is still sent to the grid.
+
+    A power that stands still shows what was, not what is: then the registers alone tell, and
+    writing the stop again every ten seconds for as long as it stands still would prove no more.
+    """
+    if turn.state.still.doubted:
+        return True
     grid_w, battery_w = turn.usable(turn.look.sample.grid_w), turn.battery_w()
     if grid_w is None or battery_w is None:
         return True

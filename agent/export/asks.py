@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from agent.export import commissioning
 from agent.export.commitments import Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
-from agent.export.lease import longest_affordable
 from agent.export.requests import Answer, Request, RequestKind
 from agent.export.snapshot import ErrorState, Mode, Reason, StatisticsView
 from agent.export.states import GuardConfig, GuardState, HoldKind, Wish
@@ -225,12 +224,11 @@ def _discharge(turn: Turn) -> Iterator[Reason]:
     if not turn.state.ledger.known:
         yield Reason("counters_unknown", "The day's energy counters have not been read yet.")
         return
-    path = turn.config.path
-    if longest_affordable(path.min_discharge_w, turn.left_wh(), turn.pv_bound_w(), 0, path) is None:
+    if turn.affordable(turn.config.path.min_discharge_w) is None:
         yield Reason(
             "allowance_used",
-            f"{max(0.0, turn.left_wh()):.0f} Wh are left of the day's allowance: not enough for "
-            "the shortest discharge at its worst.",
+            f"{max(0.0, turn.left_wh()):.0f} Wh are left of the day's allowance until midnight: "
+            "not enough for the shortest discharge at its worst.",
         )
 
 

@@ -14,7 +14,10 @@ from agent.export.states import GuardConfig, GuardState, Look, Step
 from agent.export.turn import Turn
 
 _ACTIVE_S = 1.0
+_STEADY_S = 2.0
+"""Longest between two looks at a lease that runs as it should; readings wake the guard besides."""
 _IDLE_S = 60.0
+_STALE_BY_S = 0.1
 
 
 def step(state: GuardState, look: Look, config: GuardConfig) -> Step:
@@ -30,8 +33,10 @@ def step(state: GuardState, look: Look, config: GuardConfig) -> Step:
 
 
 def _wake_s(turn: Turn) -> float:
-    """Return when to look again: every second while anything runs, else when data grows old."""
+    """Return when to look again: every second while anything changes, else when data grows old."""
     state = turn.state
+    if _steady(turn):
+        return _steady_until_s(turn)
     busy = (
         state.wish is not None
         or state.stopping is not None
@@ -45,3 +50,29 @@ def _wake_s(turn: Turn) -> float:
     age_s = turn.look.sample.grid_w.age_s(turn.now_s)
     until_stale_s = turn.config.thresholds.stale_after_s - age_s
     return turn.now_s + (max(_ACTIVE_S, until_stale_s) if until_stale_s > 0 else _IDLE_S / 4)
+
+
+def _steady(turn: Turn) -> bool:
+    """Return True while a wish waits, or its one confirmed lease runs, and nothing else does."""
+    state = turn.state
+    return (
+        state.wish is not None
+        and state.stopping is None
+        and len(state.commitments) <= 1
+        and all(c.confirmed_s is not None for c in state.commitments)
+        and state.foreign is None
+        and state.weak_since_s is None
+        and not state.lost
+        and not state.adopting
+        and not state.commissioning.busy
+    )
+
+
+def _steady_until_s(turn: Turn) -> float:
+    """Return when the running lease is renewed, or a power it rests on would grow stale."""
+    sample, limit_s = turn.look.sample, turn.config.thresholds.stale_after_s
+    ages_s = [reading.age_s(turn.now_s) for reading in (sample.grid_w, sample.battery_w)]
+    next_s = min(turn.now_s + _STEADY_S, turn.now_s + limit_s - max(ages_s) + _STALE_BY_S)
+    for lease in turn.state.commitments:
+        next_s = min(next_s, lease.sent_s + turn.config.path.renew_after_s)
+    return max(next_s, turn.now_s + _ACTIVE_S / 2)

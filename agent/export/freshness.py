@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.ledger import CounterFault, Ledger
+from agent.export.replacing import replace
 from agent.export.snapshot import Reason
 from agent.house.readings import HouseSample, Reading
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from agent.export import commitments as com
 from agent.export import freshness, limiter, plausible
 from agent.export.allowance import is_breach
-from agent.export.ledger import Flow, advance
+from agent.export.ledger import Flow, Ledger, advance
 from agent.export.snapshot import ErrorState, Reason
 from agent.export.states import HoldKind
-from agent.export.turn import Turn
+from agent.export.turn import DARK_W, Turn
 from agent.house.readings import Reading
 
 SAMPLES_BEFORE_COMMAND = 2
@@ -22,9 +22,8 @@ _BREAKER_EVERY_S = 10.0
 
 def take_in(turn: Turn) -> None:
     """Bring ledger, freshness, net load and breach up to this moment."""
-    _account(turn)
-    sample = turn.look.sample
-    state = turn.state
+    sample, state = turn.look.sample, turn.state
+    ledger = _account(turn)
     still = freshness.watch_stillness(
         state.still,
         sample.battery_w,
@@ -41,8 +40,8 @@ def take_in(turn: Turn) -> None:
         dispatching=bool(state.commitments),
     )
     soc = freshness.watch_soc(state.soc, sample, turn.now_s, believed=rules.balanced)
-    turn.set(soc=soc, still=still, plausible=rules)
-    lost = freshness.problems(sample, state.ledger, soc, still, limits, turn.now_s)
+    turn.set(ledger=ledger, soc=soc, still=still, plausible=rules)
+    lost = freshness.problems(sample, ledger, soc, still, limits, turn.now_s)
     if sample.linked:
         lost = (*lost, *plausible.contradictions(rules, sample, turn.now_s))
     _note_changes(turn, lost)
@@ -51,8 +50,8 @@ def take_in(turn: Turn) -> None:
     _check_breach(turn)
 
 
-def _account(turn: Turn) -> None:
-    """Advance the ledger with what flowed, and with what may have flowed."""
+def _account(turn: Turn) -> Ledger:
+    """Return the ledger with what flowed, and with what may have flowed."""
     sample, config = turn.look.sample, turn.config
     grid_w = turn.usable(sample.grid_w)
     worst_w = com.exposure_w(turn.state.commitments, config.path.gain)
@@ -70,9 +69,9 @@ def _account(turn: Turn) -> None:
             exported_w=None if grid_w is None else max(0.0, -grid_w),
             produced_w=turn.sun_w(),
             worst_w=worst_w,
+            sure_produced_w=_sure_sun_w(turn),
         ),
     )
-    turn.set(ledger=ledger)
     if ledger.day != before.day:
         turn.set(breach=False, completed=None)
         turn.say(
@@ -81,6 +80,16 @@ def _account(turn: Turn) -> None:
             exported_wh=before.exported_wh,
             produced_wh=before.produced_wh,
         )
+    return ledger
+
+
+def _sure_sun_w(turn: Turn) -> float:
+    """Return the PV power if its meter moves; sun never stands still, a frozen register does."""
+    reading, pv_w = turn.look.sample.pv_w, turn.usable(turn.look.sample.pv_w)
+    still_s = turn.now_s - reading.changed_s
+    if pv_w is None or pv_w <= DARK_W or still_s > turn.config.thresholds.stale_after_s:
+        return 0.0
+    return pv_w
 
 
 def _note_changes(turn: Turn, lost: tuple[Reason, ...]) -> None:

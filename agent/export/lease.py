@@ -11,6 +11,7 @@ Source: control.md, findings 2 and 8, and section 4.5 (exposure after a kill).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -115,7 +116,12 @@ def worst_case_wh(exported_w: float, duration_s: float, path: CommandPath) -> fl
 
 
 def longest_affordable(
-    wanted_w: float, left_wh: float, pv_bound_w: float, unconfirmed_w: float, path: CommandPath
+    wanted_w: float,
+    left_wh: float,
+    pv_bound_w: float,
+    unconfirmed_w: float,
+    path: CommandPath,
+    over_within_s: float = math.inf,
 ) -> Lease | None:
     """
     Return the longest lease at the wanted power that the allowance pays for in advance.
@@ -129,6 +135,7 @@ def longest_affordable(
         pv_bound_w: most that the sun could add during the lease.
         unconfirmed_w: power of an older command that may still be running; 0 once read back.
         path: traits found at commissioning.
+        over_within_s: by then the inverter has surely stopped, at the latest: the day's end.
 
     Raises:
         ValueError: an input is negative; a caller that produces one has lost track of its signs.
@@ -138,7 +145,7 @@ def longest_affordable(
     power_w = whole_steps_w(min(wanted_w, path.max_discharge_w), path)
     while power_w >= path.min_discharge_w:
         exported_w = max(power_w * path.gain, unconfirmed_w) + pv_bound_w
-        duration_s = _affordable_s(exported_w, left_wh, path)
+        duration_s = _affordable_s(exported_w, left_wh, over_within_s, path)
         if duration_s >= path.shortest_lease_s:
             return Lease(power_w, duration_s, worst_case_wh(exported_w, duration_s, path))
         power_w = whole_steps_w(power_w * _WEAKER, path)
@@ -172,9 +179,13 @@ def next_duration_s(longest_s: int, taken_s: Sequence[int], path: CommandPath) -
     return (free or changed or possible)[0]
 
 
-def _affordable_s(exported_w: float, left_wh: float, path: CommandPath) -> int:
-    if worst_case_wh(exported_w, path.lease_s, path) <= left_wh:
+def _affordable_s(
+    exported_w: float, left_wh: float, over_within_s: float, path: CommandPath
+) -> int:
+    around_s = path.command_delay_s + path.exit_lag_s
+    paid = worst_case_wh(exported_w, path.lease_s, path) <= left_wh
+    if paid and over_within_s >= path.lease_s + around_s:
         return path.lease_s
-    seconds = left_wh * SECONDS_PER_HOUR / exported_w if exported_w > 0 else 0.0
-    duration_s = int(seconds - path.command_delay_s - path.exit_lag_s)
+    paid_s = left_wh * SECONDS_PER_HOUR / exported_w if exported_w > 0 else math.inf
+    duration_s = int(min(paid_s, over_within_s) - around_s)
     return duration_s - duration_s % path.duration_step_s

@@ -16,14 +16,16 @@ from agent.export import commitments as com
 from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT
 from agent.export.commitments import Commitment, Purpose
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
-from agent.export.lease import Lease, longest_affordable, next_duration_s, whole_steps_w
-from agent.export.limiter import PowerRule, discharge_power_w
+from agent.export.lease import Lease, next_duration_s, whole_steps_w
+from agent.export.limiter import PowerRule, cap_w, discharge_power_w
 from agent.export.snapshot import Reason
 from agent.export.states import HoldKind
 from agent.export.turn import Turn
 from agent.house.alphaess import DispatchBlock
 
 _REDUCE_W = 50.0
+_FOLLOW_S = 20.0
+"""Longest that the export stays above what is wanted, below the limit."""
 _RESTART = 1.2
 """A pause ends only when clearly more than the useful minimum could flow."""
 _DURATIONS = 8
@@ -81,14 +83,13 @@ def _discharge(turn: Turn, newest: Commitment | None, since_s: float | None) -> 
     unseen = _unseen(turn)
     if not unseen and not _due(turn, newest, since_s, power_w):
         return
-    older_w = com.exposure_w(turn.state.commitments, path.gain)
-    lease = longest_affordable(power_w, max(0.0, turn.left_wh()), turn.pv_bound_w(), older_w, path)
+    lease = turn.affordable(power_w)
     if lease is None:
         turn.complete(
             Reason(
                 "allowance_used",
-                f"The day's allowance is used: {max(0.0, turn.left_wh()):.0f} Wh are left, less "
-                "than the next lease could let out at worst.",
+                f"The day's allowance is used: {max(0.0, turn.left_wh()):.0f} Wh are left until "
+                "midnight, less than the next lease could let out at worst.",
             )
         )
         return
@@ -113,8 +114,13 @@ def _due(turn: Turn, newest: Commitment | None, since_s: float | None, power_w: 
     path = turn.config.path
     if newest is None or since_s is None or since_s >= path.renew_after_s:
         return True
-    reduces = power_w < newest.block.power_w - _REDUCE_W
-    return reduces and since_s >= path.reduce_every_s
+    if power_w >= newest.block.power_w - _REDUCE_W or since_s < path.reduce_every_s:
+        return False
+    # Only the limit is in a hurry. More export than wanted has been paid for, and to follow every
+    # kettle would cost a write each time.
+    grid_w, limit_w = turn.look.sample.grid_w.value or 0.0, turn.config.export_limit_w or 0.0
+    beyond = newest.block.power_w > cap_w(_rule(turn), turn.state.net) + _REDUCE_W
+    return beyond or -grid_w > limit_w or since_s >= _FOLLOW_S
 
 
 def cutoff_percent(turn: Turn) -> float:
@@ -127,20 +133,31 @@ def cutoff_percent(turn: Turn) -> float:
 
 def _power(turn: Turn) -> float:
     """Return the battery power that limit, target and house allow now."""
-    config, state, sample = turn.config, turn.state, turn.look.sample
+    state, sample = turn.state, turn.look.sample
     last_w = max((c.block.power_w for c in state.commitments), default=0)
-    return discharge_power_w(
-        PowerRule(
-            config.export_limit_w or 0.0,
-            config.target_export_w,
-            config.path.max_discharge_w,
-            config.path.gain,
-        ),
+    power_w = discharge_power_w(
+        _rule(turn),
         state.net,
         sample.grid_w.value or 0.0,
         sample.battery_w.value or 0.0,
         last_w,
         turn.now_s - state.raised_s,
+    )
+    newest = state.commitments[-1] if state.commitments else None
+    if newest is not None and state.net.newest_s < newest.sent_s:
+        # A load that has gone off shows first as an excess, and only later as a net load: to
+        # believe the old one meanwhile would take back the reduction.
+        return min(power_w, float(newest.block.power_w))
+    return power_w
+
+
+def _rule(turn: Turn) -> PowerRule:
+    config = turn.config
+    return PowerRule(
+        config.export_limit_w or 0.0,
+        config.target_export_w,
+        config.path.max_discharge_w,
+        config.path.gain,
     )
 
 

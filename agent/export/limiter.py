@@ -13,7 +13,11 @@ Source: control.md 4.2 (servo), finding 7, cases 11, 17, 30; defect D-19.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
+from operator import itemgetter
+
+from agent.export.replacing import replace
 
 GUARD_BAND_W = 80.0
 """Kept below the cap for the meter's noise and the inverter's deadband."""
@@ -21,6 +25,7 @@ RAMP_W_PER_S = 400.0
 WINDOW_S = 600.0
 STEADY_W = 150.0
 _BUCKET_S = 15.0
+_LOW_W = itemgetter(1)
 _ALIGNED_S = 20.0
 """Two battery readings may be this far apart and still bracket a grid reading."""
 
@@ -40,6 +45,8 @@ class NetLoad:
     """Net load (load minus PV) of the recent past, in W."""
 
     newest_w: float | None = None
+    newest_s: float = -math.inf
+    """Monotonic: when that was seen."""
     last: PowerSample | None = None
     """The sample before: brackets the next grid reading between two battery readings."""
     buckets: tuple[tuple[float, float], ...] = ()
@@ -48,7 +55,7 @@ class NetLoad:
     @property
     def lowest_w(self) -> float | None:
         """The lowest net load of the window; `None` before the first sample that means one."""
-        return min((low for _, low in self.buckets), default=None)
+        return min(map(_LOW_W, self.buckets), default=None)
 
 
 def observe(net: NetLoad, sample: PowerSample, settled_s: float, now_s: float) -> NetLoad:
@@ -75,12 +82,14 @@ def observe(net: NetLoad, sample: PowerSample, settled_s: float, now_s: float) -
     if not (bracketed and aligned) or last.battery_s < settled_s:
         return net
     value = sample.grid_w + sample.battery_w
-    buckets = tuple(b for b in net.buckets if b[0] > now_s - WINDOW_S)
+    buckets = net.buckets
+    if buckets and buckets[0][0] <= now_s - WINDOW_S:
+        buckets = tuple(b for b in buckets if b[0] > now_s - WINDOW_S)
     if buckets and now_s - buckets[-1][0] < _BUCKET_S:
         buckets = (*buckets[:-1], (buckets[-1][0], min(buckets[-1][1], value)))
     else:
         buckets = (*buckets, (now_s, value))
-    return replace(net, newest_w=value, buckets=buckets)
+    return replace(net, newest_w=value, newest_s=now_s, buckets=buckets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,11 @@ class PowerRule:
     target_export_w: float
     max_discharge_w: float
     gain: float
+
+
+def cap_w(rule: PowerRule, net: NetLoad) -> float:
+    """Return the battery power that the limit allows against the lowest net load, in W."""
+    return (rule.export_limit_w - GUARD_BAND_W + (net.lowest_w or 0.0)) / rule.gain
 
 
 def discharge_power_w(
@@ -110,8 +124,7 @@ def discharge_power_w(
     if net.newest_w is None or net.lowest_w is None:
         return 0.0
     wanted_w = rule.target_export_w + net.newest_w
-    cap_w = (rule.export_limit_w - GUARD_BAND_W + net.lowest_w) / rule.gain
-    power_w = min(wanted_w, cap_w, rule.max_discharge_w)
+    power_w = min(wanted_w, cap_w(rule, net), rule.max_discharge_w)
     excess_w = -grid_w - rule.export_limit_w
     if excess_w > 0 and last_w > 0:
         # Measured above the limit: step down from what flows, whatever the model believes.

@@ -14,7 +14,7 @@ Source: control.md case 16 (jumps and signs); the balance is Kirchhoff's.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.snapshot import Reason
@@ -69,19 +69,33 @@ def watch(
         now_s: the moment.
         dispatching: a command of ours may run; only at rest may feed-in be learned.
     """
-    after = _soc(before, sample, capacity_wh, now_s)
     battery_w = sample.battery_w.value
     beyond = battery_w is not None and abs(battery_w) > _power_bound_w(capacity_wh)
-    after = replace(after, overpowered_s=_since(after.overpowered_s, now_s, broken=beyond))
+    unbalanced_s, uncounted_w = _balance(before, sample, now_s, dispatching=dispatching)
+    percent, seen_s, jumped_s = _soc(before, sample, capacity_wh, now_s)
+    return Watch(
+        unbalanced_s=unbalanced_s,
+        uncounted_w=uncounted_w,
+        overpowered_s=_since(before.overpowered_s, now_s, broken=beyond),
+        soc_percent=percent,
+        soc_s=seen_s,
+        jumped_s=jumped_s,
+    )
+
+
+def _balance(
+    before: Watch, sample: HouseSample, now_s: float, *, dispatching: bool
+) -> tuple[float | None, float]:
+    """Return since when the house would draw less than nothing, and what is learned of it."""
     load_w = _load_w(sample)
     if load_w is None:
-        return replace(after, unbalanced_s=None)
-    swing_w = max(abs(sample.grid_w.value or 0.0), abs(battery_w or 0.0))
-    low_w = -_BALANCE_W - _BALANCE_SHARE * swing_w - after.uncounted_w
-    since_s = _since(after.unbalanced_s, now_s, broken=load_w < low_w)
+        return None, before.uncounted_w
+    swing_w = max(abs(sample.grid_w.value or 0.0), abs(sample.battery_w.value or 0.0))
+    low_w = -_BALANCE_W - _BALANCE_SHARE * swing_w - before.uncounted_w
+    since_s = _since(before.unbalanced_s, now_s, broken=load_w < low_w)
     if since_s is not None and not dispatching and now_s - since_s > LEARNED_AFTER_S:
-        return replace(after, unbalanced_s=None, uncounted_w=-load_w)
-    return replace(after, unbalanced_s=since_s)
+        return None, -load_w
+    return since_s, before.uncounted_w
 
 
 def contradictions(w: Watch, sample: HouseSample, now_s: float) -> Iterator[Reason]:
@@ -130,17 +144,18 @@ def _power_bound_w(capacity_wh: float) -> float:
     return max(_LEAST_BOUND_W, _C_RATE * capacity_wh)
 
 
-def _soc(before: Watch, sample: HouseSample, capacity_wh: float, now_s: float) -> Watch:
-    """Believe a state of charge that the battery can have reached, or that stays."""
-    percent = sample.soc_percent.value
+def _soc(
+    before: Watch, sample: HouseSample, capacity_wh: float, now_s: float
+) -> tuple[float | None, float, float | None]:
+    """Return the believed charge, when it was seen, and since when another one is shown."""
+    percent, known = sample.soc_percent.value, before.soc_percent
     if percent is None:
-        return before
+        return known, before.soc_s, before.jumped_s
     elapsed_s = max(0.0, now_s - before.soc_s)
     moved_wh = _power_bound_w(capacity_wh) * elapsed_s / SECONDS_PER_HOUR
     possible_percent = _SOC_STEP_PERCENT + 100.0 * moved_wh / capacity_wh
-    known = before.soc_percent is not None
-    if known and abs(percent - (before.soc_percent or 0.0)) > possible_percent:
+    if known is not None and abs(percent - known) > possible_percent:
         jumped_s = now_s if before.jumped_s is None else before.jumped_s
         if now_s - jumped_s <= LEARNED_AFTER_S:
-            return replace(before, jumped_s=jumped_s)
-    return replace(before, soc_percent=percent, soc_s=now_s, jumped_s=None)
+            return known, before.soc_s, jumped_s
+    return percent, now_s, None

@@ -90,13 +90,15 @@ def start_failed(
 
 def reconcile(turn: Turn) -> None:
     """Compare registers and commitments, and draw the consequences."""
-    turn.seen = com.observe(turn.state.commitments, turn.look.sample.dispatch)
+    compared = turn.state.commitments
+    turn.seen = com.observe(compared, turn.look.sample.dispatch)
     if turn.state.adopting:
         _judge_what_was_found(turn)
     else:
         _follow(turn)
     _expire(turn)
-    turn.seen = com.observe(turn.state.commitments, turn.look.sample.dispatch)
+    if turn.state.commitments is not compared:
+        turn.seen = com.observe(turn.state.commitments, turn.look.sample.dispatch)
 
 
 def _judge_what_was_found(turn: Turn) -> None:

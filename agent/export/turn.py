@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from agent.export import commitments as com
-from agent.export.allowance import allowance_wh
+from agent.export.allowance import allowance_wh, leak_reserve_wh
 from agent.export.commitments import Purpose
+from agent.export.lease import SECONDS_PER_HOUR, Lease, longest_affordable
+from agent.export.replacing import replace
 from agent.export.snapshot import ActionView, ErrorState, Reason
 from agent.export.states import (
     Command,
@@ -41,7 +44,9 @@ class Turn:
 
     def set(self, **changes: Any) -> None:
         """Change fields of the state."""
-        self.state = replace(self.state, **changes)
+        state = self.state
+        if any(getattr(state, name) is not value for name, value in changes.items()):
+            self.state = replace(state, **changes)
 
     def say(self, kind: str, text: str, **data: object) -> None:
         """Add one line to the journal."""
@@ -89,8 +94,31 @@ class Turn:
 
     def left_wh(self) -> float:
         """Return what a lease may still cost today."""
-        ledger = self.state.ledger
-        return self.allowed_wh() - ledger.exported_upper_wh(self.config.exported_rules.step_wh)
+        upper_wh = self.state.ledger.exported_upper_wh(self.config.exported_rules.step_wh)
+        kept_wh = leak_reserve_wh(self.config.allowance, self.day_left_s())
+        return self.allowed_wh() - upper_wh - kept_wh
+
+    def day_left_s(self) -> float:
+        """Return the seconds until the local day ends; not the wall clock's, which may change."""
+        local = self.look.now.local
+        midnight = datetime.combine(local.date() + timedelta(days=1), time(), local.tzinfo)
+        return midnight.timestamp() - local.timestamp()
+
+    def affordable(self, power_w: float) -> Lease | None:
+        """
+        Return the longest lease at this power that the day pays for.
+
+        It is over before midnight: the new day has produced nothing yet, and pays only where the
+        contract grants something.
+        """
+        config = self.config
+        older_w = com.exposure_w(self.state.commitments, config.path.gain)
+        sun_w = self.pv_bound_w()
+        granted_wh = max(0.0, allowance_wh(config.allowance, 0.0, None))
+        most_w = max(config.path.max_discharge_w * config.path.gain, older_w) + sun_w
+        over_within_s = self.day_left_s() + granted_wh * SECONDS_PER_HOUR / most_w
+        left_wh = max(0.0, self.left_wh())
+        return longest_affordable(power_w, left_wh, sun_w, older_w, config.path, over_within_s)
 
     def allowed_wh(self) -> float:
         """Return the day's allowance."""
@@ -104,7 +132,7 @@ class Turn:
         if pv_w is None:
             return surplus_w * 1.2 + _UNKNOWN_SUN_W
         pv_w = max(pv_w, surplus_w)
-        return pv_w * 1.2 + _CLOUD_EDGE_W if pv_w > _DARK_W else 0.0
+        return pv_w * 1.2 + _CLOUD_EDGE_W if pv_w > DARK_W else 0.0
 
     def sun_w(self) -> float | None:
         """Return the PV power; a source that keeps no report times may rest at its value."""
@@ -187,4 +215,5 @@ class Turn:
 
 _UNKNOWN_SUN_W = 1000.0
 _CLOUD_EDGE_W = 200.0
-_DARK_W = 30.0
+DARK_W = 30.0
+"""Less is no sun: an inverter at night shows some watts."""
