@@ -45,7 +45,7 @@ BUDGETS_S = {
     "firmware": 120,
     "homeassistant": 90,
     "house": 150,
-    "simulator": 60,
+    "simulator": 180,
     "surface": 250,
     "tests": 150,
 }
