@@ -155,15 +155,14 @@ async def _discharging_again(house: Stack) -> None:
     """Ask for a discharge as often as a person would; Core is minutes behind with its polls."""
 
     async def holds() -> bool:
-        if await house.simulator.discharging():
-            return True
         state = await house.agent.state()
+        if state["lease"] and state["lease"]["confirmed"] and await house.simulator.discharging():
+            return True
         if state["wish"] is None and not state["blockers"]:
             await house.press("start_discharge")
         return False
 
     await eventually(holds, 300, "the battery discharges again", house.shown)
-    await house.discharging(120)
 
 
 async def _say(house: Stack, shadow: str, fault: str) -> None:
