@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DEMO_ONLY = ("pymodbus", "agent.simulator", "agent.house.embedded")
-LATER_OR_NEVER = ("yaml", "playwright", "hypothesis", "psutil", "unittest", "tests")
+LATER_OR_NEVER = ("yaml", "playwright", "hypothesis", "psutil", "unittest", "tests", "numpy",
+                  "highspy")  # fmt: skip
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -50,3 +51,8 @@ def test_the_start_does_not_wait_for_what_it_does_not_need(running: set[str], mo
 
 def test_a_usage_error_answers_without_the_rooms_of_the_agent() -> None:
     assert "agent.app" not in loaded_by("import agent.__main__")
+
+
+def test_a_planner_that_has_made_no_plan_has_not_loaded_its_solver() -> None:
+    loaded = loaded_by("import agent.export.planner, agent.export.plan_worker")
+    assert not {"numpy", "highspy"} & loaded
