@@ -244,7 +244,7 @@ def count(counter: DayCounter, reading: Reading, rules: CounterRules, now_s: flo
     unread_wh = rules.max_power_w * max(0.0, reading.age_s(now_s)) / SECONDS_PER_HOUR
     if counter.last_wh is None:
         first = value if rules.kind is CounterKind.DAILY else 0.0
-        return DayCounter(value, now_s, now_s, first, blind_wh=unread_wh)
+        return DayCounter(value, now_s, now_s, first, blind_wh=max(unread_wh, _poll_wh(rules)))
     if value == counter.last_wh:
         return _unmoved(counter, rules, now_s)
     if counter.awaits_reset and rules.kind is CounterKind.DAILY:
@@ -255,8 +255,15 @@ def count(counter: DayCounter, reading: Reading, rules: CounterRules, now_s: flo
     return replace(
         moved,
         flow_wh=min(counter.flow_wh, unread_wh),
-        blind_wh=min(counter.blind_wh, unread_wh),
+        # A meter that follows another counter looks new when it is asked, and shows the last poll
+        # of its source; what was not measured meanwhile may still come with the next steps.
+        blind_wh=min(counter.blind_wh, max(unread_wh, min(counter.blind_wh / 2, _poll_wh(rules)))),
     )
+
+
+def _poll_wh(rules: CounterRules) -> float:
+    """Return the most that can flow between two polls."""
+    return rules.max_power_w * rules.poll_s / SECONDS_PER_HOUR
 
 
 def _unmoved(counter: DayCounter, rules: CounterRules, now_s: float) -> DayCounter:

@@ -139,6 +139,20 @@ def test_what_flowed_since_an_old_reading_was_read_may_still_come() -> None:
     assert jumped.exported.fault is CounterFault.JUMPED
 
 
+def test_a_meter_that_looks_new_may_still_follow_its_source() -> None:
+    """Seen after a restart of the agent: 780 Wh just reported, and 830 Wh two seconds later."""
+    rules, blind = (EXPORT, PV), Flow(None, None, 0.0)
+    ledger = account((0, 700, 0, NO_FLOW), (93, None, None, blind))
+    ledger = advance(ledger, at(94), (reading(780), reading(0)), rules, NO_FLOW)
+    ledger = advance(ledger, at(96), (reading(830), reading(0)), rules, NO_FLOW)
+    assert ledger.exported.fault is None
+    for n in range(8):  # the licence wears off with the steps
+        value = 840 + 10 * n
+        ledger = advance(ledger, at(100 + 60 * n), (reading(value), reading(0)), rules, NO_FLOW)
+    jumped = advance(ledger, at(600), (reading(960), reading(0)), rules, NO_FLOW)
+    assert jumped.exported.fault is CounterFault.JUMPED
+
+
 def test_a_counter_that_rested_for_hours_has_its_polls_to_move() -> None:
     """What it should have shown counts from when it flowed, not from its last tick."""
     flowing = Flow(3000.0, 0.0, 0.0)
