@@ -72,7 +72,7 @@ def test_a_kind_that_nobody_can_read_off_fails_here() -> None:
 
 
 def test_every_notification_is_documented() -> None:
-    from agent.surface.notifications import KINDS  # noqa: PLC0415 - the other test needs none
+    from agent.surface.notification_rules import KINDS  # noqa: PLC0415 - the other test needs none
 
     text = (ROOT / "docs" / "troubleshooting.md").read_text()
     assert {kind.id for kind in KINDS.values() if f"| `{kind.id}` |" not in text} == set()

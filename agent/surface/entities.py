@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from agent.export.requests import RequestKind
 from agent.surface.entities_guard import GUARD_ENTITIES
+from agent.surface.entities_health import HEALTH_ENTITIES
 from agent.surface.entities_model import Entity, Platform, button, number, switch
 from agent.surface.entities_plan import PLAN_ENTITIES
 
@@ -90,4 +91,9 @@ COMMAND_ENTITIES: tuple[Entity, ...] = (
     switch("enable_auto_charge", "mdi:battery-charging-wireless", "enable_auto_charge"),
 )
 
-ENTITIES: tuple[Entity, ...] = (*GUARD_ENTITIES, *PLAN_ENTITIES, *COMMAND_ENTITIES)
+ENTITIES: tuple[Entity, ...] = (
+    *HEALTH_ENTITIES,
+    *GUARD_ENTITIES,
+    *PLAN_ENTITIES,
+    *COMMAND_ENTITIES,
+)

@@ -1,96 +1,33 @@
-"""Both ports straight over Modbus TCP, against the real server, also when it misbehaves."""
+"""Values straight over Modbus TCP, from the real server, also when it misbehaves."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 
 import pytest
 
-from agent.house.alphaess import RESET_BLOCK, DispatchBlock
 from agent.house.embedded import EmbeddedHouse, PollPeriods
 from agent.house.port import BatteryActuator, SiteMeter, WriteStatus
-from agent.house.readings import CounterKind, HouseSample, Quality, Reading
+from agent.house.readings import CounterKind, Quality
 from agent.simulator.inverter import Inverter
-from agent.simulator.plant import Plant, PlantSettings
+from tests.house.embedded_scene import (
+    DISCHARGE,
+    FAST,
+    all_reported_after,
+    complete,
+    house,
+    inverter,
+    nothing,
+    polling,
+    read,
+)
 from tests.simulator.waiting import until
 
-FAST = PollPeriods(
-    power_s=0.04,
-    pv_s=0.06,
-    counters_s=0.08,
-    dispatch_s=0.08,
-    answer_s=0.15,
-    backoff_s=0.03,
-    backoff_max_s=0.1,
-)
-DISCHARGE = DispatchBlock(True, 3000, 20, 60)
-
-
-@pytest.fixture
-async def inverter() -> AsyncIterator[Inverter]:
-    plant = Plant(PlantSettings(noise_w=0.0))
-    plant.pv_override_w, plant.load_override_w = 2000.0, 500.0
-    plant.step(60)
-    async with Inverter(plant, speed=0) as running:
-        yield running
-
-
-@asynccontextmanager
-async def polling(house: EmbeddedHouse) -> AsyncIterator[EmbeddedHouse]:
-    task = asyncio.create_task(house.run())
-    try:
-        yield house
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-@pytest.fixture
-async def house(inverter: Inverter) -> AsyncIterator[EmbeddedHouse]:
-    async with polling(EmbeddedHouse("127.0.0.1", inverter.port, periods=FAST)) as running:
-        await until(lambda: complete(running.sample()))
-        yield running
-
-
-@pytest.fixture
-async def idle(inverter: Inverter) -> AsyncIterator[EmbeddedHouse]:
-    """A house that has read everything once and polls no more, so the line is free."""
-    lazy = replace(FAST, dispatch_s=600.0, power_s=600.0, pv_s=600.0, counters_s=600.0)
-    async with polling(EmbeddedHouse("127.0.0.1", inverter.port, periods=lazy)) as running:
-        await until(lambda: complete(running.sample()))
-        yield running
-
-
-def read(sample: HouseSample) -> list[Reading]:
-    dispatch = sample.dispatch
-    return [
-        sample.grid_w, sample.battery_w, sample.pv_w, sample.soc_percent,
-        sample.exported_wh, sample.produced_wh, dispatch.start, dispatch.power_w,
-        dispatch.mode, dispatch.cutoff_soc_percent, dispatch.duration_s,
-    ]  # fmt: skip
-
-
-def complete(sample: HouseSample) -> bool:
-    return {reading.quality for reading in read(sample)} == {Quality.GOOD}
-
-
-def nothing(sample: HouseSample) -> bool:
-    qualities = {reading.quality for reading in read(sample)}
-    return not sample.linked and qualities == {Quality.UNAVAILABLE}
-
-
-def all_reported_after(house: EmbeddedHouse, moment_s: float) -> Callable[[], bool]:
-    """Every value was read anew, with a margin for reads that were under way at the moment."""
-    return lambda: all(
-        (reading.reported_s or 0) > moment_s + 0.05 for reading in read(house.sample())
-    )
+__all__ = ["house", "inverter"]  # fixtures
 
 
 async def test_everything_is_missing_before_the_first_poll() -> None:
@@ -133,117 +70,6 @@ async def test_values_arrive_in_their_units_and_signs(
     assert sample.dispatch.power_w.value == 3000
     assert sample.dispatch.mode.value == 2
     assert sample.dispatch.cutoff_soc_percent.value == pytest.approx(20, abs=0.4)
-
-
-async def test_a_write_is_one_frame_of_function_16(
-    house: EmbeddedHouse, inverter: Inverter
-) -> None:
-    await house.write(DISCHARGE, 2)
-    await house.write(RESET_BLOCK, 2)
-    assert [(w.function, w.address, list(w.values)) for w in inverter.writes] == [
-        (16, 0x0880, DISCHARGE.registers()),
-        (16, 0x0880, [0, 0, 32000, 0, 32000, 0, 0, 0, 90]),
-    ]
-
-
-async def test_the_dispatch_is_read_back_right_after_a_write(
-    idle: EmbeddedHouse, inverter: Inverter
-) -> None:
-    await idle.write(DISCHARGE, 2)
-    await until(lambda: idle.sample().dispatch.start.value == 1, 2)
-    inverter.write_local(RESET_BLOCK.registers())
-    await idle.refresh()
-    await until(lambda: idle.sample().dispatch.start.value == 0, 2)
-
-
-async def test_a_refused_write_is_refused_and_a_lost_one_shows_in_the_registers(
-    house: EmbeddedHouse, inverter: Inverter
-) -> None:
-    inverter.faults.set(refuse_writes=True)
-    refused = await house.write(DISCHARGE, 2)
-    assert refused.status is WriteStatus.REFUSED
-    assert "exception 2" in refused.detail
-    inverter.faults.clear()
-    inverter.faults.set(lose_writes=True)
-    assert (await house.write(DISCHARGE, 2)).status is WriteStatus.DELIVERED
-    await until(fresh_dispatch(house))
-    assert house.sample().dispatch.start.value == 0
-
-
-def fresh_dispatch(house: EmbeddedHouse) -> Callable[[], bool]:
-    now_s = time.monotonic()
-    return lambda: (house.sample().dispatch.start.reported_s or 0) > now_s
-
-
-async def test_a_write_without_an_answer_is_unconfirmed_at_its_deadline(
-    idle: EmbeddedHouse, inverter: Inverter
-) -> None:
-    inverter.faults.set(slow_s=5)
-    began = time.monotonic()
-    outcome = await idle.write(DISCHARGE, 0.3)
-    assert 0.3 <= time.monotonic() - began < 0.6
-    assert outcome.status is WriteStatus.UNCONFIRMED
-    assert inverter.plant.dispatch.active, "it may have run, and here it did"
-
-
-async def test_an_answer_slower_than_a_read_may_take_still_delivers_a_write(
-    idle: EmbeddedHouse, inverter: Inverter
-) -> None:
-    inverter.faults.set(slow_s=2 * FAST.answer_s)
-    assert (await idle.write(DISCHARGE, 3)).status is WriteStatus.DELIVERED
-
-
-async def test_a_muted_write_is_unconfirmed_although_it_did_not_run(
-    idle: EmbeddedHouse, inverter: Inverter
-) -> None:
-    inverter.faults.set(mute=True)
-    assert (await idle.write(DISCHARGE, 0.2)).status is WriteStatus.UNCONFIRMED
-    assert not inverter.plant.dispatch.active
-
-
-async def test_a_write_whose_connection_breaks_is_unconfirmed_at_once(
-    idle: EmbeddedHouse, inverter: Inverter
-) -> None:
-    inverter.faults.set(slow_s=60)
-    writing = asyncio.create_task(idle.write(DISCHARGE, 30))
-    await until(lambda: bool(inverter.writes))
-    inverter.hang_up()
-    outcome = await asyncio.wait_for(writing, 2)
-    assert outcome.status is WriteStatus.UNCONFIRMED
-
-
-async def test_a_write_behind_a_silent_read_was_never_sent(inverter: Inverter) -> None:
-    patient = replace(FAST, answer_s=20.0)
-    async with polling(EmbeddedHouse("127.0.0.1", inverter.port, periods=patient)) as house:
-        await until(lambda: complete(house.sample()))
-        inverter.faults.set(slow_s=10)
-        reads = inverter.reads
-        await until(lambda: inverter.reads > reads)
-        outcome = await house.write(DISCHARGE, 0.2)
-    assert outcome.status is WriteStatus.REFUSED
-    assert "held the line" in outcome.detail
-    assert inverter.writes == []
-
-
-async def test_a_write_without_a_link_is_refused_because_it_never_left(inverter: Inverter) -> None:
-    house = EmbeddedHouse("127.0.0.1", inverter.port, periods=FAST)
-    outcome = await house.write(DISCHARGE, 2)
-    assert outcome.status is WriteStatus.REFUSED
-    assert "not sent" in outcome.detail
-    assert inverter.writes == []
-
-
-async def test_a_device_failure_leaves_open_whether_the_write_ran(
-    house: EmbeddedHouse, inverter: Inverter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from agent.simulator import inverter as room  # noqa: PLC0415 - only this test bends it
-
-    def failing(request: object, _: object) -> object:
-        return room.ExceptionResponse(request.function_code, 4)  # type: ignore[attr-defined]
-
-    inverter.faults.set(refuse_writes=True)
-    monkeypatch.setattr(room, "_refusal", failing)
-    assert (await house.write(DISCHARGE, 2)).status is WriteStatus.UNCONFIRMED
 
 
 async def test_mute_takes_the_link_down_and_its_end_brings_it_back(

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from agent.export.snapshot import ErrorState, Mode, Reason
 from agent.homeassistant.errors import CallTimeoutError, NotConnectedError
 from agent.homeassistant.link import Link, LinkState
-from agent.surface.notifications import ID_PREFIX, KINDS, TITLE_PREFIX, Notifier, due, plain
+from agent.surface.notification_rules import ID_PREFIX, KINDS, TITLE_PREFIX, due, plain
+from agent.surface.notifications import Notifier
 from tests.surface.desks import QUIET, HandGuard
 
 COMMISSIONED = dataclasses.replace(QUIET.commissioning, passed=True)

@@ -26,10 +26,9 @@ from agent.export.snapshot import (
     SlotView,
     StatisticsView,
 )
-from agent.house.port import WriteStatus
 from agent.surface.discovery import state_text
 from agent.surface.entities import ENTITIES, Entity, Platform
-from tests.export.bench import CONFIG, Bench
+from tests.export.bench import Bench
 from tests.surface.desks import DISCHARGING, NOON, QUIET
 
 # platform, id, unit, device class, state class, diagnostic
@@ -351,71 +350,6 @@ def test_statistics_show_the_sum_of_failures_and_the_eight_old_counters() -> Non
         for what in ("discharge", "charge")
         for outcome in ("success", "fail")
     } | {"since"}
-
-
-def ran(bench: Bench) -> StatisticsView:
-    return bench.view().statistics
-
-
-def test_a_start_and_its_stop_are_counted_once_each() -> None:
-    bench = Bench()
-    bench.start()
-    bench.run_until(lambda: ran(bench).start_discharge_success == 1, 60)
-    bench.run(60)
-    bench.ask(RequestKind.STOP_DISCHARGE)
-    bench.run_until(lambda: bench.state.stopping is None, 60)
-    assert ran(bench) == StatisticsView(start_discharge_success=1, stop_discharge_success=1)
-    assert shown("last_auto_action", bench.view()) == "stop_discharge (requested)"
-
-
-def test_a_charge_is_counted_as_a_charge() -> None:
-    bench = Bench()
-    bench.ask(RequestKind.START_CHARGE)
-    bench.run_until(lambda: ran(bench).start_charge_success == 1, 60)
-    bench.ask(RequestKind.STOP_CHARGE)
-    bench.run_until(lambda: bench.state.stopping is None, 60)
-    assert ran(bench) == StatisticsView(start_charge_success=1, stop_charge_success=1)
-
-
-def test_a_start_that_never_shows_is_counted_as_failed() -> None:
-    bench = Bench()
-    bench.fate = lambda block: (False, WriteStatus.DELIVERED)
-    bench.start()
-    bench.run_until(lambda: ran(bench).start_discharge_fail == 1, 180)
-    assert ran(bench).start_discharge_success == 0
-
-
-def test_a_refused_start_and_a_commissioning_test_count_nothing() -> None:
-    refused = Bench(dataclasses.replace(CONFIG, target_export_w=0))
-    assert not refused.start().accepted
-    tested = Bench(commissioned=False)
-    tested.ask(RequestKind.COMMISSION)
-    tested.run(120)
-    assert ran(refused) == ran(tested) == StatisticsView()
-
-
-def test_statistics_and_last_action_survive_a_restart_and_are_reset_on_request() -> None:
-    bench = Bench()
-    bench.start()
-    bench.run_until(lambda: ran(bench).start_discharge_success == 1, 60)
-    before = bench.view()
-    bench.restart(bench.kill())
-    after = bench.view()
-    assert after.statistics == before.statistics
-    assert after.last_action == before.last_action
-    assert bench.ask(RequestKind.RESET_STATISTICS).accepted
-    assert ran(bench) == StatisticsView(since=bench.now().local)
-    assert shown("last_auto_action", bench.view()) == "none"
-    bench.restart(bench.kill())
-    assert ran(bench).since is not None
-
-
-def test_a_journal_that_never_counted_is_taken_up_with_zeros() -> None:
-    bench = Bench()
-    journaled = bench.kill()
-    del journaled["statistics"], journaled["last_action"]
-    bench.restart(journaled)
-    assert ran(bench) == StatisticsView()
 
 
 def test_every_entity_is_told_apart_by_platform_and_key() -> None:
