@@ -16,7 +16,7 @@ from agent.export.asks import soc_obstacle
 from agent.export.commitments import Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.leasing import keep_lease
-from agent.export.plausible import CONTRADICTIONS
+from agent.export.plausible import CONTRADICTED, CONTRADICTIONS
 from agent.export.proving import drive_test
 from agent.export.snapshot import ErrorState, Mode, Reason
 from agent.export.states import HoldKind, Stopping
@@ -61,7 +61,7 @@ def _suspend(turn: Turn, lost: Reason) -> None:
         return
     if lost.code in CONTRADICTIONS:
         text = f"Stopped because the inputs contradict each other. {lost.text} Nothing is retried."
-        contradiction = Reason("inputs_contradict", text, lost.source)
+        contradiction = Reason(CONTRADICTED, text, lost.source)
         turn.begin_stop(contradiction, hold=HoldKind.PAUSE, error=ErrorState.LOST_INPUT)
         return
     reason = Reason("lost_input", f"Stopped because an input was lost. {lost.text}", lost.source)

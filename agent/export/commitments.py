@@ -233,5 +233,4 @@ def _near(reading: Reading, wanted: float, tolerance: float) -> bool:
 
 def seen_since(reading: Reading, sent_s: float) -> bool:
     """Return True when the source vouched for the value after this moment."""
-    last_s = reading.changed_s if reading.reported_s is None else reading.reported_s
-    return max(last_s, reading.changed_s) >= sent_s
+    return reading.vouched_s >= sent_s

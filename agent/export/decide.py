@@ -70,9 +70,9 @@ def _steady(turn: Turn) -> bool:
 
 def _steady_until_s(turn: Turn) -> float:
     """Return when the running lease is renewed, or a power it rests on would grow stale."""
-    sample, limit_s = turn.look.sample, turn.config.thresholds.stale_after_s
-    ages_s = [reading.age_s(turn.now_s) for reading in (sample.grid_w, sample.battery_w)]
-    next_s = min(turn.now_s + _STEADY_S, turn.now_s + limit_s - max(ages_s) + _STALE_BY_S)
+    limit_s = turn.config.thresholds.stale_after_s
+    oldest_s = min(turn.look.sample.grid_w.vouched_s, turn.battery_s)
+    next_s = min(turn.now_s + _STEADY_S, oldest_s + limit_s + _STALE_BY_S)
     for lease in turn.state.commitments:
         next_s = min(next_s, lease.sent_s + turn.config.path.renew_after_s)
     return max(next_s, turn.now_s + _ACTIVE_S / 2)

@@ -75,6 +75,10 @@ class Stillness:
     doubted: frozenset[str] = frozenset()
     """Powers that did not move in a dispatch; they are not believed again before they move."""
 
+    def battery_known_s(self, battery: Reading) -> float:
+        """Return when the battery's power was last known to be so."""
+        return max(battery.vouched_s, self.rested_s)
+
 
 def watch_stillness(
     still: Stillness,
@@ -112,9 +116,10 @@ def problems(
                 sample.grid_w.source,
             ),
         )
+    battery = sample.battery_w
     found = [
-        *_power("grid_power", "Grid power", sample.grid_w, still, limits, now_s),
-        *_power("battery_power", "Battery power", sample.battery_w, still, limits, now_s),
+        *_power("grid_power", sample.grid_w, sample.grid_w.vouched_s, still, limits, now_s),
+        *_power("battery_power", battery, still.battery_known_s(battery), still, limits, now_s),
         *_state_of_charge(sample.soc_percent, soc, limits, now_s),
         *_counters(sample, ledger),
         *(_unusable("dispatch", "The inverter's dispatch state", sample.dispatch.start)),
@@ -129,14 +134,13 @@ def _unusable(code: str, name: str, reading: Reading) -> Iterator[Reason]:
 
 
 def _power(
-    code: str, name: str, reading: Reading, still: Stillness, limits: Thresholds, now_s: float
+    code: str, reading: Reading, known_s: float, still: Stillness, limits: Thresholds, now_s: float
 ) -> Iterator[Reason]:
+    name = code.capitalize().replace("_", " ")
     if not reading.good:
         yield from _unusable(code, name, reading)
         return
-    age_s, unmoved_s = reading.age_s(now_s), now_s - reading.changed_s
-    if code == "battery_power":
-        age_s = min(age_s, now_s - still.rested_s)
+    age_s, unmoved_s = now_s - known_s, now_s - reading.changed_s
     if code not in still.doubted:
         unmoved_s = min(unmoved_s, now_s - still.idle_s)
     if age_s > limits.stale_after_s:

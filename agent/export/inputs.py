@@ -11,10 +11,10 @@ from agent.export import commitments as com
 from agent.export import freshness, limiter, plausible
 from agent.export.allowance import is_breach
 from agent.export.ledger import Flow, Ledger, advance
+from agent.export.plausible import CONTRADICTED
 from agent.export.snapshot import ErrorState, Reason
 from agent.export.states import HoldKind
 from agent.export.turn import DARK_W, Turn
-from agent.house.readings import Reading
 
 SAMPLES_BEFORE_COMMAND = 2
 _BREAKER_EVERY_S = 10.0
@@ -112,12 +112,12 @@ def _count_samples(turn: Turn, bad: bool) -> None:
             turn.breaker_failed()
         turn.set(good_samples=0)
         return
-    key = (_reported_s(sample.grid_w), turn.battery_s)
+    key = (sample.grid_w.vouched_s, turn.battery_s)
     if key[0] > state.sample_key[0] and key[1] > state.sample_key[1]:
         turn.set(sample_key=key, good_samples=state.good_samples + 1)
     if state.inputs_bad_s is not None and turn.state.good_samples >= SAMPLES_BEFORE_COMMAND:
         turn.set(inputs_bad_s=None, breaker=state.breaker.succeeded())
-        told = state.error_reason is not None and state.error_reason.code == "inputs_contradict"
+        told = state.error_reason is not None and state.error_reason.code == CONTRADICTED
         if state.error in _INPUT_ERRORS and not told:
             turn.set(error=ErrorState.NONE, error_reason=None)
 
@@ -137,12 +137,8 @@ def _observe_net_load(turn: Turn) -> None:
     grid_w, battery_w = turn.usable(sample.grid_w), turn.battery_w()
     if grid_w is None or battery_w is None or not turn.state.plausible.balanced:
         return
-    power = limiter.PowerSample(grid_w, _reported_s(sample.grid_w), battery_w, turn.battery_s)
+    power = limiter.PowerSample(grid_w, sample.grid_w.vouched_s, battery_w, turn.battery_s)
     turn.set(net=limiter.observe(turn.state.net, power, turn.state.settled_s, turn.now_s))
-
-
-def _reported_s(reading: Reading) -> float:
-    return reading.changed_s if reading.reported_s is None else reading.reported_s
 
 
 def _check_breach(turn: Turn) -> None:

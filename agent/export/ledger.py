@@ -161,8 +161,7 @@ def advance(
     if _came_back(ledger.exported, exported, rules[0], now.monotonic_s):
         # What flowed meanwhile may never be told: it is charged as far as a command can have run.
         told_wh = exported.day_wh - ledger.exported.day_wh
-        missed_wh = max(0.0, unverified_wh - told_wh)
-        exported = replace(exported, day_wh=exported.day_wh + missed_wh)
+        exported = _charged(exported, max(0.0, unverified_wh - told_wh))
         unverified_wh = 0.0
     elif exported.tick_s != ledger.exported.tick_s:
         # A tick proves the energy up to when it was read, which after a gap is not now.
@@ -174,12 +173,16 @@ def advance(
 
 
 def _came_back(before: DayCounter, after: DayCounter, rules: CounterRules, now_s: float) -> bool:
-    """Return True when a daily counter of Core is there again after a restart of its source."""
+    """
+    Return True when a daily counter of Core is there again after a restart of its source.
+
+    Before 2026 such a meter loses what flowed between its last poll and the restart.
+    """
     return (
         rules.kind is CounterKind.DAILY
         and before.away_s is not None
         and after.away_s is None
-        and after.fault is None
+        and after.fault in (None, CounterFault.STANDS_STILL)
         and now_s - before.away_s > _RETURN_S
     )
 
@@ -268,29 +271,23 @@ def _poll_wh(rules: CounterRules) -> float:
 
 def _unmoved(counter: DayCounter, rules: CounterRules, now_s: float) -> DayCounter:
     """
-    Charge what was measured where the counter will hardly tell any more.
+    Return the counter after a reading that shows the same value again.
 
-    A daily meter of Core before 2026 loses what flowed between its last poll and a restart; nor
-    may one that stands still forbid the rest of the day when nothing flows that could move it.
-    If it catches up after all, that energy has been charged twice: at most 40 Wh or so.
+    One that stands still may not forbid the rest of the day when nothing flows that could move it:
+    what was measured instead is charged. If it catches up after all, that counts twice.
     """
     if counter.fault not in (None, CounterFault.STANDS_STILL):
         # A value that fell or jumped and came back was a glitch.
         return replace(counter, seen_s=now_s, away_s=None, doubt_wh=None, fault=None)
-    back = counter.away_s is not None and now_s - counter.away_s > _RETURN_S
-    stuck = counter.fault is not None and now_s - counter.doubt_since_s > PERSISTENCE_S
-    if not (back or stuck):
-        return replace(counter, seen_s=now_s, away_s=None)
-    charged_wh = counter.flow_wh if rules.conservative_up else 0.0
-    return replace(
-        counter,
-        seen_s=now_s,
-        day_wh=counter.day_wh + charged_wh,
-        flow_wh=0.0,
-        due_s=None,
-        away_s=None,
-        fault=None,
-    )
+    counter = replace(counter, seen_s=now_s, away_s=None)
+    if counter.fault is None or now_s - counter.doubt_since_s <= PERSISTENCE_S:
+        return counter
+    return _charged(counter, counter.flow_wh if rules.conservative_up else 0.0)
+
+
+def _charged(counter: DayCounter, energy_wh: float) -> DayCounter:
+    """Return the counter with energy that it did not tell, and nothing more to wait for."""
+    return replace(counter, day_wh=counter.day_wh + energy_wh, flow_wh=0.0, due_s=None, fault=None)
 
 
 def _moved(counter: DayCounter, value: float, rules: CounterRules, now_s: float) -> DayCounter:

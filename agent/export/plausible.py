@@ -26,6 +26,8 @@ LEARNED_AFTER_S = 300.0
 """So long may a rule stay broken before it is the rule that is wrong."""
 CONTRADICTIONS = frozenset({"grid_power_unbalanced", "battery_power_implausible"})
 """Codes of what only a dispatch may bring to light: at rest the lie can be too small to see."""
+CONTRADICTED = "inputs_contradict"
+"""Code of the stop that one of them brings; it stays until somebody has seen it."""
 _BALANCE_W = 500.0
 _BALANCE_SHARE = 0.1
 _C_RATE = 1.2

@@ -82,9 +82,7 @@ class Turn:
     @property
     def battery_s(self) -> float:
         """When the battery's power was last known to be so; at rest that is now."""
-        reading = self.look.sample.battery_w
-        told_s = reading.changed_s if reading.reported_s is None else reading.reported_s
-        return max(told_s, self.state.still.rested_s)
+        return self.state.still.battery_known_s(self.look.sample.battery_w)
 
     def battery_w(self) -> float | None:
         """Return the battery's power that is good and fresh, else `None`."""

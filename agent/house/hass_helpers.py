@@ -335,8 +335,7 @@ class HassHelpers:
     def _running(self) -> bool | None:
         """Return what the registers show; `None` while they were not read since our last change."""
         start = self._read_back().start
-        vouched_s = start.changed_s if start.reported_s is None else start.reported_s
-        if not start.good or max(vouched_s, start.changed_s) < self._acted_s:
+        if not start.good or start.vouched_s < self._acted_s:
             return None
         return (start.value or 0.0) >= 0.5  # noqa: PLR2004 - a boolean register
 

@@ -46,10 +46,14 @@ class Reading:
         """True when the value may be used."""
         return self.quality is Quality.GOOD and self.value is not None
 
+    @property
+    def vouched_s(self) -> float:
+        """Monotonic: when the source last vouched for the value; the change time where unknown."""
+        return self.changed_s if self.reported_s is None else max(self.reported_s, self.changed_s)
+
     def age_s(self, now_s: float) -> float:
-        """Seconds since the source last vouched for the value; the change time where unknown."""
-        last = self.changed_s if self.reported_s is None else self.reported_s
-        return max(0.0, now_s - last)
+        """Seconds since the source last vouched for the value."""
+        return max(0.0, now_s - self.vouched_s)
 
 
 def missing(source: str, detail: str = "") -> Reading:
