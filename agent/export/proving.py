@@ -18,6 +18,7 @@ from agent.export.leasing import cutoff_percent
 from agent.export.snapshot import Reason
 from agent.export.turn import Turn
 from agent.house.alphaess import DispatchBlock
+from agent.house.readings import Reading
 
 _COMMISSION_PATIENCE_S = 120.0
 
@@ -41,11 +42,7 @@ def drive_test(turn: Turn) -> None:
         test = cms.watch(test, powers, idle=idle, now_s=turn.now_s, path=turn.config.path)
     turn.set(commissioning=test)
     if test.stage is cms.Stage.PASSED:
-        turn.set(
-            commissioning=replace(test, at=turn.look.now.local),
-            commitments=(),
-            settled_s=turn.now_s + turn.config.path.exit_lag_s,
-        )
+        turn.set(commissioning=replace(test, at=turn.look.now.local))
         turn.say(
             "commissioning_passed",
             test.text,
@@ -54,11 +51,20 @@ def drive_test(turn: Turn) -> None:
             gain=test.gain,
             path=test.path,
         )
-        if turn.config.path.has_toggle:
-            turn.begin_stop(Reason("commissioning_over", "The test is over; its toggle goes off."))
+        _seen_over(turn)
+    elif test.stage is cms.Stage.WAITING:
+        turn.say("commissioning_repeated", test.text, path=test.path)
+        _seen_over(turn)
     elif test.stage is cms.Stage.FAILED:
         turn.say("commissioning_failed", test.text, path=test.path)
         turn.begin_stop(Reason("commissioning_failed", test.text))
+
+
+def _seen_over(turn: Turn) -> None:
+    """The dispatch has ended unaided; nothing of it is left but a toggle in Home Assistant."""
+    turn.set(commitments=(), settled_s=turn.now_s + turn.config.path.exit_lag_s)
+    if turn.config.path.has_toggle:
+        turn.begin_stop(Reason("commissioning_over", "The test is over; its toggle goes off."))
 
 
 def _begin_test(turn: Turn, test: cms.Commissioning, powers: cms.Powers | None) -> None:
@@ -94,5 +100,16 @@ def _powers(turn: Turn) -> cms.Powers | None:
     grid_w, battery_w = turn.usable(sample.grid_w), turn.battery_w()
     if grid_w is None or battery_w is None:
         return None
-    at_s = min(sample.grid_w.changed_s, sample.battery_w.changed_s)
-    return cms.Powers(battery_w, grid_w, at_s)
+    known_s = min(_known_s(turn, reading) for reading in (sample.grid_w, sample.battery_w))
+    return cms.Powers(battery_w, grid_w, sample.battery_w.changed_s, known_s)
+
+
+def _known_s(turn: Turn, reading: Reading) -> float:
+    """
+    Return until when the power is known to have been so.
+
+    Core before 2024.8 tells changes only: what has changed since the command, and is usable,
+    still stands.
+    """
+    changed = reading.changed_s > turn.state.commissioning.sent_s
+    return turn.now_s if changed and reading.reported_s is None else reading.vouched_s

@@ -112,6 +112,7 @@ class Bench:
         self.begin = begin
         self.now_s = 1000.0
         self.report_times = report_times
+        self.polls_s = dict(_POLLS_S)
         self.linked = True
         self.base = {
             "exported_wh": self.plant.true_exported_wh - exported_wh,
@@ -191,7 +192,7 @@ class Bench:
 
     def poll_everything(self) -> None:
         """Read every value now."""
-        for name in _POLLS_S:
+        for name in self.polls_s:
             self._poll(name)
 
     def sample(self) -> HouseSample:
@@ -273,7 +274,7 @@ class Bench:
                 self.replies.append(Reply(pending.command.number, pending.outcome))
         changed = bool(self.replies)
         if self.linked:
-            for name, period in _POLLS_S.items():
+            for name, period in self.polls_s.items():
                 if (self.now_s + _PHASE_S.get(name, 0)) % period == 0:
                     self._poll(name)
                     changed = True

@@ -33,6 +33,26 @@ def test_it_passes_and_measures(load_w: float, pv_w: float) -> None:
     assert bench.start().accepted
 
 
+def test_it_passes_where_a_power_that_stands_is_not_reported_again() -> None:
+    bench = Bench(commissioned=False, report_times=False, load_w=0.0)
+    bench.polls_s |= {"grid_w": 9, "battery_w": 9}
+    bench.ask(RequestKind.COMMISSION)
+    bench.run_until(lambda: bench.state.commissioning.stage is Stage.PASSED, 120)
+    assert len(bench.writes) == 1
+
+
+def test_where_powers_come_slowly_it_is_repeated_for_longer() -> None:
+    bench = Bench(commissioned=False)
+    bench.polls_s |= {"grid_w": 29, "battery_w": 29}
+    bench.run(40)
+    bench.ask(RequestKind.COMMISSION)
+    bench.run_until(lambda: bench.state.commissioning.stage is Stage.PASSED, 400)
+    lengths_s = [block.duration_s for _, block in bench.writes if block.start]
+    assert lengths_s[:2] == [30, 60]
+    assert bench.kinds().count("commissioning_repeated") == len(lengths_s) - 1
+    assert not bench.dispatching
+
+
 def test_an_inverter_that_ignores_the_timer_fails_and_is_stopped() -> None:
     bench = Bench(commissioned=False, dispatch=DispatchSettings(timer_ignored=True))
     bench.ask(RequestKind.COMMISSION)
