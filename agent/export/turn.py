@@ -36,17 +36,19 @@ class Turn:
     seen: com.Observation = field(default=com.UNSEEN)
     commands: list[Command] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    now_s: float = field(init=False)
+    """Monotonic seconds of this look."""
 
-    @property
-    def now_s(self) -> float:
-        """Monotonic seconds of this look."""
-        return self.look.now.monotonic_s
+    def __post_init__(self) -> None:
+        self.now_s = self.look.now.monotonic_s
 
     def set(self, **changes: Any) -> None:
         """Change fields of the state."""
         state = self.state
-        if any(getattr(state, name) is not value for name, value in changes.items()):
-            self.state = replace(state, **changes)
+        for name, value in changes.items():
+            if getattr(state, name) is not value:
+                self.state = replace(state, **changes)
+                return
 
     def say(self, kind: str, text: str, **data: object) -> None:
         """Add one line to the journal."""

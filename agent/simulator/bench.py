@@ -144,7 +144,7 @@ class Bench:
         if arrived:
             self.meter.refresh(now_s + round(self._source.uniform(*self.day.way.shown_s)))
             self._moment(Moment.WRITTEN, arrived)
-        self.judge.tick(now_s, 1.0, leased=self.controller.leased and self.alive)
+        self.judge.tick(now_s, 1.0, leased=self.alive and self.controller.leased)
         if self._edges and self._edges[0] <= now_s:
             self._bend(now_s)
         read = self.meter.poll(now_s)
@@ -168,7 +168,7 @@ class Bench:
             self.plant.coast(now_s - before_s)
         self.now_s = now_s
         self._turn(before_s, now_s)
-        self.judge.tick(now_s, now_s - before_s, leased=self.controller.leased and self.alive)
+        self.judge.tick(now_s, now_s - before_s, leased=self.alive and self.controller.leased)
         if self._edges and self._edges[0] <= now_s:
             self._bend(now_s)
         if self.meter.linked:
