@@ -52,6 +52,8 @@ class Meter:
         self._gone: frozenset[str] = frozenset()
         self._fallen_wh = 0.0
         self._late = False
+        self.forecast_wh: float | None = None
+        """Of the whole day, as it is shown now."""
         way = day.way
         self._periods = {
             "grid_w": day.power_s,
@@ -135,6 +137,8 @@ class Meter:
         self._gone = values("unavailable")
         self._fallen_wh = sum(f.amount for f in faults if f.kind == "negative_jump")
         self._late = any(fault.kind == "late_counter" for fault in faults)
+        shown = [fault.amount for fault in faults if fault.kind == "forecast_flaps"]
+        self.forecast_wh = shown[-1] if shown and shown[-1] >= 0 else None
         self._made = None
         if self.linked and not was_linked:
             self._next = dict.fromkeys(self._next, now_s)
@@ -165,7 +169,7 @@ class Meter:
             of("soc_percent"),
             of("exported_wh"),
             of("produced_wh"),
-            _NO_FORECAST,
+            self._forecast(),
             _NO_RESERVE,
             _dispatch(
                 of("start"),
@@ -175,6 +179,10 @@ class Meter:
                 of("duration_s"),
             ),
         )
+
+    def _forecast(self) -> Reading:
+        wh = self.forecast_wh
+        return _NO_FORECAST if wh is None else Reading(wh, Quality.GOOD, "forecast")
 
     def _poll(self, name: str, now_s: float) -> None:
         if name in self._mute:
