@@ -13,6 +13,7 @@ import math
 from dataclasses import replace
 
 from agent.export import commitments as com
+from agent.export import gain as gains
 from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT
 from agent.export.commitments import Commitment, Purpose
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
@@ -157,7 +158,7 @@ def _rule(turn: Turn) -> PowerRule:
         config.export_limit_w or 0.0,
         config.target_export_w,
         config.path.max_discharge_w,
-        config.path.gain,
+        gains.of_power(turn.state.gain, config.path.gain),
     )
 
 
