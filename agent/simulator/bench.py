@@ -100,6 +100,7 @@ class Bench:
         self._kinds = Counter[str]()
         self._power_w = 0
         self._sent_s: float | None = None
+        self._bad_from_s: float | None = None
         self.now_s = 0.0
         self._headroom_wh = self._closing_soc = 0.0
         self._minute: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
@@ -160,6 +161,9 @@ class Bench:
         if self._edges and self._edges[0] <= now_s:
             self._bend(now_s)
         read = self.meter.poll(now_s)
+        if self._bad_from_s is not None and now_s >= self._bad_from_s:
+            self._bad_from_s = None
+            self.judge.data_went_bad(now_s)
         if self.alive:
             if read or replies or MONOTONIC_S + now_s >= self.controller.wake_s:
                 self._look(tuple(replies))
@@ -311,7 +315,9 @@ class Bench:
     def _begin(self, fault: Fault, now_s: float) -> None:
         through_core = self.day.way.through_core
         if self._single and fault.kind in _BAD_DATA and fault.values & DATA:
-            self.judge.data_went_bad(now_s)
+            # A counter's fall is there to be seen when the counter is read, and not before.
+            falls = fault.kind in ("negative_jump", "counter_reset")
+            self._bad_from_s = max(now_s, self.meter.next_s("exported_wh") if falls else 0.0)
         if fault.kind == "counter_reset":
             self.meter.reset_counter()
         elif fault.kind == "core_restart" and through_core:
@@ -323,6 +329,7 @@ class Bench:
 
     def _end(self, fault: Fault, now_s: float) -> None:
         if fault.kind in _BAD_DATA:
+            self._bad_from_s = None
             self.judge.data_are_back(self.now_s)
         if fault.kind == "core_restart" and self.day.way.through_core:
             self.meter.lose_flow(self.plant.true_exported_wh - self._lost_from_wh)

@@ -91,6 +91,10 @@ class Meter:
         self._soonest_s = min(self._next.values())
         return read
 
+    def next_s(self, name: str) -> float:
+        """Return when a value is polled next."""
+        return self._next[name]
+
     def refresh(self, at_s: float) -> None:
         """Have the dispatch registers read at this time, if no poll comes before."""
         self._next["dispatch"] = min(self._next["dispatch"], at_s)
