@@ -42,9 +42,11 @@ def guard_config(
     settings: Settings, traits: SourceTraits, test: Commissioning, identity: str
 ) -> GuardConfig:
     """Return everything that a decision needs to know of the site's choices."""
+    path = command_path(traits.path, settings, test, identity)
+    stale_after_s = min(settings.stale_after_s, path.longest_stale_s)
     return GuardConfig(
         mode=Mode(settings.mode),
-        path=command_path(traits.path, settings, test, identity),
+        path=path,
         path_identity=identity,
         export_limit_w=settings.export_limit_w,
         target_export_w=settings.target_export_w,
@@ -58,8 +60,8 @@ def guard_config(
             settings.safety_margin_kwh * WH_PER_KWH,
         ),
         thresholds=Thresholds(
-            stale_after_s=settings.stale_after_s,
-            warn_after_s=settings.stale_warning_s,
+            stale_after_s=stale_after_s,
+            warn_after_s=min(settings.stale_warning_s, stale_after_s / 2),
             soc_stale_after_s=settings.soc_stale_after_s,
             battery_capacity_wh=settings.battery_capacity_kwh * WH_PER_KWH,
         ),

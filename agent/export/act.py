@@ -125,7 +125,10 @@ def _stop_seen(turn: Turn, stopping: Stopping) -> bool:
         waited = stopping.delivered_s is not None and (
             turn.now_s - stopping.delivered_s > 2 * turn.config.readback_poll_s
         )
-        fresh = com.seen_since(start, stopping.sent_s) or waited
+        # Since the first attempt, not the newest: a register that fell in between has fallen, and
+        # where nobody vouches for it again (Core before 2024.8) each repetition would ask for one
+        # more.
+        fresh = com.seen_since(start, stopping.since_s) or waited
         # Commands wait in one queue: a reset that arrived has the last word, an idle register
         # alone has not while an older start may still come.
         last_word = stopping.delivered_s is not None or all(

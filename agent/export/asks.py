@@ -16,6 +16,9 @@ from agent.export.snapshot import ErrorState, Mode, Reason, StatisticsView
 from agent.export.states import GuardConfig, GuardState, HoldKind, Wish
 from agent.export.turn import Turn
 
+AGAIN_FROM_WH = 60.0
+"""Once the allowance was used up, less is not started for: each little sun would start and stop the
+battery anew (control.md, section 5, recommended defaults)."""
 CUTOFF_ABOVE_FLOOR_PERCENT = 1.0
 """The register truncates downwards, and at the cut-off the grid would feed the house (D-27)."""
 
@@ -224,11 +227,19 @@ def _discharge(turn: Turn) -> Iterator[Reason]:
     if not turn.state.ledger.known:
         yield Reason("counters_unknown", "The day's energy counters have not been read yet.")
         return
+    left_wh = max(0.0, turn.left_wh())
+    used_up = turn.state.completed is not None and turn.state.completed.code == "allowance_used"
     if turn.affordable(turn.config.path.min_discharge_w) is None:
         yield Reason(
             "allowance_used",
-            f"{max(0.0, turn.left_wh()):.0f} Wh are left of the day's allowance until midnight: "
+            f"{left_wh:.0f} Wh are left of the day's allowance until midnight: "
             "not enough for the shortest discharge at its worst.",
+        )
+    elif used_up and left_wh < AGAIN_FROM_WH:
+        yield Reason(
+            "allowance_used",
+            f"The day's allowance was used up; {left_wh:.0f} Wh are there again, and a discharge "
+            f"begins again from {AGAIN_FROM_WH:.0f} Wh on.",
         )
 
 

@@ -90,9 +90,11 @@ def watch_stillness(
 ) -> Stillness:
     """Return the stillness after one more sample; `lost` is what was wrong until now."""
     codes = {reason.code for reason in lost}
-    doubted = frozenset(c for c in ("grid_power", "battery_power") if f"{c}_frozen" in codes)
+    doubted = still.doubted
+    if codes or doubted:
+        doubted = frozenset(c for c in ("grid_power", "battery_power") if f"{c}_frozen" in codes)
     if dispatching:
-        return replace(still, doubted=doubted)
+        return still if doubted == still.doubted else replace(still, doubted=doubted)
     distrusted = {"battery_power_stale", "battery_power_frozen"} & codes
     rests = battery.good and abs(battery.value or 0.0) <= _REST_W and not distrusted
     return Stillness(now_s, now_s if rests else still.rested_s, doubted)
@@ -136,9 +138,8 @@ def _unusable(code: str, name: str, reading: Reading) -> Iterator[Reason]:
 def _power(
     code: str, reading: Reading, known_s: float, still: Stillness, limits: Thresholds, now_s: float
 ) -> Iterator[Reason]:
-    name = code.capitalize().replace("_", " ")
     if not reading.good:
-        yield from _unusable(code, name, reading)
+        yield from _unusable(code, _in_words(code), reading)
         return
     age_s, unmoved_s = now_s - known_s, now_s - reading.changed_s
     if code not in still.doubted:
@@ -146,18 +147,22 @@ def _power(
     if age_s > limits.stale_after_s:
         yield Reason(
             f"{code}_stale",
-            f"{name}: {reading.source} was last reported {age_s:.0f} s ago, more than "
+            f"{_in_words(code)}: {reading.source} was last reported {age_s:.0f} s ago, more than "
             f"{limits.stale_after_s:.0f} s. Check the inverter's connection.",
             reading.source,
         )
     elif unmoved_s > limits.stale_after_s:
         yield Reason(
             f"{code}_frozen",
-            f"{name}: {reading.source} has stood at {reading.value:.0f} W for "
+            f"{_in_words(code)}: {reading.source} has stood at {reading.value:.0f} W for "
             f"{now_s - reading.changed_s:.0f} s although the battery was commanded; a live meter "
             "moves. Check the inverter.",
             reading.source,
         )
+
+
+def _in_words(code: str) -> str:
+    return code.capitalize().replace("_", " ")
 
 
 def _state_of_charge(

@@ -8,7 +8,7 @@ comes later.
 from __future__ import annotations
 
 from agent.export import commitments as com
-from agent.export import freshness, limiter, plausible
+from agent.export import freshness, gain, limiter, plausible
 from agent.export.allowance import is_breach
 from agent.export.ledger import Flow, Ledger, advance
 from agent.export.plausible import CONTRADICTED
@@ -18,6 +18,8 @@ from agent.export.turn import DARK_W, Turn
 
 SAMPLES_BEFORE_COMMAND = 2
 _BREAKER_EVERY_S = 10.0
+_DELIVERED_AFTER_S = 10.0
+"""After a power has settled for the limiter, an inverter with 4 s of lag still creeps on."""
 
 
 def take_in(turn: Turn) -> None:
@@ -47,6 +49,7 @@ def take_in(turn: Turn) -> None:
     _note_changes(turn, lost)
     _count_samples(turn, bool(lost))
     _observe_net_load(turn)
+    _learn_gain(turn)
     _check_breach(turn)
 
 
@@ -54,7 +57,7 @@ def _account(turn: Turn) -> Ledger:
     """Return the ledger with what flowed, and with what may have flowed."""
     sample, config = turn.look.sample, turn.config
     grid_w = turn.usable(sample.grid_w)
-    worst_w = com.exposure_w(turn.state.commitments, config.path.gain)
+    worst_w = com.exposure_w(turn.state.commitments, turn.gain)
     if turn.state.foreign is not None:
         worst_w = max(worst_w, turn.state.foreign.power_w)
     if worst_w > 0:
@@ -139,6 +142,21 @@ def _observe_net_load(turn: Turn) -> None:
         return
     power = limiter.PowerSample(grid_w, sample.grid_w.vouched_s, battery_w, turn.battery_s)
     turn.set(net=limiter.observe(turn.state.net, power, turn.state.settled_s, turn.now_s))
+
+
+def _learn_gain(turn: Turn) -> None:
+    """Learn from a discharge whose power has stood long enough to be delivered."""
+    state = turn.state
+    leases = state.commitments
+    if not turn.config.path.learns_gain or not leases or state.lost:
+        return
+    power_w = leases[-1].block.power_w
+    settled_s = state.settled_s + _DELIVERED_AFTER_S
+    steady = leases[0].confirmed_s is not None and leases[0].block.power_w == power_w
+    battery_w = turn.battery_w()
+    if battery_w is None or not steady or turn.look.sample.battery_w.vouched_s < settled_s:
+        return
+    turn.set(gain=gain.learn(state.gain, power_w, battery_w, turn.battery_s))
 
 
 def _check_breach(turn: Turn) -> None:

@@ -53,6 +53,10 @@ class CommandPath:
     has_toggle: bool = False
     """A toggle stands for the dispatch. It only writes what changes, and it stays on when the
     inverter has ended the dispatch unaided."""
+    learns_gain: bool = False
+    """Powers come often enough to learn the gain while a dispatch runs."""
+    longest_stale_s: float = math.inf
+    """An older power ends a discharge, whatever longer time the settings allow."""
 
 
 HA_REGISTER = CommandPath(
@@ -60,7 +64,19 @@ HA_REGISTER = CommandPath(
 )
 """Core's modbus hub behind a package of 141 sensors, before commissioning has measured it."""
 DIRECT = CommandPath(
-    "direct", 5000, 300, 60, 30, 15, 1, command_delay_s=4, exit_lag_s=8, gain=1.1, verify_s=20
+    "direct",
+    5000,
+    300,
+    lease_s=60,
+    shortest_lease_s=30,
+    renew_after_s=15,
+    duration_step_s=1,
+    command_delay_s=4,
+    exit_lag_s=8,
+    gain=1.1,
+    verify_s=20,
+    learns_gain=True,
+    longest_stale_s=20,
 )
 """Registers within one hop: an ESPHome bridge, or Modbus TCP to the simulated inverter."""
 

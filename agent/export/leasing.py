@@ -13,6 +13,7 @@ import math
 from dataclasses import replace
 
 from agent.export import commitments as com
+from agent.export import gain as gains
 from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT
 from agent.export.commitments import Commitment, Purpose
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
@@ -72,7 +73,7 @@ def _charge(turn: Turn, since_s: float | None) -> None:
 def _discharge(turn: Turn, newest: Commitment | None, since_s: float | None) -> None:
     """Start, renew or reduce a discharge, as far as the allowance pays for it."""
     path = turn.config.path
-    if newest is not None and turn.state.net.lowest_w is None:
+    if newest is not None and not turn.state.net.buckets:
         # Just adopted: what the house draws is not known yet, and no reason to interrupt.
         return
     power_w = _power(turn)
@@ -119,7 +120,7 @@ def _due(turn: Turn, newest: Commitment | None, since_s: float | None, power_w: 
     # Only the limit is in a hurry. More export than wanted has been paid for, and to follow every
     # kettle would cost a write each time.
     grid_w, limit_w = turn.look.sample.grid_w.value or 0.0, turn.config.export_limit_w or 0.0
-    beyond = newest.block.power_w > cap_w(_rule(turn), turn.state.net) + _REDUCE_W
+    beyond = newest.block.power_w > cap_w(_rule(turn), turn.state.net.lowest_w) + _REDUCE_W
     return beyond or -grid_w > limit_w or since_s >= _FOLLOW_S
 
 
@@ -157,7 +158,7 @@ def _rule(turn: Turn) -> PowerRule:
         config.export_limit_w or 0.0,
         config.target_export_w,
         config.path.max_discharge_w,
-        config.path.gain,
+        gains.of_power(turn.state.gain, config.path.gain),
     )
 
 

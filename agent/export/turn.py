@@ -7,6 +7,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from agent.export import commitments as com
+from agent.export import gain as gains
 from agent.export.allowance import allowance_wh, leak_reserve_wh
 from agent.export.commitments import Purpose
 from agent.export.lease import SECONDS_PER_HOUR, Lease, longest_affordable
@@ -36,17 +37,19 @@ class Turn:
     seen: com.Observation = field(default=com.UNSEEN)
     commands: list[Command] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    now_s: float = field(init=False)
+    """Monotonic seconds of this look."""
 
-    @property
-    def now_s(self) -> float:
-        """Monotonic seconds of this look."""
-        return self.look.now.monotonic_s
+    def __post_init__(self) -> None:
+        self.now_s = self.look.now.monotonic_s
 
     def set(self, **changes: Any) -> None:
         """Change fields of the state."""
         state = self.state
-        if any(getattr(state, name) is not value for name, value in changes.items()):
-            self.state = replace(state, **changes)
+        for name, value in changes.items():
+            if getattr(state, name) is not value:
+                self.state = replace(state, **changes)
+                return
 
     def say(self, kind: str, text: str, **data: object) -> None:
         """Add one line to the journal."""
@@ -90,6 +93,11 @@ class Turn:
         fresh = self.now_s - self.battery_s <= self.config.thresholds.stale_after_s
         return reading.value if reading.good and fresh else None
 
+    @property
+    def gain(self) -> float:
+        """Delivered over commanded power, as leases are paid for."""
+        return gains.of_energy(self.state.gain, self.config.path.gain)
+
     def left_wh(self) -> float:
         """Return what a lease may still cost today."""
         upper_wh = self.state.ledger.exported_upper_wh(self.config.exported_rules.step_wh)
@@ -110,13 +118,16 @@ class Turn:
         contract grants something.
         """
         config = self.config
-        older_w = com.exposure_w(self.state.commitments, config.path.gain)
+        path = config.path
+        if self.gain > path.gain:
+            path = replace(path, gain=self.gain)
+        older_w = com.exposure_w(self.state.commitments, path.gain)
         sun_w = self.pv_bound_w()
         granted_wh = max(0.0, allowance_wh(config.allowance, 0.0, None))
-        most_w = max(config.path.max_discharge_w * config.path.gain, older_w) + sun_w
+        most_w = max(path.max_discharge_w * path.gain, older_w) + sun_w
         over_within_s = self.day_left_s() + granted_wh * SECONDS_PER_HOUR / most_w
         left_wh = max(0.0, self.left_wh())
-        return longest_affordable(power_w, left_wh, sun_w, older_w, config.path, over_within_s)
+        return longest_affordable(power_w, left_wh, sun_w, older_w, path, over_within_s)
 
     def allowed_wh(self) -> float:
         """Return the day's allowance."""

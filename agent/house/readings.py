@@ -49,7 +49,8 @@ class Reading:
     @property
     def vouched_s(self) -> float:
         """Monotonic: when the source last vouched for the value; the change time where unknown."""
-        return self.changed_s if self.reported_s is None else max(self.reported_s, self.changed_s)
+        reported_s, changed_s = self.reported_s, self.changed_s
+        return changed_s if reported_s is None or reported_s < changed_s else reported_s
 
     def age_s(self, now_s: float) -> float:
         """Seconds since the source last vouched for the value."""

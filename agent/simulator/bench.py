@@ -29,7 +29,6 @@ from agent.simulator.bench_guard import Controller, GuardController
 from agent.simulator.bench_house import Meter
 from agent.simulator.bench_measure import DayResult, Judge
 from agent.simulator.bench_site import (
-    DAY_S,
     MIN_SOC_PERCENT,
     MONOTONIC_S,
     TAIL_S,
@@ -48,8 +47,20 @@ _CUTOFF_ROOM_PERCENT = 4.0
 _WINDOW_SHARE = 0.6
 """Of a window's energy: a day whose headroom is more may be ended by time."""
 _RAISED_W = 300
-_BAD_DATA = frozenset({"unavailable", "dropout", "freeze_power", "freeze_all"})
-"""Faults after which a discharge has to stop in a time that is promised."""
+_BAD_DATA = frozenset(
+    {
+        "unavailable",
+        "dropout",
+        "freeze_power",
+        "freeze_counter",
+        "freeze_all",
+        "unavailable_as_zero",
+        "negative_jump",
+        "counter_reset",
+    }
+)
+"""Faults after which a discharge has to stop; how soon is promised, but for a counter that stands
+still: that shows when enough has flowed to move it."""
 
 Controllers = Callable[[GuardConfig, Day, Plant], Controller]
 
@@ -88,6 +99,8 @@ class Bench:
         self._lost_from_wh = 0.0
         self._kinds = Counter[str]()
         self._power_w = 0
+        self._sent_s: float | None = None
+        self._bad_from_s: float | None = None
         self.now_s = 0.0
         self._headroom_wh = self._closing_soc = 0.0
         self._minute: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
@@ -96,9 +109,9 @@ class Bench:
     def run(self) -> DayResult:
         """Run the day and a little of the next, and return its figures."""
         self.start()
-        self.run_to(DAY_S + TAIL_S)
         day = self.day
-        evening = day.plant.sunset_s <= day.closes_s < DAY_S
+        self.run_to(day.length_s + TAIL_S)
+        evening = day.plant.sunset_s <= day.closes_s < day.length_s
         window_wh = day.target_w * (day.closes_s - day.opens_s) / 3600
         self.result.budget_bound = (
             evening
@@ -144,10 +157,13 @@ class Bench:
         if arrived:
             self.meter.refresh(now_s + round(self._source.uniform(*self.day.way.shown_s)))
             self._moment(Moment.WRITTEN, arrived)
-        self.judge.tick(now_s, 1.0, leased=self.controller.leased and self.alive)
+        self.judge.tick(now_s, 1.0, leased=self.alive and self.controller.leased)
         if self._edges and self._edges[0] <= now_s:
             self._bend(now_s)
         read = self.meter.poll(now_s)
+        if self._bad_from_s is not None and now_s >= self._bad_from_s:
+            self._bad_from_s = None
+            self.judge.data_went_bad(now_s)
         if self.alive:
             if read or replies or MONOTONIC_S + now_s >= self.controller.wake_s:
                 self._look(tuple(replies))
@@ -168,7 +184,7 @@ class Bench:
             self.plant.coast(now_s - before_s)
         self.now_s = now_s
         self._turn(before_s, now_s)
-        self.judge.tick(now_s, now_s - before_s, leased=self.controller.leased and self.alive)
+        self.judge.tick(now_s, now_s - before_s, leased=self.alive and self.controller.leased)
         if self._edges and self._edges[0] <= now_s:
             self._bend(now_s)
         if self.meter.linked:
@@ -188,8 +204,9 @@ class Bench:
             self._headroom_wh = self.judge.produced_wh - self.judge.exported_wh
         if before_s < day.closes_s <= now_s:
             self._closing_soc = self.plant.soc_percent
-        if before_s < DAY_S <= now_s:
+        if before_s < day.length_s <= now_s:
             self.judge.midnight(now_s)
+            self.result.forecast_wh = self.meter.forecast_wh
             self.meter.midnight()
 
     def _look(self, replies: tuple[Reply, ...]) -> None:
@@ -219,11 +236,20 @@ class Bench:
         leaves = self.wire.send(command, self.now_s)
         self.result.writes += leaves
         self.result.writes_idle += idle and leaves
+        self.result.writes_unneeded += leaves and self._unneeded(command)
         self.result.leased = self.result.leased or command.block.start
         if not command.block.start and any(f.kind == "foreign_controller" for f in self._active):
             self.result.counter_writes += 1
         self._power_w = command.block.power_w
+        self._sent_s = self.now_s if command.block.start else None
         self.on_write(self.now_s, command.block)
+
+    def _unneeded(self, command: Command) -> bool:
+        """Return True for a lease that changes nothing, and comes before its renewal was due."""
+        if not command.block.start or self._sent_s is None:
+            return False
+        early = self.now_s - self._sent_s < self.config.path.renew_after_s
+        return early and command.block.power_w == self._power_w
 
     def _doomed(self, commands: tuple[Command, ...]) -> bool:
         """Return True when a kill has found its moment."""
@@ -289,7 +315,9 @@ class Bench:
     def _begin(self, fault: Fault, now_s: float) -> None:
         through_core = self.day.way.through_core
         if self._single and fault.kind in _BAD_DATA and fault.values & DATA:
-            self.judge.data_went_bad(now_s)
+            # A counter's fall is there to be seen when the counter is read, and not before.
+            falls = fault.kind in ("negative_jump", "counter_reset")
+            self._bad_from_s = max(now_s, self.meter.next_s("exported_wh") if falls else 0.0)
         if fault.kind == "counter_reset":
             self.meter.reset_counter()
         elif fault.kind == "core_restart" and through_core:
@@ -301,7 +329,8 @@ class Bench:
 
     def _end(self, fault: Fault, now_s: float) -> None:
         if fault.kind in _BAD_DATA:
-            self.judge.data_are_back()
+            self._bad_from_s = None
+            self.judge.data_are_back(self.now_s)
         if fault.kind == "core_restart" and self.day.way.through_core:
             self.meter.lose_flow(self.plant.true_exported_wh - self._lost_from_wh)
             self.wire.core_started(now_s)

@@ -2,7 +2,8 @@
 What goes wrong on a simulated day, and when.
 
 Fourteen ways in which data, commands or processes fail, two ways in which somebody else does
-something, four habits of inverters, and storms of several at once. Each class draws its own
+something, four habits of inverters, forecasts that flap, days on which the clock changes, and
+storms of several at once. Each class draws its own
 moments; kills choose the worst ones: the instant a lease leaves, the instant it arrives, a raise
 of power, the last watt-hours.
 
@@ -15,7 +16,7 @@ import random
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from agent.simulator.bench_site import DAY_S, Day
+from agent.simulator.bench_site import DAY_S, HOUR_S, Day, with_clock_change
 from agent.simulator.dispatch import DispatchSettings
 
 MINUTE_S = 60.0
@@ -48,12 +49,16 @@ CLASSES = (
     "inverter_lags",
     "inverter_gain",
     "inverter_ignores_timer",
+    "forecast_flaps",
+    "short_day",
+    "long_day",
     "storm",
 )
+_CLOCK = ("short_day", "long_day")
 _IN_STORMS = tuple(
     name
     for name in CLASSES
-    if name not in NOT_OURS | {"storm", "kill", "late_counter"} and "inverter" not in name
+    if name not in NOT_OURS | {"storm", "kill", "late_counter", *_CLOCK} and "inverter" not in name
 )
 
 
@@ -80,7 +85,8 @@ class Fault:
     ends_s: float = 2 * DAY_S
     values: frozenset[str] = frozenset()
     amount: float = 0.0
-    """Wh of a fall, W of a foreign dispatch, share of lost commands."""
+    """Wh of a fall, W of a foreign dispatch, share of lost commands, Wh of a forecast (below zero
+    there is none)."""
     moment: Moment = Moment.TIME
     """For kills: what is waited for after `begins_s`."""
     after: float = 0.0
@@ -118,6 +124,9 @@ def with_habit(kind: str, day: Day) -> Day:
             return replace(day, plant=replace(plant, gain=source.uniform(0.93, 1.10)))
         case "inverter_ignores_timer":
             return habit(replace(dispatch, timer_ignored=True))
+        case "short_day" | "long_day":
+            forward, to_midnight = kind == "short_day", source.random() < 0.5  # noqa: PLR2004 - half
+            return with_clock_change(day, forward=forward, to_midnight=to_midnight)
         case _:
             return day
 
@@ -145,8 +154,10 @@ _VALUES = {
 
 
 def _draw(kind: str, day: Day, source: random.Random) -> list[Fault]:
-    if kind.startswith("inverter"):
+    if kind.startswith("inverter") or kind in _CLOCK:
         return []
+    if kind == "forecast_flaps":
+        return _flaps(day, source)
     if kind in ("command_loss", "late_counter"):
         return [Fault(kind, day.opens_s, amount=0.2)]
     begins_s = source.uniform(day.opens_s, day.opens_s + 0.5 * (day.closes_s - day.opens_s))
@@ -166,6 +177,19 @@ def _draw(kind: str, day: Day, source: random.Random) -> list[Fault]:
     return [Fault(kind, begins_s, ends_s, values, amount)]
 
 
+def _flaps(day: Day, source: random.Random) -> list[Fault]:
+    """Return about eight revisions of the day's forecast, some of them absurd (case 20)."""
+    plant = day.plant
+    typical_wh = 0.4 * plant.pv_peak_w * (plant.sunset_s - plant.sunrise_s) / HOUR_S
+    times_s = sorted(source.uniform(0, day.closes_s) for _ in range(source.randint(6, 10)))
+    ends_s = [*times_s[1:], 2 * DAY_S]
+    shares = [source.choice((0.0, source.uniform(0.3, 1.7), 10.0, -1.0)) for _ in times_s]
+    return [
+        Fault("forecast_flaps", begins, ends, amount=share * typical_wh)
+        for begins, ends, share in zip(times_s, ends_s, shares, strict=True)
+    ]
+
+
 def _restarts(begins_s: float, day: Day, source: random.Random) -> list[Fault]:
     found = []
     for _ in range(source.randint(1, 4)):
@@ -181,8 +205,8 @@ def _kill(fault: Fault, day: Day, source: random.Random) -> Fault:
     begins_s = fault.begins_s
     if fault.kind == "kill" and moment is not Moment.TIME:
         begins_s = day.opens_s
-    if day.closes_s >= DAY_S and moment is Moment.TIME and fault.kind == "kill":
-        begins_s = DAY_S - source.uniform(0, 2 * MINUTE_S)
+    if day.closes_s >= day.length_s and moment is Moment.TIME and fault.kind == "kill":
+        begins_s = day.length_s - source.uniform(0, 2 * MINUTE_S)
     after = 10 ** source.uniform(0.7, 3.0) if moment is Moment.LEFT else source.randint(1, 120)
     return Fault(
         fault.kind, begins_s, begins_s + fault.ends_s - fault.begins_s, moment=moment,

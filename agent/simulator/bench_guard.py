@@ -23,8 +23,6 @@ from agent.house.readings import HouseSample
 from agent.simulator.bench_site import COMMISSIONED
 
 Decide = Callable[[GuardState, Look, GuardConfig], Step]
-_WORTH_WH = 60.0
-"""Less is not started for (control.md, section 5: re-start only above 60 Wh)."""
 _ASK_AGAIN_S = 60.0
 _SAVE_EVERY_S = 10.0
 
@@ -125,7 +123,7 @@ class GuardController:
         if not window:
             return (Request(RequestKind.STOP_DISCHARGE, "bench"),) if wish is not None else ()
         rested = now.monotonic_s - self._asked_s >= _ASK_AGAIN_S
-        if wish is not None or not rested or self.left_wh < _WORTH_WH:
+        if wish is not None or not rested or self.left_wh <= 0:
             return ()
         self._asked_s = now.monotonic_s
         return (Request(RequestKind.START_DISCHARGE, "bench"),)

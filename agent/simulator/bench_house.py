@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from agent.export.replacing import quick
 from agent.house.alphaess import POWER_OFFSET, SOC_SCALE_FIELD
 from agent.house.readings import CounterKind, DispatchReadings, HouseSample, Quality, Reading
 from agent.simulator.bench_faults import Fault
@@ -40,6 +41,7 @@ class Meter:
         self._readings: dict[str, Reading] = {}
         self._made: HouseSample | None = None
         self._next: dict[str, float] = {}
+        self._soonest_s = 0.0
         self._older: deque[tuple[float, float]] = deque()
         self.linked = True
         self.last_exported_wh = plant.true_exported_wh
@@ -50,6 +52,8 @@ class Meter:
         self._gone: frozenset[str] = frozenset()
         self._fallen_wh = 0.0
         self._late = False
+        self.forecast_wh: float | None = None
+        """Of the whole day, as it is shown now."""
         way = day.way
         self._periods = {
             "grid_w": day.power_s,
@@ -70,10 +74,11 @@ class Meter:
             self._next[name] = now_s + (
                 self._random.uniform(0, period_s) if through_core else period_s
             )
+        self._soonest_s = min(self._next.values())
 
     def poll(self, now_s: float) -> bool:
         """Read what is due; return whether anything was read."""
-        if not self.linked:
+        if not self.linked or now_s < self._soonest_s:
             return False
         read = False
         for name, due_s in self._next.items():
@@ -83,11 +88,17 @@ class Meter:
                 wait_s = self._periods[name] + (self._random.uniform(0, late_s) if late_s else 0.0)
                 self._next[name] = now_s + wait_s
                 read = True
+        self._soonest_s = min(self._next.values())
         return read
+
+    def next_s(self, name: str) -> float:
+        """Return when a value is polled next."""
+        return self._next[name]
 
     def refresh(self, at_s: float) -> None:
         """Have the dispatch registers read at this time, if no poll comes before."""
         self._next["dispatch"] = min(self._next["dispatch"], at_s)
+        self._soonest_s = min(self._soonest_s, at_s)
 
     def rest(self, now_s: float, grid_w: float, battery_w: float, pv_w: float) -> None:
         """Show the mean of a minute in which nothing was commanded, as many polls would have."""
@@ -130,11 +141,14 @@ class Meter:
         self._gone = values("unavailable")
         self._fallen_wh = sum(f.amount for f in faults if f.kind == "negative_jump")
         self._late = any(fault.kind == "late_counter" for fault in faults)
+        shown = [fault.amount for fault in faults if fault.kind == "forecast_flaps"]
+        self.forecast_wh = shown[-1] if shown and shown[-1] >= 0 else None
         self._made = None
         if self.linked and not was_linked:
             self._next = dict.fromkeys(self._next, now_s)
         for name in was_gone - self._gone:
             self._next[name] = now_s
+        self._soonest_s = min(self._next.values(), default=now_s)
 
     def sample(self) -> HouseSample:
         """Return what an adapter would deliver now."""
@@ -151,7 +165,7 @@ class Meter:
                 return reading
             return Reading(None, Quality.UNAVAILABLE, reading.source, reading.changed_s)
 
-        return HouseSample(
+        return _sample(
             linked,
             of("grid_w"),
             of("battery_w"),
@@ -159,9 +173,9 @@ class Meter:
             of("soc_percent"),
             of("exported_wh"),
             of("produced_wh"),
-            _NO_FORECAST,
+            self._forecast(),
             _NO_RESERVE,
-            DispatchReadings(
+            _dispatch(
                 of("start"),
                 of("power_w"),
                 of("mode"),
@@ -169,6 +183,10 @@ class Meter:
                 of("duration_s"),
             ),
         )
+
+    def _forecast(self) -> Reading:
+        wh = self.forecast_wh
+        return _NO_FORECAST if wh is None else Reading(wh, Quality.GOOD, "forecast")
 
     def _poll(self, name: str, now_s: float) -> None:
         if name in self._mute:
@@ -211,10 +229,11 @@ class Meter:
         at_s = MONOTONIC_S + now_s
         changed_s = old.changed_s if old is not None and old.value == value else at_s
         reported_s = at_s if self._day.report_times else None
-        self._readings[name] = Reading(value, Quality.GOOD, name, changed_s, reported_s)
+        self._readings[name] = _reading(value, Quality.GOOD, name, changed_s, reported_s)
         self._made = None
 
 
+_reading, _sample, _dispatch = quick(Reading), quick(HouseSample), quick(DispatchReadings)
 _NO_FORECAST = Reading(None, Quality.MISSING, "forecast")
 _NO_RESERVE = Reading(None, Quality.MISSING, "reserve")
 _RAW: dict[str, Callable[[Plant], float]] = {

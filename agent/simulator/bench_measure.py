@@ -24,6 +24,7 @@ _PAIR_S = 600.0
 _TRIPLE_S = 86_400.0
 _TRIPLE = 3
 _STOPPED_W = 250.0
+_LONG_BAD_S = 60.0
 _HOUR_S = 3600.0
 NEVER_WH = -1e9
 
@@ -77,6 +78,10 @@ class DayResult:
     writes: int = 0
     writes_idle: int = 0
     """Commands while nothing was wanted and nothing had to be stopped."""
+    writes_unneeded: int = 0
+    """Leases that changed nothing, before a renewal was due."""
+    forecast_wh: float | None = None
+    """The last forecast that was shown for the day."""
     discharge_s: float = 0.0
     killed: bool = False
     kill_wh: float = 0.0
@@ -156,9 +161,11 @@ class Judge:
         if self._stopping_s is None and self.forcing:
             self._stopping_s = now_s
 
-    def data_are_back(self) -> None:
-        """A stop that has not come by now was not needed any more."""
-        self._stopping_s = None
+    def data_are_back(self, now_s: float) -> None:
+        """Take a stop that has not come within a minute for one that never came."""
+        since_s, self._stopping_s = self._stopping_s, None
+        if since_s is not None and now_s - since_s > _LONG_BAD_S:
+            self.result.stop_s.append(now_s - since_s)
 
     def died(self, now_s: float) -> None:
         """The controller is gone for the rest of the day."""

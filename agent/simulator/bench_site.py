@@ -14,7 +14,8 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from agent.clock import Instant
@@ -41,6 +42,7 @@ MONOTONIC_S = 1000.0
 MIN_SOC_PERCENT = 15.0
 _CONNECTION_W = 15_000.0
 _IDENTITY = "bench"
+_LATE_WINDOW_S = 3 * HOUR_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +109,43 @@ class Day:
     """Charge when the window opens; how it came in is not simulated."""
     forecast_error: float
     """Forecast of the day over what it became."""
+    length_s: float = DAY_S
+    """Until the next local midnight: an hour less or more where the clock changes."""
 
     def instant(self, second: float) -> Instant:
         """Return the moment, from seconds since the day's local midnight."""
-        # Wall-clock arithmetic is right here, because no drawn day has a change of the clock.
-        midnight = datetime.combine(self.date, _MIDNIGHT, ZONE)
-        return Instant(MONOTONIC_S + second, midnight + timedelta(seconds=second))
+        moment = _midnight(self.date) + timedelta(seconds=second)
+        return Instant(MONOTONIC_S + second, moment.astimezone(ZONE))
+
+
+@cache
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, _MIDNIGHT, ZONE).astimezone(UTC)
+
+
+def with_clock_change(day: Day, *, forward: bool, to_midnight: bool) -> Day:
+    """
+    Return the day on which the clock changes, its window at the same times of the wall.
+
+    Args:
+        day: any other day.
+        forward: 23 hours, in March; else 25 hours, in October.
+        to_midnight: the window lasts until the day's end, which is where a day that is taken for
+            24 hours goes wrong.
+    """
+    when = date(2026, 3, 29) if forward else date(2026, 10, 25)
+    length_s = (_midnight(when + timedelta(days=1)) - _midnight(when)).total_seconds()
+    shift_s = length_s - DAY_S
+    opens_s = day.opens_s + shift_s
+    if to_midnight:
+        opens_s = max(opens_s, length_s - _LATE_WINDOW_S)
+    return replace(
+        day,
+        date=when,
+        length_s=length_s,
+        opens_s=opens_s,
+        closes_s=length_s if to_midnight else day.closes_s + shift_s,
+    )
 
 
 def draw_day(seed: int, number: int, way: Way) -> Day:
@@ -120,7 +153,7 @@ def draw_day(seed: int, number: int, way: Way) -> Day:
     key = f"{seed}/{number}"
     source = random.Random(f"day {key}")  # noqa: S311 - weather, not keys
     draw = source.uniform
-    # Days of 23 and 25 hours are left out: the plant's clock knows none.
+    # Days of 23 and 25 hours are classes of their own.
     when = date(2026, 1, 1) + timedelta(
         days=source.choice([d for d in range(365) if d not in _DST])
     )

@@ -26,7 +26,7 @@ _WATCHED_S = 120.0
 _BASE_W = 300.0
 
 
-def step_times_s(path: str, seed: int, days: int, steps: int) -> list[float]:
+def step_times_s(path: str, seed: int, days: int, steps: int, first: int = 0) -> list[float]:
     """
     Return the seconds above the limit after each step; 0 where none was needed.
 
@@ -35,8 +35,10 @@ def step_times_s(path: str, seed: int, days: int, steps: int) -> list[float]:
         seed: of houses and steps.
         days: houses, each with its own dead time and lag.
         steps: in each of them.
+        first: number of the first house.
     """
-    return [time_s for number in range(days) for time_s in _steps_of(path, seed, number, steps)]
+    numbers = range(first, first + days)
+    return [time_s for number in numbers for time_s in _steps_of(path, seed, number, steps)]
 
 
 def _steps_of(path: str, seed: int, number: int, steps: int) -> list[float]:

@@ -102,6 +102,8 @@ class Wire:
 
     def arrive(self, now_s: float) -> tuple[int, list[Reply]]:
         """Carry out what is due; return how many frames arrived, and the answers."""
+        if not self._frames and not self._answers and self._package is None:
+            return 0, []
         due = [frame for frame in self._frames if frame.at_s <= now_s]
         if due:
             self._frames = [frame for frame in self._frames if frame.at_s > now_s]

@@ -30,6 +30,8 @@ POLICIES: dict[str, Controllers] = {"guard": guard_of, "classic": classic_of}
 BREACH_WH = 10.0
 DAYS_PER_YEAR = 365.25
 _CHUNK = 4
+_BY_ENERGY = "freeze_counter"
+"""A counter that stands still shows only when enough has flowed to move it."""
 _HOUR_S = 3600.0
 
 
@@ -165,7 +167,14 @@ def _apart(
         },
         "budget_bound_days": len(used),
         "allowance_used_p10": round(sorted(used)[len(used) // 10], 4) if used else None,
-        "stop_on_bad_data_max_s": longest(s for r in results if r.ours for s in r.stop_s),
+        "stop_on_bad_data_max_s": longest(
+            s for r in results if r.ours and r.fault != _BY_ENERGY for s in r.stop_s
+        ),
+        "stop_max_s_of": {
+            fault: longest(s for r in results if r.fault == fault for s in r.stop_s)
+            for fault in campaign.faults
+            if any(r.stop_s for r in results if r.fault == fault)
+        },
         "longest_excursion_s": longest(e.lasts_s for r in results if r.ours for e in r.excursions),
         "kills": sum(r.killed for r in results),
         "kill_max_s": longest(r.kill_s for r in results if r.ours),
@@ -173,6 +182,22 @@ def _apart(
         "foreign_noticed_max_s": longest(s for r in results for s in r.noticed_s),
         "foreign_counter_writes_max": max((r.counter_writes for r in results), default=0),
         "writes_idle": sum(r.writes_idle for r in results),
+        "writes_unneeded": sum(r.writes_unneeded for r in results),
+        "over_last_forecast": _over_forecast(results),
+    }
+
+
+def _over_forecast(results: Sequence[DayResult]) -> dict[str, object]:
+    """Return on how many days the rule max(produced, last forecast) was exceeded (control 4.6)."""
+    shown = [
+        r.exported_wh - max(r.produced_wh, r.forecast_wh)
+        for r in results
+        if r.forecast_wh is not None
+    ]
+    return {
+        "days": len(shown),
+        "breaches": sum(over_wh > BREACH_WH for over_wh in shown),
+        "max_wh": max((round(over_wh, 1) for over_wh in shown), default=None),
     }
 
 

@@ -110,12 +110,14 @@ class Classic:
             self._failed_s = now_s
             return (), ()
         self._failures = 0
+        shown_wh = sample.forecast_today_wh.value
+        forecast_wh = self._forecast_wh(now_s) if shown_wh is None else shown_wh
+        self.left_wh = max(produced, forecast_wh) - exported
         return tuple(self._poll(now_s, soc, produced, exported, window=window)), ()
 
     def _poll(
         self, now_s: float, soc: float, produced: float, exported: float, *, window: bool
     ) -> list[Command]:
-        self.left_wh = max(produced, self._forecast_wh(now_s)) - exported
         commands: list[Command] = []
         if self._active and self.left_wh <= 0:
             commands.append(self._stop())

@@ -196,8 +196,8 @@ class Plant:
         share = self.sky.step(dt_s)
         if self.pv_override_w is not None:
             return self.pv_override_w
-        settings = self.settings
-        height = clear_sky_share(self.seconds_of_day, settings.sunrise_s, settings.sunset_s)
+        settings, second = self.settings, self.time_s % SECONDS_PER_DAY
+        height = clear_sky_share(second, settings.sunrise_s, settings.sunset_s)
         return settings.pv_peak_w * height * share
 
     def _battery(self, pv_w: float, load_w: float, dt_s: float) -> float:
@@ -214,12 +214,14 @@ class Plant:
         before_w = self.true_battery_w
         battery_w = before_w + self._follow[1] * (wanted_w - before_w)
 
+        if battery_w < 0:
+            return max(
+                -min(self._accepts(soc_percent, dt_s), settings.ac_limit_w + pv_w), battery_w
+            )
         most_w = min(settings.max_discharge_w, max(0.0, settings.ac_limit_w - pv_w))
         floor_wh = settings.floor_soc_percent / _FULL_PERCENT * settings.capacity_wh
         usable_wh = (self._stored_wh - floor_wh) * settings.discharge_efficiency
-        most_w = min(most_w, max(0.0, usable_wh * SECONDS_PER_HOUR / dt_s))
-        least_w = -min(self._accepts(soc_percent, dt_s), settings.ac_limit_w + pv_w)
-        return max(least_w, min(most_w, battery_w))
+        return min(most_w, max(0.0, usable_wh * SECONDS_PER_HOUR / dt_s), battery_w)
 
     def _accepts(self, soc_percent: float, dt_s: float) -> float:
         """Return the charge power that the battery takes: less when nearly full, none when full."""

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from agent.export.requests import RequestKind
 from agent.export.snapshot import ErrorState, HealthStatus
 from agent.house.port import WriteStatus
 from agent.house.readings import Quality, Reading
+from agent.simulator.dispatch import DispatchSettings
 from tests.export.bench import Bench
 
 STOP_WITHIN_S = 60
@@ -213,3 +215,15 @@ def test_an_open_breaker_never_keeps_a_stop_back() -> None:
     bench.run(70)
     assert bench.view().breaker.is_open
     assert not bench.dispatching
+
+
+def test_a_slow_stop_is_not_written_a_third_time_where_nobody_vouches_again() -> None:
+    """Each repetition asked for one more fall of a register that had fallen already."""
+    bench = Bench(report_times=False, dispatch=DispatchSettings(dead_time_s=8))
+    assert bench.start().accepted
+    bench.run_until(lambda: bench.plant.battery_w > 1000, 60)
+    bench.ask(RequestKind.STOP_DISCHARGE)
+    bench.run_until(lambda: bench.state.stopping is None, 60)
+    bench.run(30)
+    assert not bench.dispatching
+    assert sum(not block.start for _, block in bench.writes) <= 2
