@@ -8,7 +8,7 @@ comes later.
 from __future__ import annotations
 
 from agent.export import commitments as com
-from agent.export import freshness, limiter, plausible
+from agent.export import day_clock, freshness, limiter, plausible
 from agent.export.allowance import is_breach
 from agent.export.ledger import Flow, Ledger, advance
 from agent.export.plausible import CONTRADICTED
@@ -23,6 +23,7 @@ _BREAKER_EVERY_S = 10.0
 def take_in(turn: Turn) -> None:
     """Bring ledger, freshness, net load and breach up to this moment."""
     sample, state = turn.look.sample, turn.state
+    turn.set(day_clock=day_clock.watch(state.day_clock, turn.look.now))
     ledger = _account(turn)
     still = freshness.watch_stillness(
         state.still,
@@ -44,6 +45,7 @@ def take_in(turn: Turn) -> None:
     lost = freshness.problems(sample, ledger, soc, still, limits, turn.now_s)
     if sample.linked:
         lost = (*lost, *plausible.contradictions(rules, sample, turn.now_s))
+    lost = (*lost, *day_clock.doubts(turn.state.day_clock, turn.look.now))
     _note_changes(turn, lost)
     _count_samples(turn, bool(lost))
     _observe_net_load(turn)
@@ -62,7 +64,7 @@ def _account(turn: Turn) -> Ledger:
     before = turn.state.ledger
     ledger = advance(
         before,
-        turn.look.now,
+        day_clock.believed(turn.state.day_clock, turn.look.now),
         (sample.exported_wh, sample.produced_wh),
         (config.exported_rules, config.produced_rules),
         Flow(

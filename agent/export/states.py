@@ -16,6 +16,7 @@ from agent.export.allowance import AllowanceRule
 from agent.export.breaker import Breaker
 from agent.export.commissioning import Commissioning
 from agent.export.commitments import Commitments, Purpose
+from agent.export.day_clock import DayClock
 from agent.export.freshness import SocWatch, Stillness, Thresholds
 from agent.export.lease import CommandPath
 from agent.export.ledger import CounterRules, Ledger
@@ -121,6 +122,7 @@ class GuardState:
 
     ledger: Ledger
     begun_s: float = 0.0
+    day_clock: DayClock = field(default_factory=DayClock)
     soc: SocWatch = field(default_factory=SocWatch)
     still: Stillness = field(default_factory=Stillness)
     plausible: Watch = field(default_factory=Watch)
