@@ -21,6 +21,8 @@ from agent.export.snapshot import Reason
 JUMP_S = 60.0
 """Less is a time server's correction; no day begins so early that it matters."""
 BELIEVED_AFTER_S = 300.0
+_DRIFT_S = 1.0
+"""Followed in steps of this, so that most looks change nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,10 @@ class DayClock:
 def watch(clock: DayClock, now: Instant) -> DayClock:
     """Return the clock after one more look."""
     ahead_s = now.local.timestamp() - now.monotonic_s
-    if clock.ahead_s is None or abs(ahead_s - clock.ahead_s) <= JUMP_S:
-        if clock.doubted_s is None and ahead_s == clock.ahead_s:
-            return clock
-        return DayClock(ahead_s)
+    drift_s = JUMP_S if clock.ahead_s is None else abs(ahead_s - clock.ahead_s)
+    if drift_s <= JUMP_S:
+        settled = clock.doubted_s is None and drift_s < _DRIFT_S
+        return clock if settled else DayClock(ahead_s)
     doubted_s = now.monotonic_s if clock.doubted_s is None else clock.doubted_s
     if now.monotonic_s - doubted_s > BELIEVED_AFTER_S:
         return DayClock(ahead_s)

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from agent.clock import Instant
+from agent.export.agreement import Agreement
 from agent.export.allowance import AllowanceRule
 from agent.export.breaker import Breaker
 from agent.export.commissioning import Commissioning
@@ -123,6 +124,7 @@ class GuardState:
     ledger: Ledger
     begun_s: float = 0.0
     day_clock: DayClock = field(default_factory=DayClock)
+    agreement: Agreement = field(default_factory=Agreement)
     soc: SocWatch = field(default_factory=SocWatch)
     still: Stillness = field(default_factory=Stillness)
     plausible: Watch = field(default_factory=Watch)
