@@ -168,7 +168,7 @@ def _check_breach(turn: Turn) -> None:
     exported_wh = state.ledger.exported.day_wh
     if state.breach or not leased or not state.ledger.known:
         return
-    produced_wh, forecast_wh = state.ledger.produced_wh, turn.look.sample.forecast_today_wh.value
+    produced_wh, forecast_wh = state.ledger.produced_wh, turn.forecast_wh()
     if not is_breach(config.allowance, produced_wh, exported_wh, forecast_wh):
         return
     turn.set(breach=True)

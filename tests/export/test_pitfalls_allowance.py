@@ -7,6 +7,7 @@ Allowance: cases 19 to 23 of control.md and D-11 and D-17, lived through in a si
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -88,6 +89,21 @@ def test_case_20_without_a_forecast_the_classic_rule_counts_what_was_produced() 
     forecast(bench, None, Quality.UNAVAILABLE)
     bench.run(5)
     assert bench.view().energy.allowance_wh == 700
+
+
+def test_case_20_yesterdays_forecast_is_not_todays_until_it_is_told_anew() -> None:
+    """Case 20: at ten past midnight a sensor still shows the total of the day before."""
+    bench = Bench(CLASSIC, begin=datetime(2026, 7, 1, 22, 50, tzinfo=UTC), produced_wh=4000)
+    forecast(bench, 9000)
+    bench.run(60)
+    assert bench.view().energy.allowance_wh == 9000
+    bench.run(1200)
+    assert bench.view().energy.day == "2026-07-02"
+    assert bench.view().energy.allowance_wh == 0
+    assert not bench.start().accepted
+    forecast(bench, 6000)
+    bench.run(5)
+    assert bench.view().energy.allowance_wh == 6000
 
 
 def test_case_21_d11_sun_that_spills_over_a_full_battery_later_still_fits() -> None:
