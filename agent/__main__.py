@@ -2,7 +2,8 @@
 The command line: parses, calls, prints.
 
 `run` guards the house behind Home Assistant; `demo` brings a simulated house of its own. Both
-end on SIGTERM or Ctrl-C with the battery given back, exit 0. `doctor` examines the set-up without
+end on SIGTERM or Ctrl-C with the battery given back, exit 0; a second one on the same data
+directory ends at once, exit 3. `doctor` examines the set-up without
 commanding anything: exit 0 when all is well, 1 with warnings, 2 with failures. `simulate` runs the
 guard through days of a simulated house with faults: exit 1 when a day breached.
 """
@@ -24,6 +25,8 @@ from agent.setting_fields import SettingError
 
 EXIT_USAGE = 2
 EXIT_FAILED = 1
+EXIT_BUSY = 3
+"""Another agent runs on the same data directory."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,6 +70,7 @@ def _serve(args: argparse.Namespace, options: Options, data_dir: Path) -> int:
     # which would search a fifth of the time for garbage that loading modules does not make.
     gc.disable()
     from agent.app import Demo, Place, serve  # noqa: PLC0415
+    from agent.instance import AlreadyRunningError  # noqa: PLC0415
     from agent.journal import JournalError  # noqa: PLC0415
 
     gc.freeze()
@@ -83,6 +87,8 @@ def _serve(args: argparse.Namespace, options: Options, data_dir: Path) -> int:
 
     try:
         asyncio.run(serve(options, place, ready))
+    except AlreadyRunningError as error:
+        return _complain(error, EXIT_BUSY)
     except (SettingError, JournalError, ValueError) as error:
         return _complain(error, EXIT_FAILED)
     except OSError as error:

@@ -29,6 +29,7 @@ from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
 from agent.house.port import SiteMeter
 from agent.houses import House
+from agent.instance import sole_owner
 from agent.journal import Journal, JournalError
 from agent.options import SUPERVISOR_CORE_URL, Options
 from agent.settings import Settings, SettingsStore
@@ -302,9 +303,17 @@ async def opened(options: Options, place: Place) -> AsyncIterator[App]:
     Open settings and journal, and close them whatever happens.
 
     Raises:
+        AlreadyRunningError: another agent uses this data directory; nothing was touched.
         JournalError, SettingError, OSError: with what to do; nothing was started.
     """
     place.data_dir.mkdir(parents=True, exist_ok=True)
+    with sole_owner(place.data_dir):
+        async with _opened_alone(options, place) as app:
+            yield app
+
+
+@asynccontextmanager
+async def _opened_alone(options: Options, place: Place) -> AsyncIterator[App]:
     store = SettingsStore(place.data_dir)
     for warning in store.warnings:
         _log.warning("%s", warning)

@@ -51,10 +51,15 @@ def allowance_wh(rule: AllowanceRule, produced_wh: float, forecast_wh: float | N
         produced_wh: lower bound of the PV energy of the day so far.
         forecast_wh: forecast of the whole local day; `None` when unknown or not today's.
     """
+    return granted_wh(rule, produced_wh, forecast_wh) - rule.safety_margin_wh
+
+
+def granted_wh(rule: AllowanceRule, produced_wh: float, forecast_wh: float | None) -> float:
+    """Return the allowance before the margin: more than this is over-export, in Wh."""
     counted = produced_wh
     if rule.basis is AllowanceBasis.CLASSIC and forecast_wh is not None:
         counted = max(produced_wh, forecast_wh)
-    return counted + rule.tolerance_wh - rule.safety_margin_wh
+    return counted + rule.tolerance_wh
 
 
 def leak_reserve_wh(rule: AllowanceRule, day_left_s: float) -> float:
@@ -71,9 +76,14 @@ def leak_reserve_wh(rule: AllowanceRule, day_left_s: float) -> float:
     return max(0.0, leak_wh - rule.safety_margin_wh)
 
 
-def is_breach(rule: AllowanceRule, produced_wh: float, exported_wh: float) -> bool:
-    """Return True when more left the house than was produced and granted, beyond the meter's step.
+def is_breach(
+    rule: AllowanceRule, produced_wh: float, exported_wh: float, forecast_wh: float | None
+) -> bool:
+    """Return True when more left the house than was granted, beyond the meter's step.
 
-    The margin does not count here: it is where stops come, not where the contract is broken.
+    The margin does not count here: it is where stops come, not where the contract is broken. With
+    the classic rule and no forecast at the moment nobody can tell, and nothing is leased either.
     """
-    return exported_wh > produced_wh + rule.tolerance_wh + BREACH_TOLERANCE_WH
+    if rule.basis is AllowanceBasis.CLASSIC and forecast_wh is None:
+        return False
+    return exported_wh > granted_wh(rule, produced_wh, forecast_wh) + BREACH_TOLERANCE_WH

@@ -253,8 +253,8 @@ def reserve_reached(turn: Turn) -> bool | None:
     return soc.value <= reserve.value + CUTOFF_ABOVE_FLOOR_PERCENT
 
 
-def soc_obstacle(turn: Turn) -> Reason | None:
-    """Return why the state of charge forbids a discharge, if it does."""
+def soc_obstacle(turn: Turn, above_percent: float = CUTOFF_ABOVE_FLOOR_PERCENT) -> Reason | None:
+    """Return why the state of charge forbids a discharge, if it is no further above the floor."""
     floor = turn.floor_percent()
     soc = turn.look.sample.soc_percent.value
     if floor is None:
@@ -264,7 +264,7 @@ def soc_obstacle(turn: Turn) -> Reason | None:
             f"The observed reserve is not known: {reserve.detail or reserve.source}.",
             reserve.source,
         )
-    if soc is None or soc > floor + CUTOFF_ABOVE_FLOOR_PERCENT:
+    if soc is None or soc > floor + above_percent:
         return None
     kind = "reserve" if floor > turn.config.min_soc_percent else "minimum"
     return Reason(

@@ -20,7 +20,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from agent.export.lease import CommandPath
-from agent.house.alphaess import DispatchBlock
+from agent.house.alphaess import MODE_SOC_CONTROL, DispatchBlock
 from agent.house.port import WriteOutcome, WriteStatus
 from agent.house.readings import DispatchReadings, Reading
 
@@ -171,13 +171,27 @@ def observe(commitments: Commitments, dispatch: DispatchReadings) -> Observation
         return Observation(Seen.UNKNOWN)
     if dispatch.start.value < 0.5:  # noqa: PLR2004 - a boolean register
         return Observation(Seen.IDLE)
-    for commitment in reversed(commitments):
-        if matches(commitment.block, dispatch):
-            return Observation(Seen.OURS, commitment)
-    between = _between(commitments, dispatch)
-    if between is not None:
-        return Observation(Seen.OURS, between)
-    return Observation(Seen.OTHER) if _of_one_time(dispatch) else UNSEEN
+    exact = next((c for c in reversed(commitments) if matches(c.block, dispatch)), None)
+    ours = exact or _between(commitments, dispatch)
+    if ours is not None:
+        return Observation(Seen.OURS, ours) if _in_our_mode(dispatch) else UNSEEN
+    if any(_clamped(c.block, dispatch) for c in commitments) or not _of_one_time(dispatch):
+        return UNSEEN
+    return Observation(Seen.OTHER)
+
+
+def _in_our_mode(dispatch: DispatchReadings) -> bool:
+    """Return False where our figures stand in the registers of another mode."""
+    mode = dispatch.mode
+    return not mode.good or _near(mode, MODE_SOC_CONTROL, 0.5)
+
+
+def _clamped(block: DispatchBlock, dispatch: DispatchReadings) -> bool:
+    """Return True for our time and cut-off with a weaker power: the inverter has cut it down."""
+    shown_w = dispatch.power_w.value
+    if shown_w is None or not _same_duration(block, dispatch) or not _same_cutoff(block, dispatch):
+        return False
+    return 0 < shown_w < block.power_w or block.power_w < shown_w < 0
 
 
 def _of_one_time(dispatch: DispatchReadings) -> bool:

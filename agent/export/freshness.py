@@ -20,7 +20,7 @@ from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.ledger import CounterFault, Ledger
 from agent.export.replacing import replace
 from agent.export.snapshot import Reason
-from agent.house.readings import HouseSample, Reading
+from agent.house.readings import DispatchReadings, HouseSample, Reading
 
 _SOC_CONTRADICTION = 0.02
 """Share of the battery's capacity that must have moved the state of charge."""
@@ -209,6 +209,30 @@ def _counters(sample: HouseSample, ledger: Ledger) -> Iterator[Reason]:
                 f"{name}: {reading.source} {_COUNTER_WORDS[counter.fault]}.",
                 reading.source,
             )
+
+
+def silent_readback(
+    dispatch: DispatchReadings, still: Stillness, limit_s: float, now_s: float
+) -> tuple[Reason, ...]:
+    """
+    Return why the dispatch registers may not be relied on while a lease runs.
+
+    Each renewal moves one of them, so a read-back that nobody has vouched for longer than a
+    renewal takes to show is a picture of the past: an old one may even equal a new lease.
+    """
+    registers = (dispatch.start, dispatch.power_w, dispatch.duration_s)
+    age_s = now_s - max(still.idle_s, *(register.vouched_s for register in registers))
+    if age_s <= limit_s:
+        return ()
+    return (
+        Reason(
+            "dispatch_stale",
+            f"The inverter's dispatch state: {dispatch.start.source} was last reported "
+            f"{age_s:.0f} s ago, although the dispatch was renewed since. Check the inverter's "
+            "connection.",
+            dispatch.start.source,
+        ),
+    )
 
 
 def warnings(sample: HouseSample, limits: Thresholds, now_s: float) -> tuple[Reason, ...]:

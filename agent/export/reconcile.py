@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.export import commitments as com
+from agent.export.asks import soc_obstacle
 from agent.export.commitments import Commitment, Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.limiter import GUARD_BAND_W
@@ -30,6 +31,9 @@ _WEAK_SHARE = 0.5
 _STRONG_SHARE = 1.25
 _STRONG_W = 300.0
 _WEAK_FOR_S = 20.0
+_OWN_CUTOFF_PERCENT = 3.5
+"""So far above the floor an inverter may end by itself: one above it is written, its scale is 2 %
+of the value off (0.4 or 0.392 per bit), and its own measure of charge half a percent."""
 
 
 def take_replies(turn: Turn) -> None:
@@ -352,6 +356,10 @@ def _effect(turn: Turn) -> None:
     since_s = state.weak_since_s if state.weak_since_s is not None else turn.now_s
     turn.set(weak_since_s=since_s)
     if turn.now_s - since_s > _WEAK_FOR_S + turn.config.path.exit_lag_s:
+        ended = soc_obstacle(turn, _OWN_CUTOFF_PERCENT)
+        if shown[-1].purpose is Purpose.DISCHARGE and share < _WEAK_SHARE and ended is not None:
+            turn.complete(ended)
+            return
         text = (
             f"The registers show {wanted_w} W, but the battery delivers {battery_w:.0f} W "
             "(a full or empty battery, a fault, or another controller)."

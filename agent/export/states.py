@@ -12,10 +12,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from agent.clock import Instant
+from agent.export.agreement import Agreement
 from agent.export.allowance import AllowanceRule
 from agent.export.breaker import Breaker
 from agent.export.commissioning import Commissioning
 from agent.export.commitments import Commitments, Purpose
+from agent.export.day_clock import DayClock
 from agent.export.freshness import SocWatch, Stillness, Thresholds
 from agent.export.gain import Gain
 from agent.export.lease import CommandPath
@@ -122,6 +124,8 @@ class GuardState:
 
     ledger: Ledger
     begun_s: float = 0.0
+    day_clock: DayClock = field(default_factory=DayClock)
+    agreement: Agreement = field(default_factory=Agreement)
     soc: SocWatch = field(default_factory=SocWatch)
     still: Stillness = field(default_factory=Stillness)
     plausible: Watch = field(default_factory=Watch)

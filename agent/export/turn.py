@@ -131,8 +131,16 @@ class Turn:
 
     def allowed_wh(self) -> float:
         """Return the day's allowance."""
-        forecast = self.look.sample.forecast_today_wh.value
-        return allowance_wh(self.config.allowance, self.state.ledger.produced_wh, forecast)
+        return allowance_wh(
+            self.config.allowance, self.state.ledger.produced_wh, self.forecast_wh()
+        )
+
+    def forecast_wh(self) -> float | None:
+        """Return the forecast of today; one that has not spoken since midnight is yesterday's."""
+        reading, local = self.look.sample.forecast_today_wh, self.look.now.local
+        midnight = datetime.combine(local.date(), time(), local.tzinfo)
+        today_s = local.timestamp() - midnight.timestamp()
+        return reading.value if reading.good and reading.age_s(self.now_s) <= today_s else None
 
     def pv_bound_w(self) -> float:
         """Return the most that the sun may add while a lease runs."""

@@ -116,6 +116,32 @@ async def test_a_second_agent_adopts_what_the_first_one_left_running(tmp_path: P
             assert "found_idle" not in kinds[kinds.index("discharge_started") :]
 
 
+async def test_case_35_two_agents_on_two_hosts_see_each_other_over_the_wire(tmp_path: Path) -> None:
+    """Case 35: each with a journal of its own, both on one inverter; the second keeps away."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    async with (
+        evening() as inverter,
+        rig(tmp_path / "a", inverter) as first,
+        rig(tmp_path / "b", inverter) as second,
+    ):
+        await first.until(lambda: not first.guard.snapshot().blockers)
+        await second.until(lambda: not second.guard.snapshot().blockers)
+        assert first.ask(RequestKind.START_DISCHARGE) == "accepted"
+        await first.until(lambda: inverter.plant.battery_w > 2000)
+        begun_s = inverter.plant.time_s
+        await second.until(
+            lambda: second.guard.state.foreign is not None and second.guard.state.foreign.announced
+        )
+        assert inverter.plant.time_s - begun_s <= 15
+        assert second.ask(RequestKind.START_DISCHARGE) == "foreign_controller"
+        assert await first.guard.release(15)
+        await second.until(lambda: second.guard.state.foreign is None)
+        kinds = await second.kinds()
+        assert "foreign_gone" in kinds
+        assert not {"lease", "stop"} & set(kinds)
+
+
 async def test_a_command_is_on_disk_before_it_leaves(tmp_path: Path) -> None:
     """Looks into the journal from inside the write: the lease must already be there."""
     async with evening() as inverter, rig(tmp_path, inverter) as house:
