@@ -97,6 +97,11 @@ def guard_config(
     )
 
 
+def wanted_feed_in(settings: Settings) -> float | None:
+    """Return the feed-in limit to set, in percent; `None` leaves the inverter's own."""
+    return settings.feed_in_limit_percent if settings.mode == "control" else None
+
+
 @dataclass(slots=True)
 class SiteChoices:
     """Makes the guard's configuration, and makes it again only when something has changed."""

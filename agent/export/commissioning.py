@@ -132,8 +132,15 @@ class Commissioning:
         return self.stage is Stage.PASSED and self.path == path and not self.outdated_by(firmware)
 
     def outdated_by(self, firmware: str) -> bool:
-        """Return True when the inverter runs another firmware than at the test; "" is unknown."""
-        return bool(firmware and self.firmware and firmware != self.firmware)
+        """Return True when a part that both know of the firmware differs; "" is unknown."""
+        tested, now = _versions(self.firmware), _versions(firmware)
+        return any(tested[name] != now[name] for name in tested.keys() & now.keys())
+
+
+def _versions(firmware: str) -> dict[str, str]:
+    """Return the parts of `inverter G1.08, EMS 1.2.3` by their name."""
+    parts = [part.rpartition(" ") for part in firmware.split(", ") if part]
+    return {name: version for name, _, version in parts}
 
 
 def begin(now_s: float, by: str, path: str, *, full: bool = False) -> Commissioning:
