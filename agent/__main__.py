@@ -3,9 +3,10 @@ The command line: parses, calls, prints.
 
 `run` guards the house behind Home Assistant; `demo` brings a simulated house of its own. Both
 end on SIGTERM or Ctrl-C with the battery given back, exit 0; a second one on the same data
-directory ends at once, exit 3. `doctor` examines the set-up without
-commanding anything: exit 0 when all is well, 1 with warnings, 2 with failures. `simulate` runs the
-guard through days of a simulated house with faults: exit 1 when a day breached.
+directory ends at once, exit 3. `doctor` examines the set-up without commanding anything: exit 0
+when all is well, 1 with warnings, 2 with failures; with `--commission` it has the running agent run
+its commissioning test. `simulate` runs the guard through days of a simulated house with faults:
+exit 1 when a day breached.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     if args.command == "simulate":
         return _simulate(args)
+    if args.command == "doctor" and (args.commission or args.full):
+        return _commission(args)
     with ExitStack() as stack:
         data_dir = args.data
         if data_dir is None:
@@ -112,6 +115,25 @@ def _examine(args: argparse.Namespace, options: Options, data_dir: Path) -> int:
     return report.exit_code
 
 
+def _commission(args: argparse.Namespace) -> int:
+    from agent.doctor_commission import commissioned  # noqa: PLC0415 - as above
+
+    said = [""]
+
+    def progress(doing: str, percent: float) -> None:
+        if sys.stderr.isatty() and doing != said[0]:
+            said[0] = doing
+            print(f"{percent:3.0f} % {doing}", file=sys.stderr, flush=True)
+
+    try:
+        report = asyncio.run(commissioned(args.agent, progress, full=args.full))
+    except KeyboardInterrupt:
+        print("The test goes on; stop it on the page.", file=sys.stderr)
+        return EXIT_FAILED
+    print(report.text() if args.json else report.table())
+    return report.exit_code
+
+
 def _simulate(args: argparse.Namespace) -> int:
     from agent.simulator.campaign import Campaign, command, fault_names  # noqa: PLC0415 - as above
 
@@ -137,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="guard the house behind Home Assistant")
     demo = commands.add_parser("demo", help="guard a simulated house on this machine")
-    doctor = commands.add_parser("doctor", help="examine the set-up; commands nothing")
+    doctor = commands.add_parser("doctor", help="examine the set-up, or commission it")
     for command in (run, demo):
         command.add_argument("--port", type=int, default=8099, help="port of the page (8099)")
         command.add_argument("--host", default="", help="address to listen on (127.0.0.1)")
@@ -149,11 +171,20 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--watch", type=float, default=10.0, metavar="S", help="how long to watch the inputs (10)"
     )
+    _add_commission(doctor)
     demo.add_argument("--data", type=Path, help="data directory (a temporary one)")
     demo.add_argument("--seed", type=int, default=7, help="weather and loads of the house (7)")
     run.set_defaults(seed=0)
     _add_simulate(commands.add_parser("simulate", help="run the guard through simulated days"))
     return parser
+
+
+def _add_commission(doctor: argparse.ArgumentParser) -> None:
+    add = doctor.add_argument
+    add("--commission", action="store_true", help="have the running agent run its test")
+    add("--full", action="store_true", help="with the second part of that test")
+    page = "http://127.0.0.1:8099"
+    add("--agent", default=page, metavar="URL", help=f"the running agent's page ({page})")
 
 
 def _add_simulate(simulate: argparse.ArgumentParser) -> None:

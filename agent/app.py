@@ -23,6 +23,7 @@ from agent import __version__, houses
 from agent.brokers import find_broker
 from agent.clock import SystemClock
 from agent.desks import HISTORY_EVERY_S, Reception, SettingsCounter
+from agent.export.feed_in_keeper import FeedInKeeper
 from agent.export.guard import Guard
 from agent.export.requests import Request, RequestKind
 from agent.homeassistant.errors import CoreError
@@ -33,7 +34,7 @@ from agent.instance import sole_owner
 from agent.journal import Journal, JournalError
 from agent.options import SUPERVISOR_CORE_URL, Options
 from agent.settings import Settings, SettingsStore
-from agent.site import SiteChoices
+from agent.site import SiteChoices, wanted_feed_in
 from agent.support import Support
 from agent.surface.discovery_ids import watch_ids
 from agent.surface.entities import ENTITIES
@@ -44,6 +45,8 @@ from agent.surface.web.server import WebServer
 
 RELEASE_S = 25.0
 """Longest wait for the verified stop at the end; well within the Supervisor's 120 s."""
+RESTORE_S = 20.0
+"""Longest wait for the inverter's own feed-in limit to be back; only where it was changed."""
 _SITE_STATE = "site"
 _DEMO_TESTS = 3
 """So often the demo runs the commissioning test by itself."""
@@ -111,7 +114,7 @@ class App:
                         ready(await self._open(tasks, doors, desk))
                     else:
                         desk.seat(guard)
-                    await self._guard_house(house, guard)
+                    await self._guard_house(house, guard, desk)
 
     async def _open(self, tasks: asyncio.TaskGroup, doors: AsyncExitStack, desk: Reception) -> int:
         """Open page and MQTT, and whatever else lasts as long as the process."""
@@ -156,14 +159,18 @@ class App:
         doors.push_async_callback(web.stop)
         return await web.start(self._place.host, self._place.port)
 
-    async def _guard_house(self, house: House, guard: Guard) -> None:
+    async def _guard_house(self, house: House, guard: Guard, desk: Reception) -> None:
         """Guard one house until the agent stops or another house is to be guarded."""
         self._rebuild.clear()
-        async with asyncio.TaskGroup() as tasks:
+        keeper = self._feed_in(house, desk)
+        async with AsyncExitStack() as listening, asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(_run(house), name="house"),
                 tasks.create_task(guard.run(), name="guard"),
             ]
+            if keeper is not None:
+                running.append(tasks.create_task(keeper.run(), name="feed-in"))
+                listening.callback(self._store.subscribe(lambda _: keeper.wake()))
             waits = [
                 asyncio.create_task(self.stopping.wait()),
                 asyncio.create_task(self._rebuild.wait()),
@@ -172,6 +179,8 @@ class App:
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
                 released = await guard.release(RELEASE_S)
                 _log.info("battery released: %s", "verified" if released else "by its own timer")
+                if keeper is not None:
+                    await keeper.restore(RESTORE_S)
             finally:
                 for task in (*waits, *running):
                     task.cancel()
@@ -181,8 +190,22 @@ class App:
             return houses.simulated(self._clock, (self._place.demo or Demo()).seed)
         return houses.of_home_assistant(self._store.current, self._core)
 
+    def _feed_in(self, house: House, desk: Reception) -> FeedInKeeper | None:
+        if house.feed_in is None:
+            return None
+        return FeedInKeeper(
+            house.feed_in,
+            house.meter,
+            self._journal,
+            self._clock,
+            lambda: wanted_feed_in(self._store.current),
+            lambda problems: desk.notice(problems, "feed_in"),
+        )
+
     async def _guard(self, house: House) -> Guard:
-        choices = SiteChoices(lambda: self._store.current, house.meter.traits, house.identity)
+        choices = SiteChoices(
+            lambda: self._store.current, house.meter.traits, house.identity, house.firmware
+        )
         guard = Guard(house.meter, house.actuator, self._journal, self._clock, choices)
         await guard.recall()
         return guard

@@ -31,7 +31,7 @@ class Reception:
         self._journal = journal
         self._wakes: list[Callable[[], None]] = []
         self._history: deque[HistoryPoint] = deque(maxlen=_HISTORY_POINTS)
-        self._notices: tuple[Reason, ...] = ()
+        self._notices: dict[str, tuple[Reason, ...]] = {}
         self._guard = guard
         self._end = guard.subscribe(self._looked)
 
@@ -48,14 +48,16 @@ class Reception:
     def snapshot(self) -> GuardSnapshot:
         """Return the newest picture."""
         picture = self._guard.snapshot()
-        if not self._notices:
+        notices = [reason for reasons in self._notices.values() for reason in reasons]
+        if not notices:
             return picture
-        return replace(picture, problems=(*picture.problems, *self._notices))
+        return replace(picture, problems=(*picture.problems, *notices))
 
-    def notice(self, problems: tuple[Reason, ...]) -> None:
-        """Show these beside the guard's own problems: what the surface found in Home Assistant."""
-        self._notices = problems
-        self.wake()
+    def notice(self, problems: tuple[Reason, ...], about: str = "ids") -> None:
+        """Show these beside the guard's own problems, in place of what was said `about` it."""
+        if self._notices.get(about, ()) != problems:
+            self._notices[about] = problems
+            self.wake()
 
     def request(self, request: Request) -> Answer:
         """Hand in a wish."""

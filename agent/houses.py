@@ -7,6 +7,7 @@ context that the app enters with the guard and leaves when the guard has given t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
@@ -14,6 +15,8 @@ from typing import TypeVar
 
 from agent.clock import SystemClock
 from agent.homeassistant.websocket import CoreConnection
+from agent.house.feed_in import SENSOR, EmbeddedFeedIn, FeedInPort, HassFeedIn
+from agent.house.firmware import EmbeddedFirmware, HassFirmware
 from agent.house.hass_alphaess import HELPER_TRAITS, TRAITS, HassAlphaEss
 from agent.house.hass_entities import EntityMapping, HelperMapping
 from agent.house.hass_helpers import HassHelpers
@@ -39,6 +42,10 @@ class House:
     """Path and inputs, for the commissioning record; empty while they are not known."""
     run: Callable[[], Awaitable[None]]
     """Has to run while the house is in use."""
+    firmware: Callable[[], str] = lambda: ""
+    """Of the inverter, for the commissioning record; empty while it is not known."""
+    feed_in: FeedInPort | None = None
+    """The inverter's own feed-in limit; `None` where the path cannot write it."""
 
 
 @asynccontextmanager
@@ -72,7 +79,13 @@ async def of_home_assistant(settings: Settings, core: CoreConnection) -> AsyncIt
             written = f"{helpers.mapping.discharge_button}/{helpers.mapping.discharge_power}"
         return " ".join((adapter.traits.path, written, *(str(value) for value in inputs)))
 
-    yield House(adapter, helpers or adapter, identity, adapter.run)
+    feed_in = None
+    if helpers is None:
+        entity = settings.entities.feed_in_limit or SENSOR
+        name = f"{settings.path} {settings.modbus_hub}/{settings.modbus_unit}"
+        feed_in = HassFeedIn(core, adapter, entity, name)
+    firmware = HassFirmware(core)
+    yield House(adapter, helpers or adapter, identity, adapter.run, firmware, feed_in)
 
 
 def _chosen(mapping: type[_MappingT], settings: Settings) -> _MappingT:
@@ -111,4 +124,13 @@ async def simulated(clock: SystemClock, seed: int) -> AsyncIterator[House]:
             forecast_today_wh=_FORECAST_WH,
             today=lambda: clock.now().day,
         )
-        yield House(adapter, adapter, lambda: "direct simulated inverter", adapter.run)
+        identity = "direct simulated inverter"
+        firmware = EmbeddedFirmware(adapter)
+
+        async def run() -> None:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(adapter.run())
+                tasks.create_task(firmware.run())
+
+        feed_in = EmbeddedFeedIn(adapter, identity)
+        yield House(adapter, adapter, lambda: identity, run, firmware, feed_in)

@@ -104,6 +104,9 @@ class Entities(BaseModel):
     dispatch_mode: OneEntity = _read("alphaess_dispatch_mode", "Read-back of the dispatch mode.")
     dispatch_soc: OneEntity = _read("alphaess_dispatch_soc", "Read-back of the cut-off.")
     dispatch_time: OneEntity = _read("alphaess_dispatch_time", "Read-back of the duration.")
+    feed_in_limit: OneEntity = _read(
+        "alphaess_max_feed_to_grid", "Read-back of the inverter's own feed-in limit."
+    )
     discharge_button: OneEntity = _written(
         "input_boolean.alphaess_helper_force_discharging", "Starts and stops forced discharge."
     )
@@ -195,6 +198,15 @@ class Settings(BaseModel):
     )
     observe_reserve_soc: bool = _limit.switch(
         "Also keep the state of charge that the entity `entities.reserve_soc` asks for."
+    )
+
+    feed_in_limit_percent: Number | None = _limit.number(
+        None,
+        (0, 100, 1),
+        "%",
+        "The inverter's own feed-in limit (Max Feed to Grid) while the agent controls: never above "
+        "what is set there, and put back at the end. A slow second net against the sun.",
+        example=70,
     )
 
     battery_capacity_kwh: Number = _battery.number(
@@ -299,6 +311,18 @@ class Settings(BaseModel):
                     f"{key}: planning is not in this version yet, so nothing would happen; start "
                     "a discharge with its button or from an automation, and leave this at false",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _writable(self) -> Self:
+        """Refuse what the chosen path cannot write."""
+        if self.feed_in_limit_percent is not None and self.path == "ha_helpers":
+            raise said(
+                "feed_in_limit_percent",
+                "feed_in_limit_percent: the path ha_helpers has no way to read the limit back and "
+                "put it back safely; use the path ha_register, or leave this unset and move the "
+                "package's own slider Max Feed to Grid",
+            )
         return self
 
     @model_validator(mode="after")

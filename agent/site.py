@@ -21,28 +21,39 @@ from agent.house.readings import SourceTraits
 from agent.settings import Settings
 
 WH_PER_KWH = 1000.0
+_A_MINUTE_MORE_S = 60.0
 _CONNECTION_W = 15_000.0
 """More cannot flow through a household's connection; tells a counter's catch-up from a jump."""
 PATHS = {path.name: path for path in (HA_REGISTER, HA_HELPERS, DIRECT)}
 
 
-def command_path(name: str, settings: Settings, test: Commissioning, identity: str) -> CommandPath:
+def command_path(
+    name: str, settings: Settings, test: Commissioning, identity: str, firmware: str = ""
+) -> CommandPath:
     """Return the traits of a path with the site's limits and what was measured on it."""
     path = replace(
         PATHS[name],
         max_discharge_w=settings.max_discharge_w,
         min_discharge_w=settings.min_discharge_w,
     )
-    if test.passed_for(identity) and test.delay_s is not None:
-        return measured(path, test.delay_s, test.exit_lag_s or 0.0, test.gain or 1.0)
+    if not test.passed_for(identity, firmware) or test.delay_s is None:
+        return path
+    path = measured(path, test.delay_s, test.exit_lag_s or 0.0, test.gain or 1.0)
+    if test.rounds_up:
+        # The test saw half a minute of it; a lease of 61 s would run for 120 s.
+        return replace(path, exit_lag_s=max(path.exit_lag_s, _A_MINUTE_MORE_S))
     return path
 
 
 def guard_config(
-    settings: Settings, traits: SourceTraits, test: Commissioning, identity: str
+    settings: Settings,
+    traits: SourceTraits,
+    test: Commissioning,
+    identity: str,
+    firmware: str = "",
 ) -> GuardConfig:
     """Return everything that a decision needs to know of the site's choices."""
-    path = command_path(traits.path, settings, test, identity)
+    path = command_path(traits.path, settings, test, identity, firmware)
     stale_after_s = min(settings.stale_after_s, path.longest_stale_s)
     return GuardConfig(
         mode=Mode(settings.mode),
@@ -84,7 +95,13 @@ def guard_config(
         breaker_pause_s=settings.breaker_pause_s,
         minimum_off_s=settings.minimum_off_s,
         write_deadline_s=settings.write_deadline_s,
+        firmware=firmware,
     )
+
+
+def wanted_feed_in(settings: Settings) -> float | None:
+    """Return the feed-in limit to set, in percent; `None` leaves the inverter's own."""
+    return settings.feed_in_limit_percent if settings.mode == "control" else None
 
 
 @dataclass(slots=True)
@@ -95,13 +112,16 @@ class SiteChoices:
     traits: SourceTraits
     identity: Callable[[], str]
     """Path and inputs in use; empty while they are not known yet."""
+    firmware: Callable[[], str] = lambda: ""
+    """Of the inverter; empty while it is not known."""
     _made: tuple[object, GuardConfig] | None = None
 
     def __call__(self, test: Commissioning) -> GuardConfig:
         """Return the configuration of this moment."""
         settings = self.settings()
         identity = self.identity() or test.path
-        key = (settings, test.stage, test.at, test.path, identity)
+        firmware = self.firmware()
+        key = (settings, test.stage, test.at, test.path, test.firmware, identity, firmware)
         if self._made is None or self._made[0] != key:
-            self._made = (key, guard_config(settings, self.traits, test, identity))
+            self._made = (key, guard_config(settings, self.traits, test, identity, firmware))
         return self._made[1]

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.export import commitments as com
-from agent.export.asks import soc_obstacle
+from agent.export.asks import firmware_changed, soc_obstacle
+from agent.export.commissioning import Stage
 from agent.export.commitments import Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.leasing import keep_lease
@@ -32,6 +33,7 @@ _ADOPT_PATIENCE_S = 30.0
 
 def supervise(turn: Turn) -> None:
     """Stop what has become unsafe, unwanted or done."""
+    _firmware(turn)
     wish = turn.state.wish
     if wish is None:
         return
@@ -42,6 +44,8 @@ def supervise(turn: Turn) -> None:
         turn.begin_stop(Reason("export_limit_unset", "The export limit was removed."))
     elif turn.state.lost:
         _suspend(turn, turn.state.lost[0])
+    elif turn.state.commissioning.outdated_by(config.firmware):
+        turn.begin_stop(firmware_changed(turn.state.commissioning.firmware, config.firmware))
     elif wish.purpose is Purpose.DISCHARGE:
         obstacle = soc_obstacle(turn)
         if config.target_export_w <= 0:
@@ -50,6 +54,15 @@ def supervise(turn: Turn) -> None:
             turn.complete(obstacle)
     elif (turn.look.sample.soc_percent.value or 0.0) >= config.charge_target_soc_percent:
         turn.complete(Reason("battery_full", "The battery has reached its charge target."))
+
+
+def _firmware(turn: Turn) -> None:
+    """Note the firmware of a test that was passed before it could be read."""
+    test, firmware = turn.state.commissioning, turn.config.firmware
+    if test.stage is Stage.PASSED and firmware and not test.firmware:
+        turn.set(commissioning=replace(test, firmware=firmware))
+        text = f"The inverter's firmware is {firmware}; control is locked when it changes."
+        turn.say("firmware_noted", text, firmware=firmware)
 
 
 def _suspend(turn: Turn, lost: Reason) -> None:

@@ -40,7 +40,7 @@ def _answer(turn: Turn, request: Request) -> Answer:
             answer = _emergency(turn, request)
         case RequestKind.ACKNOWLEDGE:
             answer = _acknowledge(turn)
-        case RequestKind.COMMISSION:
+        case RequestKind.COMMISSION | RequestKind.COMMISSION_FULL:
             answer = _commission(turn, request)
         case RequestKind.CALCULATE:
             answer = Answer(True, "accepted", "Calculated with the newest values.")
@@ -96,7 +96,9 @@ _ERROR_OF_REFUSAL = {
 def _stop(turn: Turn, request: Request) -> Answer:
     state = turn.state
     if state.commissioning.busy:
-        turn.set(commissioning=commissioning.failed(state.commissioning, "Stopped by request."))
+        turn.set(
+            commissioning=commissioning.interrupted(state.commissioning, "Stopped by request.")
+        )
     idle = turn.seen.seen is Seen.IDLE
     if state.wish is None and not state.commitments and state.stopping is None and idle:
         return Answer(True, "nothing_running", "Nothing was running.")
@@ -109,7 +111,9 @@ def _stop(turn: Turn, request: Request) -> Answer:
 
 def _emergency(turn: Turn, request: Request) -> Answer:
     if turn.state.commissioning.busy:
-        turn.set(commissioning=commissioning.failed(turn.state.commissioning, "Emergency stop."))
+        turn.set(
+            commissioning=commissioning.interrupted(turn.state.commissioning, "Emergency stop.")
+        )
     # Stop even what cannot be seen: an unreadable inverter may be running.
     turn.set(stopping=None)
     turn.begin_stop(
@@ -146,13 +150,15 @@ def _commission(turn: Turn, request: Request) -> Answer:
     obstacle = next(_obstacles_to_any_command(state, turn.config), None)
     if obstacle is not None:
         return Answer(False, obstacle.code, obstacle.text)
-    turn.set(commissioning=commissioning.begin(turn.now_s, request.by, turn.config.path_identity))
+    full = request.kind is RequestKind.COMMISSION_FULL
+    test = commissioning.begin(turn.now_s, request.by, turn.config.path_identity, full=full)
+    turn.set(commissioning=test)
+    then = "then a stronger power, twice; up to ten minutes" if full else "about a minute longer"
     return Answer(
         True,
         "accepted",
         f"The test writes {commissioning.TEST_POWER_W} W for "
-        f"{commissioning.duration_s(turn.config.path)} s and watches it end by itself; about "
-        "a minute longer.",
+        f"{commissioning.duration_s(turn.config.path)} s and watches it end by itself; {then}.",
     )
 
 
@@ -207,11 +213,23 @@ def blockers(turn: Turn, purpose: Purpose) -> Iterator[Reason]:
 def _mode(state: GuardState, config: GuardConfig) -> Iterator[Reason]:
     if config.mode is Mode.OBSERVE:
         yield Reason("observe_mode", "The agent only observes. Set mode to control first.")
-    if not state.commissioning.passed_for(config.path_identity):
+    test = state.commissioning
+    if test.passed_for(config.path_identity) and test.outdated_by(config.firmware):
+        yield firmware_changed(test.firmware, config.firmware)
+    elif not test.passed_for(config.path_identity):
         yield Reason(
             "not_commissioned",
             "The commissioning test has not passed for this path and these inputs. Run it first.",
         )
+
+
+def firmware_changed(before: str, now: str) -> Reason:
+    """Return why an inverter with another firmware has to be tested again."""
+    return Reason(
+        "firmware_changed",
+        f"The inverter runs firmware {now}, and the commissioning test was passed with {before}. "
+        "Run the test again: what its timer does may have changed.",
+    )
 
 
 def _discharge(turn: Turn) -> Iterator[Reason]:

@@ -17,6 +17,7 @@ from agent.clock import Instant
 from agent.export import commitments as com
 from agent.export.breaker import Breaker
 from agent.export.commissioning import Commissioning, Stage
+from agent.export.commissioning_checks import Check, Verdict
 from agent.export.commitments import Commitment, Purpose, Status
 from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.ledger import DayCounter, Ledger, restored
@@ -78,6 +79,13 @@ def journaled(state: GuardState, now: Instant) -> dict[str, Any]:
             "delay_s": test.delay_s,
             "exit_lag_s": test.exit_lag_s,
             "gain": test.gain,
+            "dead_s": test.dead_s,
+            "rounds_up": test.rounds_up,
+            "rewrite_extends": test.rewrite_extends,
+            "counter_lag_s": test.counter_lag_s,
+            "checks": [asdict(check) for check in test.checks],
+            "full": test.full,
+            "firmware": test.firmware,
             "path": test.path,
             "at": test.at.isoformat() if test.at else None,
         },
@@ -208,6 +216,17 @@ def _recall_test(data: Mapping[str, Any]) -> Commissioning:
         delay_s=data["delay_s"],
         exit_lag_s=data["exit_lag_s"],
         gain=data["gain"],
+        # A journal of a version that did not measure these has none of them.
+        dead_s=data.get("dead_s"),
+        rounds_up=data.get("rounds_up", False),
+        rewrite_extends=data.get("rewrite_extends"),
+        counter_lag_s=data.get("counter_lag_s"),
+        checks=tuple(
+            Check(each["code"], Verdict(each["verdict"]), each["text"], each["next_step"])
+            for each in data.get("checks", ())
+        ),
+        full=data.get("full", False),
+        firmware=data.get("firmware", ""),
         path=data["path"],
         at=datetime.fromisoformat(data["at"]) if data["at"] else None,
     )

@@ -19,6 +19,8 @@ class RequestKind(StrEnum):
     """Releases a safety latch by hand."""
     COMMISSION = "commission"
     """Runs the commissioning test: 300 W for 30 s, which must end unaided."""
+    COMMISSION_FULL = "commission_full"
+    """The same, and then a stronger dispatch that is written twice and moves the export counter."""
     CALCULATE = "calculate"
     """Decide again now."""
     RESET_STATISTICS = "reset_statistics"

@@ -107,6 +107,17 @@ class BreakerView:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckView:
+    """One thing that the commissioning test looked at."""
+
+    code: str
+    verdict: str
+    """`passed`, `failed` or `open`."""
+    text: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
 class CommissioningView:
     """The commissioning test: its stage and what it measured."""
 
@@ -120,6 +131,19 @@ class CommissioningView:
     exit_lag_s: float | None
     gain: float | None
     at: datetime | None
+    dead_s: float | None = None
+    """From the command to the first change of power."""
+    counter_lag_s: float | None = None
+    """How late the export counter is; `None` until a full test has told it."""
+    rewrite_extends: bool | None = None
+    """A lease can be renewed; `None` until a full test has told it."""
+    rounds_up: bool = False
+    """The inverter's timer knows whole minutes only."""
+    full: bool = False
+    """The last test was, or is, a full one."""
+    firmware: str = ""
+    """Of the inverter at the test; empty where it could not be read."""
+    checks: tuple[CheckView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ class GuardConfig:
     breaker_pause_s: float
     minimum_off_s: float
     write_deadline_s: float
+    firmware: str = ""
+    """Of the inverter, as far as it can be read; empty while it is not known."""
 
 
 class HoldKind(StrEnum):

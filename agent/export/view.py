@@ -9,6 +9,7 @@ from agent.export.commitments import Commitment, Purpose, Status
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.snapshot import (
     BreakerView,
+    CheckView,
     CommissioningView,
     EnergyView,
     ErrorState,
@@ -207,7 +208,7 @@ def _lease(turn: Turn) -> LeaseView | None:
 def _commissioning(turn: Turn) -> CommissioningView:
     test = turn.state.commissioning
     return CommissioningView(
-        passed=test.passed_for(turn.config.path_identity),
+        passed=test.passed_for(turn.config.path_identity, turn.config.firmware),
         running=test.busy,
         stage=test.stage.value,
         text=test.text,
@@ -216,6 +217,16 @@ def _commissioning(turn: Turn) -> CommissioningView:
         exit_lag_s=test.exit_lag_s,
         gain=test.gain,
         at=test.at,
+        dead_s=test.dead_s,
+        counter_lag_s=test.counter_lag_s,
+        rewrite_extends=test.rewrite_extends,
+        rounds_up=test.rounds_up,
+        full=test.full,
+        firmware=test.firmware,
+        checks=tuple(
+            CheckView(check.code, check.verdict.value, check.text, check.next_step)
+            for check in test.checks
+        ),
     )
 
 

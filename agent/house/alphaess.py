@@ -51,6 +51,11 @@ IMPORTED_WH = Register("imported_wh", 0x0012, 2, signed=False, scale=10)
 PRODUCED_WH = Register("produced_wh", 0x043E, 2, signed=False, scale=100)
 WORK_MODE = Register("work_mode", 0x0440, 1, signed=True, scale=1)
 MAX_FEED_PERCENT = Register("max_feed_percent", 0x0800, 1, signed=False, scale=1)
+FIRMWARE_TEXTS = {"inverter": 0x0640, "ARM": 0x0645}
+"""Versions as text of ten characters; EMS versions are three numbers from 0x074B."""
+FIRMWARE_TEXT_WORDS = 5
+EMS_VERSION_ADDRESS = 0x074B
+EMS_VERSION_WORDS = 3
 
 
 def decode(register: Register, words: Sequence[int]) -> float:

@@ -21,6 +21,7 @@ from datetime import UTC, date, datetime
 
 from agent.house import alphaess as map_
 from agent.house.alphaess import DispatchBlock, Register, decode
+from agent.house.day_counters import DayCounters
 from agent.house.embedded_link import EmbeddedLink, ExceptionCode, LinkLostError, NotSentError
 from agent.house.port import WriteOutcome, WriteStatus
 from agent.house.readings import (
@@ -147,7 +148,7 @@ class EmbeddedHouse:
         self._periods = periods or PollPeriods()
         self._clock, self._today = clock, today
         self._forecast = forecast_today_wh
-        self._counters = _DayCounters(day_base, today()) if day_base is not None else None
+        self._counters = DayCounters(day_base, today()) if day_base is not None else None
         self._wakes: list[Callable[[], None]] = []
         self._values: dict[str, _Value] = {}
         self._due = asyncio.Event()
@@ -225,9 +226,26 @@ class EmbeddedHouse:
 
     async def write(self, block: DispatchBlock, deadline_s: float) -> WriteOutcome:
         """Write the whole block in one frame; return after `deadline_s` at the latest."""
-        registers = block.registers(self._soc_scale)
         try:
-            answer = await self._link.write(map_.DISPATCH_ADDRESS, registers, deadline_s)
+            registers = block.registers(self._soc_scale)
+            return await self.write_registers(map_.DISPATCH_ADDRESS, registers, deadline_s)
+        finally:
+            await self.refresh()
+
+    async def read_registers(self, address: int, count: int, deadline_s: float) -> list[int] | None:
+        """Read registers that are not polled; `None` when the inverter did not give them."""
+        try:
+            answer = await self._link.read(address, count, deadline_s)
+        except LinkLostError:
+            return None
+        return list(answer.registers) if answer is not None and not answer.isError() else None
+
+    async def write_registers(
+        self, address: int, registers: list[int], deadline_s: float
+    ) -> WriteOutcome:
+        """Write registers in one frame; return after `deadline_s` at the latest."""
+        try:
+            answer = await self._link.write(address, registers, deadline_s)
         except NotSentError as error:
             return WriteOutcome(WriteStatus.REFUSED, f"not sent: {error}; try again")
         except TimeoutError:
@@ -238,8 +256,6 @@ class EmbeddedHouse:
             return WriteOutcome(
                 WriteStatus.UNCONFIRMED, f"{error} before the answer: it may have run"
             )
-        finally:
-            await self.refresh()
         if not answer.isError():
             return WriteOutcome(WriteStatus.DELIVERED)
         undone = answer.exception_code in _NOT_DONE
@@ -372,22 +388,6 @@ class EmbeddedHouse:
     def _wake(self) -> None:
         for wake in tuple(self._wakes):
             wake()
-
-
-class _DayCounters:
-    """Turns lifetime counters into ones that start at each local midnight."""
-
-    def __init__(self, base: tuple[float, float], day: date) -> None:
-        self._base = {"exported_wh": base[0], "produced_wh": base[1]}
-        self._last = dict(self._base)
-        self._day = day
-
-    def daily(self, lifetime: dict[str, float], day: date) -> dict[str, float]:
-        """Return the counters since midnight; the last value of a day is the next day's base."""
-        if day != self._day:
-            self._day, self._base = day, dict(self._last)
-        self._last.update(lifetime)
-        return {name: value - self._base[name] for name, value in lifetime.items()}
 
 
 _GRID = _block(map_.GRID_W)

@@ -177,11 +177,18 @@ class HassAlphaEss:
 
     async def write(self, block: DispatchBlock, deadline_s: float) -> WriteOutcome:
         """Write the nine registers in one frame; return after `deadline_s` at the latest."""
+        registers = block.registers(self._soc_scale)
+        return await self.write_registers(DISPATCH_ADDRESS, registers, deadline_s)
+
+    async def write_registers(
+        self, address: int, registers: list[int], deadline_s: float
+    ) -> WriteOutcome:
+        """Write registers in one frame; return after `deadline_s` at the latest."""
         data = {
             "hub": self._hub,
             "slave": self._unit,  # Core 2026.11 still calls it so
-            "address": DISPATCH_ADDRESS,
-            "value": block.registers(self._soc_scale),
+            "address": address,
+            "value": registers,
         }
         try:
             await self._core.call_service("modbus", "write_register", data, timeout_s=deadline_s)

@@ -47,6 +47,8 @@ class DispatchSettings:
     """Shorter Dispatch Times are clamped upwards, and read back so."""
     counts_down: bool = False
     """The Dispatch Time that is read back runs down; the real one keeps what was written."""
+    rewrite_extends: bool = True
+    """A block written while a dispatch runs starts the countdown anew; else the first goes on."""
     soc_target_ends: bool = False
     """The dispatch ends at the target SOC; the real one stays active at 0 W."""
 
@@ -109,6 +111,7 @@ class Dispatch:
             raise ValueError(
                 f"registers {DISPATCH_ADDRESS + offset:#06x}+{len(values)} are not the block's"
             )
+        was_active = self.active
         self.registers[offset : offset + len(values)] = values
         if not self.active:
             self.remaining_s = 0.0
@@ -118,7 +121,8 @@ class Dispatch:
         if 0 < written_s < self._settings.shortest_s:
             written_s = self._settings.shortest_s
             self.registers[_TIME : _TIME + 2] = [written_s // _WORD, written_s % _WORD]
-        if _RESTARTS_TIMER.intersection(range(offset, offset + len(values))):
+        restarts = self._settings.rewrite_extends or not was_active
+        if restarts and _RESTARTS_TIMER.intersection(range(offset, offset + len(values))):
             step_s = self._settings.timer_step_s
             self.remaining_s = float(-(-written_s // step_s) * step_s)
         self._later(self._command(), self._settings.dead_time_s)

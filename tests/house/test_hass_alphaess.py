@@ -13,7 +13,9 @@ import pytest_asyncio
 
 from agent.homeassistant.link import LinkState
 from agent.homeassistant.websocket import CoreConnection
-from agent.house.alphaess import DispatchBlock
+from agent.house.alphaess import MAX_FEED_PERCENT, DispatchBlock
+from agent.house.feed_in import SENSOR, HassFeedIn
+from agent.house.firmware import HassFirmware
 from agent.house.hass_alphaess import HassAlphaEss
 from agent.house.hass_entities import EntityMapping
 from agent.house.port import BatteryActuator, SiteMeter, WriteStatus
@@ -28,6 +30,11 @@ pytestmark = pytest.mark.peers("inverter")
 
 DISCHARGE = DispatchBlock(start=True, power_w=2500, cutoff_soc_percent=20, duration_s=120)
 STOP = DispatchBlock(start=False, power_w=0, cutoff_soc_percent=0, duration_s=90)
+VERSIONS = [
+    f"sensor.alphaess_{name}"
+    for name in ("inverter_version", "inverter_arm_version", "ems_version_high",
+                 "ems_version_middle", "ems_version_low")
+]  # fmt: skip
 REQUIRED = ("grid_w", "battery_w", "pv_w", "soc_percent")
 
 
@@ -315,3 +322,28 @@ async def test_a_core_that_restarts_takes_every_value_with_it(
         told = {value for value in believed if value is not None}
         assert told, "nothing was believed in the end"
         assert all(30 <= value < stored for value in told), (stored, told)
+
+
+async def test_the_feed_in_limit_is_read_anew_and_written(lived_in: House) -> None:
+    registers = lived_in.inverter.registers
+    async with adapted(lived_in) as (adapter, connection):
+        limit = HassFeedIn(connection, adapter, SENSOR, "test")
+        await until_sample(adapter, all_good)
+        assert await limit.read(20) == 100
+        outcome = await limit.write(70, 20)
+        assert outcome.status is WriteStatus.DELIVERED
+        assert registers.read(MAX_FEED_PERCENT.address, 1) == [70]
+        assert await limit.read(20) == 70
+        assert await HassFeedIn(connection, adapter, "sensor.gone", "test").read(5) is None
+        registers.write(MAX_FEED_PERCENT.address, [100])
+        assert await limit.read(20) == 100, "asked of the inverter, whatever Core knew before"
+
+
+async def test_the_firmware_is_that_of_the_packages_sensors(lived_in: House) -> None:
+    async with adapted(lived_in) as (adapter, connection):
+        firmware = HassFirmware(connection)
+        await until_sample(adapter, all_good)
+        wanted = {"entity_id": VERSIONS}  # Core asks each minute
+        await connection.call_service("homeassistant", "update_entity", wanted, timeout_s=30)
+        await until(connection.subscribe_states, lambda: firmware().count(",") == 2, 90)
+        assert firmware() == "inverter 18225, ARM 16689, EMS 1.2.3"
