@@ -285,3 +285,5 @@ class GuardSnapshot:
     statistics: StatisticsView = StatisticsView()
     plan: PlanView | None = None
     """`None` while there is no planner."""
+    plan_waits: Reason | None = None
+    """Why the plan's running window is not carried out."""
