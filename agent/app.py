@@ -32,7 +32,10 @@ from agent.house.port import SiteMeter
 from agent.houses import House
 from agent.instance import sole_owner
 from agent.journal import Journal, JournalError
+from agent.load_learning import LoadLearner
 from agent.options import SUPERVISOR_CORE_URL, Options
+from agent.plan_inputs import HomeSources
+from agent.planning import Planning, Sources
 from agent.settings import Settings, SettingsStore
 from agent.site import SiteChoices, wanted_feed_in
 from agent.support import Support
@@ -50,6 +53,8 @@ RESTORE_S = 20.0
 _SITE_STATE = "site"
 _DEMO_TESTS = 3
 """So often the demo runs the commissioning test by itself."""
+_FORECASTS = ("forecast_tomorrow", "ci_forecast", "buy_rates", "sell_rates")
+"""Entities that only plans read."""
 _log = logging.getLogger(__name__)
 
 
@@ -93,6 +98,9 @@ class App:
             self._core = CoreConnection(options.ha_url, self._token)
         self.stopping = asyncio.Event()
         self._rebuild = asyncio.Event()
+        self._planning = Planning(
+            lambda: store.current, clock, lambda: clock.zone, self._sources(), LoadLearner(journal)
+        )
         self._path_key = _path_key(store.current)
         self._audits: set[asyncio.Task[None]] = set()
 
@@ -110,7 +118,7 @@ class App:
                     self._meter = house.meter
                     guard = await self._guard(house)
                     if desk is None:
-                        desk = Reception(guard, self._journal)
+                        desk = Reception(guard, self._journal, self._planning)
                         ready(await self._open(tasks, doors, desk))
                     else:
                         desk.seat(guard)
@@ -121,12 +129,14 @@ class App:
         now = self._clock.now().local
         desk.recall(await self._journal.samples(now - timedelta(hours=1), now))
         doors.callback(self._store.subscribe(self._settings_changed))
+        doors.callback(self._store.subscribe(self._planning.settings_changed))
         names = MqttNames(version=__version__)
         counter = SettingsCounter(self._store, desk.wake)
         publisher = MqttPublisher(desk, self._broker, names, settings=counter, audit=self._audit)
         lasting = {
             "history": self._remember(desk),
             "mqtt": publisher.run(),
+            "planning": self._planning.run(desk),
         }
         notifier = None
         if self._core is not None:
@@ -206,9 +216,21 @@ class App:
         choices = SiteChoices(
             lambda: self._store.current, house.meter.traits, house.identity, house.firmware
         )
-        guard = Guard(house.meter, house.actuator, self._journal, self._clock, choices)
+        guard = Guard(
+            house.meter,
+            house.actuator,
+            self._journal,
+            self._clock,
+            choices,
+            self._planning.advice,
+        )
         await guard.recall()
         return guard
+
+    def _sources(self) -> Sources:
+        if self._core is None:
+            return houses.made_up_forecasts(lambda: self._clock.now().local)
+        return HomeSources(self._core, lambda: self._store.current, lambda: self._clock.zone)
 
     def _settings_changed(self, settings: Settings) -> None:
         key = _path_key(settings)
@@ -286,7 +308,7 @@ def _path_key(settings: Settings) -> tuple[object, ...]:
         settings.modbus_hub,
         settings.modbus_unit,
         settings.dispatch_soc_scale,
-        settings.entities,
+        settings.entities.model_copy(update=dict.fromkeys(_FORECASTS)),
     )
 
 
@@ -356,7 +378,15 @@ async def _prepare_demo(store: SettingsStore) -> None:
     """A newcomer's house: limit and target of a usual UK connection, ready to control."""
     if store.current.export_limit_w is None:
         await store.update(
-            {"mode": "control", "export_limit_w": 3680, "target_export_w": 3000}, "demo"
+            {
+                "mode": "control",
+                "export_limit_w": 3680,
+                "target_export_w": 3000,
+                "enable_ci_planning": True,
+                "enable_charge_planning": True,
+                "charge_window_end": "00:00",
+            },
+            "demo",
         )
 
 

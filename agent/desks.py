@@ -13,9 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 from agent.export.guard import Guard
-from agent.export.requests import Answer, Request
+from agent.export.requests import Answer, Request, RequestKind
 from agent.export.snapshot import GuardSnapshot, Reason
 from agent.journal import Journal
+from agent.planning import Planning
 from agent.settings import SettingsStore
 from agent.surface.desk import HistoryPoint
 
@@ -27,8 +28,9 @@ _HISTORY_POINTS = 17_280
 class Reception:
     """`GuardDesk`: hands requests to the guard in its seat and pictures to whoever looks."""
 
-    def __init__(self, guard: Guard, journal: Journal) -> None:
+    def __init__(self, guard: Guard, journal: Journal, planning: Planning | None = None) -> None:
         self._journal = journal
+        self._planning = planning
         self._wakes: list[Callable[[], None]] = []
         self._history: deque[HistoryPoint] = deque(maxlen=_HISTORY_POINTS)
         self._notices: dict[str, tuple[Reason, ...]] = {}
@@ -46,7 +48,12 @@ class Reception:
         self._guard.wake()
 
     def snapshot(self) -> GuardSnapshot:
-        """Return the newest picture."""
+        """Return the newest picture, with the plan."""
+        picture = self.bare()
+        return picture if self._planning is None else self._planning.adorn(picture)
+
+    def bare(self) -> GuardSnapshot:
+        """Return the newest picture without the plan."""
         picture = self._guard.snapshot()
         notices = [reason for reasons in self._notices.values() for reason in reasons]
         if not notices:
@@ -61,6 +68,8 @@ class Reception:
 
     def request(self, request: Request) -> Answer:
         """Hand in a wish."""
+        if request.kind is RequestKind.CALCULATE and self._planning is not None:
+            self._planning.calculate()
         return self._guard.request(request)
 
     def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:

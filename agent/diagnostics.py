@@ -38,12 +38,13 @@ SHORTEST_SECRET = 4
 """Shorter ones cannot be told from ordinary words; no field that holds one is ever included."""
 _LIBRARIES = ("aiohttp", "paho-mqtt", "pydantic", "pymodbus", "pyyaml", "tzdata")
 _TELLING_NAME = re.compile(
-    r"token|passw|secret|credential|api_?key|authorization|cookie", re.IGNORECASE
+    r"token|passw|secret|credential|api_?key|authorization|cookie|^roof$", re.IGNORECASE
 )
 _TELLING_TEXT = re.compile(
-    r"eyJ[\w-]{8,}\.[\w-]{8,}|Bearer\s+\S+|[a-z][a-z\d+.-]*://[^\s/@:]+:[^\s/@]+@", re.IGNORECASE
+    r"eyJ[\w-]{8,}\.[\w-]{8,}|Bearer\s+\S+|[a-z][a-z\d+.-]*://[^\s/@:]+:[^\s/@]+@|\"roof\":",
+    re.IGNORECASE,
 )
-"""A JSON web token, an authorization header, an address with a password in it."""
+"""A JSON web token, an authorization header, an address with a password in it, where one lives."""
 _AUTHOR = "page: "
 _NOBODY = frozenset({"local", "token"})
 

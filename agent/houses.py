@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from agent.clock import SystemClock
@@ -21,6 +22,7 @@ from agent.house.hass_alphaess import HELPER_TRAITS, TRAITS, HassAlphaEss
 from agent.house.hass_entities import EntityMapping, HelperMapping
 from agent.house.hass_helpers import HassHelpers
 from agent.house.port import BatteryActuator, SiteMeter
+from agent.planning import Sources
 from agent.settings import Settings
 
 _LIVED_S = 60.0
@@ -93,6 +95,19 @@ def _chosen(mapping: type[_MappingT], settings: Settings) -> _MappingT:
     chosen = settings.entities.model_dump()
     names = {field.name for field in fields(mapping)}
     return mapping(**{name: value for name, value in chosen.items() if name in names})
+
+
+def made_up_forecasts(now: Callable[[], datetime]) -> Sources:
+    """
+    Give forecasts for the demo that are made up, and say so.
+
+    Args:
+        now: the present moment; the simulated house believes that it is late afternoon then.
+    """
+    # Imported here, as the rest of the simulator.
+    from agent.simulator.made_up import MadeUp  # noqa: PLC0415
+
+    return MadeUp(now() - timedelta(seconds=_AFTERNOON_S))
 
 
 @asynccontextmanager

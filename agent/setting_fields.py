@@ -46,6 +46,10 @@ _EXPECTED = {
     "zone": "a known IANA time zone",
     "entity": "an entity id",
     "entities": "an entity id or a list of different ones",
+    "tariff": "a price per kWh, or times of day with prices and commas between them",
+    "roof": "latitude, longitude, tilt, azimuth and peak power with commas between them",
+    "region": "GB, the first part of a postcode, or a region from 1 to 17",
+    "currency": "three letters",
     "url": "an address of the form http://host:port without user or password",
 }
 

@@ -25,6 +25,7 @@ from agent.setting_fields import (
     one_of,
     said,
 )
+from agent.setting_texts import Region, RoofText, Tariff
 
 _FROZEN = ConfigDict(
     frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True
@@ -33,23 +34,19 @@ _FROZEN = ConfigDict(
 _site = Group("Site and mode")
 _limit = Group("Limits")
 _battery = Group("Battery")
-_plan = Group("Plans and windows (kept for the planner, which is not in this version yet)")
+_plan = Group("Plans and windows")
 _path = Group("Path to the inverter")
 _timing = Group("Freshness and timing")
 _source = Group("Entities read")
 _helper = Group("Entities written (path ha_helpers)")
 
 
-_PLANNED = (
-    "enable_auto_discharge",
-    "enable_auto_charge",
-    "enable_ci_planning",
-    "enable_charge_planning",
-)
-
-
 def _read(example: str, sentence: str) -> Any:
     return _source.other("entity", None, f"sensor.{example}", sentence)
+
+
+def _forecast(example: str, sentence: str) -> Any:
+    return _source.other("entities", None, example, sentence)
 
 
 def _written(example: str, sentence: str) -> Any:
@@ -84,7 +81,8 @@ class Entities(BaseModel):
         "Energy from PV today; several are added up, each by its own unit.",
     )
     forecast_today: OneEntity = _read(
-        "solcast_pv_forecast_forecast_today", "Forecast of the PV energy of the whole local day."
+        "solcast_pv_forecast_forecast_today",
+        "Forecast of the PV energy of the whole local day; plans read its attributes.",
     )
     forecast_tomorrow: OneEntity = _read(
         "solcast_pv_forecast_forecast_tomorrow", "The same for tomorrow."
@@ -92,8 +90,18 @@ class Entities(BaseModel):
     reserve_soc: OneEntity = _read(
         "predbat_reserve_soc", "An external 'keep at least this state of charge'."
     )
-    ci_forecast: OneEntity = _read(
-        "carbon_intensity_uk", "Forecast of the grid's carbon intensity."
+    ci_forecast: SomeEntities = _forecast(
+        "sensor.carbon_intensity_uk",
+        "Forecast of the grid's carbon intensity, in the attributes; several continue each other.",
+    )
+    buy_rates: SomeEntities = _forecast(
+        "event.octopus_energy_electricity_current_day_rates, "
+        "event.octopus_energy_electricity_next_day_rates",
+        "Prices of what is imported, in the attributes; several continue each other.",
+    )
+    sell_rates: SomeEntities = _forecast(
+        "event.octopus_energy_electricity_export_current_day_rates",
+        "Prices of what is exported, in the same way.",
     )
     dispatch_start: OneEntity = _read(
         "alphaess_dispatch_start", "Read-back: 1 while a dispatch runs."
@@ -225,13 +233,75 @@ class Settings(BaseModel):
         100, (4, 100, 1), "%", "Forced charge ends here."
     )
 
-    enable_auto_discharge: bool = _plan.switch("Carry out today's discharge plan.", "false")
-    enable_auto_charge: bool = _plan.switch("Carry out the charge plan.", "false")
     enable_ci_planning: bool = _plan.switch(
-        "Plan discharge for the half hours of the highest carbon intensity.", "false"
+        "Plan discharge: when to export, and how much.", "false"
     )
     enable_charge_planning: bool = _plan.switch(
-        "Plan charge for the half hours of the lowest carbon intensity.", "false"
+        "Plan charge: when to fill the battery from the grid.", "false"
+    )
+    enable_auto_discharge: bool = _plan.switch(
+        "Carry out the discharge plan, and plan it; only in `control`.", "false"
+    )
+    enable_auto_charge: bool = _plan.switch(
+        "Carry out the charge plan, and plan it; only in `control`.", "false"
+    )
+    plan_aim: Literal["carbon", "money", "both"] = _plan.choice(
+        "carbon",
+        ("carbon", "money", "both"),
+        "What a plan saves: the grid's carbon dioxide, money, or money with a price on each "
+        "kilogram (`carbon_price_per_kg`).",
+    )
+    carbon_price_per_kg: Number = _plan.number(
+        0.1,
+        (0, 10, 0.01),
+        "per kg",
+        "What a kilogram of carbon dioxide is worth to you, in your currency; for `both`.",
+    )
+    wear_per_kwh: Number = _plan.number(
+        0.01,
+        (0, 1, 0.005),
+        "per kWh",
+        "What the battery loses per kWh that it gives, in your currency; a plan has to earn it. "
+        "Plans for `carbon` count 5 g instead.",
+    )
+    buy_tariff: Tariff = _plan.other(
+        "tariff",
+        "",
+        "00:00 0.07, 05:30 0.27",
+        "Price of what is imported, per kWh, by the site's time of day; for homes without "
+        "`entities.buy_rates`.",
+        max_length=600,
+    )
+    sell_tariff: Tariff = _plan.other(
+        "tariff", "", "0.15", "Price of what is exported, in the same way.", max_length=600
+    )
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = _plan.other(
+        "currency", "GBP", "EUR", "Of all prices here."
+    )
+    carbon_region: Region = _plan.other(
+        "region",
+        "",
+        "SW1A",
+        "Ask carbonintensity.org.uk for this region of Great Britain, where no "
+        "`entities.ci_forecast` is found; empty asks nobody.",
+    )
+    roof: RoofText = _plan.other(
+        "roof",
+        "",
+        "51.5, -0.1, 35, 0, 4.2",
+        "Ask api.forecast.solar for this roof, where no `entities.forecast_today` is found: "
+        "latitude, longitude, tilt, azimuth (south 0, west 90), kW of peak power; empty asks "
+        "nobody.",
+        max_length=100,
+    )
+    import_limit_w: Number = _plan.number(
+        15_000, (500, 50_000, 100), "W", "Plans never charge beyond this import from the grid."
+    )
+    round_trip_percent: Number = _plan.number(
+        90, (50, 100, 1), "%", "How much of what goes into the battery comes out again."
+    )
+    battery_floor_percent: Number = _plan.number(
+        4, (0, 50, 1), "%", "The house may empty the battery to this; the inverter's own minimum."
     )
     export_window_start: TimeOfDay = _plan.other(
         "time", "00:00", "16:00", "Discharge only from this time of the site's day."
@@ -304,13 +374,6 @@ class Settings(BaseModel):
                 "path",
                 f"path: {self.path} is not in this version yet; for example ha_register",
             )
-        for key in _PLANNED:
-            if getattr(self, key):
-                raise said(
-                    key,
-                    f"{key}: planning is not in this version yet, so nothing would happen; start "
-                    "a discharge with its button or from an automation, and leave this at false",
-                )
         return self
 
     @model_validator(mode="after")

@@ -292,6 +292,10 @@ _VALUES = {
     "entity": "entity id",
     "entities": "one or several entity ids",
     "url": "http or https address",
+    "tariff": "price, or HH:MM price, HH:MM price …",
+    "roof": "five numbers",
+    "region": "`GB`, outward postcode, or 1 to 17",
+    "currency": "three letters",
 }
 
 

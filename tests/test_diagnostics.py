@@ -124,3 +124,14 @@ def test_people_become_numbers_and_stay_the_same_person() -> None:
         {"by": "page: person 2"},
         {"text": "Asked for by page: person 1.", "by": "page: local"},
     ]
+
+
+def test_where_somebody_lives_is_not_told() -> None:
+    home = "51.5033, -0.1276, 35, 0, 4.2"
+    said = {
+        "settings": {"roof": home, "plan_aim": "carbon"},
+        "events": [{"action": f'settings {{"roof": "{home}"}}'}],
+    }
+    clean = redacted(said, [])
+    assert "51.5033" not in str(clean)
+    assert clean["settings"]["plan_aim"] == "carbon"

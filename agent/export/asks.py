@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from agent.export import commissioning
 from agent.export.commitments import Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
+from agent.export.replacing import replace
 from agent.export.requests import Answer, Request, RequestKind
 from agent.export.snapshot import ErrorState, Mode, Reason, StatisticsView
 from agent.export.states import GuardConfig, GuardState, HoldKind, Wish
@@ -60,6 +61,10 @@ def _answer(turn: Turn, request: Request) -> Answer:
 
 def _start(turn: Turn, request: Request, purpose: Purpose) -> Answer:
     wish = turn.state.wish
+    if wish is not None and wish.purpose is purpose and wish.until is not None:
+        turn.set(wish=replace(wish, by=request.by, power_w=None, until=None))
+        text = f"The {purpose.value} of the plan is yours now and goes on beyond its window."
+        return Answer(True, "taken_over", text)
     if wish is not None and wish.purpose is purpose:
         return Answer(True, "already_running", f"The {purpose.value} is already under way.")
     obstacle = next(blockers(turn, purpose), None)

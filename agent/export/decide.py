@@ -9,7 +9,7 @@ journal can replay it bit for bit.
 
 from __future__ import annotations
 
-from agent.export import act, asks, inputs, reconcile
+from agent.export import act, asks, following, inputs, reconcile
 from agent.export.states import GuardConfig, GuardState, Look, Step
 from agent.export.turn import Turn
 
@@ -27,6 +27,7 @@ def step(state: GuardState, look: Look, config: GuardConfig) -> Step:
     inputs.take_in(turn)
     reconcile.reconcile(turn)
     answers = asks.answer_all(turn)
+    following.follow(turn)
     act.supervise(turn)
     act.carry_out(turn)
     return Step(turn.state, tuple(turn.commands), tuple(turn.events), answers, _wake_s(turn))

@@ -14,10 +14,12 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from agent.clock import Clock
+from agent.clock import Clock, Instant
 from agent.export import memory, view
+from agent.export.advice import Advice
 from agent.export.commissioning import Commissioning
 from agent.export.decide import step
+from agent.export.following import SHUTDOWN
 from agent.export.requests import Answer, Request, RequestKind
 from agent.export.snapshot import GuardSnapshot
 from agent.export.states import Command, Event, GuardConfig, GuardState, Look, Reply
@@ -32,6 +34,13 @@ _log = logging.getLogger(__name__)
 
 Configure = Callable[[Commissioning], GuardConfig]
 """The site's choices as they are now, with what commissioning has measured."""
+Advise = Callable[[Instant], Advice | None]
+"""What the plan wants at a moment; it only reads memory."""
+
+
+def nobody(_: Instant) -> Advice | None:
+    """Advise nothing: there is no planner."""
+    return None
 
 
 class Guard:
@@ -44,12 +53,14 @@ class Guard:
         journal: Journal,
         clock: Clock,
         configure: Configure,
+        advise: Advise = nobody,
     ) -> None:
         self._meter = meter
         self._actuator = actuator
         self._journal = journal
         self._clock = clock
         self._configure = configure
+        self._advise = advise
         self._state: GuardState = memory.fresh(clock.now())
         self._wake = asyncio.Event()
         self._wake_s = 0.0
@@ -113,7 +124,7 @@ class Guard:
 
     def look(self, *requests: Request) -> tuple[Answer, ...]:
         """Look at the house once, decide, and hand over what has to be written."""
-        look = Look(self._clock.now(), self._meter.sample(), requests, tuple(self._replies))
+        look = self._look(requests, tuple(self._replies))
         self._replies.clear()
         before = self._state
         result = step(before, look, self._configure(before.commissioning))
@@ -134,6 +145,11 @@ class Guard:
         for listener in tuple(self._listeners):
             listener()
         return result.answers
+
+    def _look(self, requests: tuple[Request, ...] = (), replies: tuple[Reply, ...] = ()) -> Look:
+        now = self._clock.now()
+        advice = None if self._closing else self._advise(now)
+        return Look(now, self._meter.sample(), requests, replies, advice)
 
     async def _deliver(self) -> None:
         """Journal each parcel, then let its commands leave, in order."""
@@ -188,8 +204,7 @@ class Guard:
 
     def snapshot(self) -> GuardSnapshot:
         """Return the picture of this moment."""
-        look = Look(self._clock.now(), self._meter.sample())
-        return view.snapshot(self._state, look, self._configure(self._state.commissioning))
+        return view.snapshot(self._state, self._look(), self._configure(self._state.commissioning))
 
     @property
     def state(self) -> GuardState:
@@ -220,9 +235,9 @@ class Guard:
 
         Ends when the stop is verified, or after the deadline; the lease then ends by itself.
         """
-        if self._state.commitments or self._state.wish or self._state.stopping:
-            self.look(Request(RequestKind.STOP_DISCHARGE, "shutdown"))
         self._closing = True
+        if self._state.commitments or self._state.wish or self._state.stopping:
+            self.look(Request(RequestKind.STOP_DISCHARGE, SHUTDOWN))
         done = asyncio.Event()
         end = self.subscribe(lambda: done.set() if self._released() else None)
         try:

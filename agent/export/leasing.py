@@ -16,6 +16,7 @@ from agent.export import commitments as com
 from agent.export import gain as gains
 from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT
 from agent.export.commitments import Commitment, Purpose
+from agent.export.following import charge_w, target_export_w
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.lease import Lease, next_duration_s, whole_steps_w
 from agent.export.limiter import PowerRule, cap_w, discharge_power_w
@@ -66,7 +67,7 @@ def _charge(turn: Turn, since_s: float | None) -> None:
     """Start or renew a charge; it lets nothing out, so nothing has to be paid for."""
     path = turn.config.path
     if since_s is None or since_s >= path.renew_after_s:
-        lease = Lease(-turn.config.charge_power_w, path.lease_s, 0.0)
+        lease = Lease(-charge_w(turn), path.lease_s, 0.0)
         _send(turn, Purpose.CHARGE, lease, turn.config.charge_target_soc_percent)
 
 
@@ -156,7 +157,7 @@ def _rule(turn: Turn) -> PowerRule:
     config = turn.config
     return PowerRule(
         config.export_limit_w or 0.0,
-        config.target_export_w,
+        target_export_w(turn),
         config.path.max_discharge_w,
         gains.of_power(turn.state.gain, config.path.gain),
     )

@@ -10,7 +10,7 @@ Source: control.md, section 4.7 (loads), case 40.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -19,6 +19,8 @@ from agent.house.series import Series, Stretch, empty, series
 
 HALF_HOURS = 48
 _HALF_HOUR = timedelta(minutes=30)
+_ENOUGH = 180
+"""Points of a half hour, of the 360 that there are at one every five seconds."""
 NEW_DAY_COUNTS = 0.15
 """Weight of the newest day: most of what is remembered is of the last two weeks."""
 
@@ -60,6 +62,26 @@ def learn(means: Iterable[tuple[datetime, float]], zone: ZoneInfo) -> LoadProfil
     for begins, load_w in means:
         profile = profile.learned(half_hour_of(begins, zone), load_w)
     return profile
+
+
+class HalfHours:
+    """Adds up the load of half hours, from points in any order and any number of pieces."""
+
+    def __init__(self) -> None:
+        self._sums: dict[float, tuple[float, int]] = {}
+
+    def add(self, at: float, load_w: float | None) -> None:
+        """Take a moment in seconds since the epoch, and the load then in W if it was known."""
+        if load_w is not None:
+            begins = at - at % _HALF_HOUR.total_seconds()
+            total, count = self._sums.get(begins, (0.0, 0))
+            self._sums[begins] = total + load_w, count + 1
+
+    def means(self) -> Iterator[tuple[datetime, float]]:
+        """Yield begin in UTC and average of each half hour seen for half of it, oldest first."""
+        for begins, (total, count) in sorted(self._sums.items()):
+            if count >= _ENOUGH:
+                yield datetime.fromtimestamp(begins, UTC), total / count
 
 
 def expected(

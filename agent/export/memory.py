@@ -15,6 +15,7 @@ from typing import Any
 
 from agent.clock import Instant
 from agent.export import commitments as com
+from agent.export.advice import Following
 from agent.export.breaker import Breaker
 from agent.export.commissioning import Commissioning, Stage
 from agent.export.commissioning_checks import Check, Verdict
@@ -66,6 +67,12 @@ def journaled(state: GuardState, now: Instant) -> dict[str, Any]:
             "by": state.wish.by,
             "at": state.wish.at.isoformat(),
             "started": state.wish.started,
+            "power_w": state.wish.power_w,
+            "until": _written(state.wish.until),
+        },
+        "following": {
+            "ends": _written(state.following.ends),
+            "declined_until": _written(state.following.declined_until),
         },
         "safety_hold": asdict(state.hold.reason)
         if state.hold is not None and state.hold.kind is HoldKind.SAFETY
@@ -95,6 +102,14 @@ def journaled(state: GuardState, now: Instant) -> dict[str, Any]:
         "last_action": _dated(state.last_action, "at"),
         "statistics": _dated(state.statistics, "since"),
     }
+
+
+def _written(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment is not None else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _dated(view: ActionView | StatisticsView | None, date_name: str) -> dict[str, Any] | None:
@@ -156,6 +171,8 @@ def recalled(data: Mapping[str, Any], now: Instant, config: GuardConfig) -> Guar
             now.monotonic_s,
             datetime.fromisoformat(wish["at"]),
             wish["started"],
+            power_w=wish.get("power_w"),
+            until=_moment(wish.get("until")),
         ),
         hold=None if latch is None else Hold(HoldKind.SAFETY, Reason(**latch), now.monotonic_s),
         commitments=com.expired(commitments, config.path, now.monotonic_s),
@@ -164,9 +181,15 @@ def recalled(data: Mapping[str, Any], now: Instant, config: GuardConfig) -> Guar
         resets_s=tuple(now.monotonic_s - away_s - ago_s for ago_s in data["resets_ago_s"]),
         breaker=Breaker(failures=data["failures"]),
         breach=data["breach"],
+        following=_recall_following(data.get("following") or {}),
         last_action=_recall_action(data.get("last_action")),
         statistics=_recall_statistics(data.get("statistics")),
     )
+
+
+def _recall_following(data: Mapping[str, Any]) -> Following:
+    """A journal of a version without plans has none."""
+    return Following(_moment(data.get("ends")), _moment(data.get("declined_until")))
 
 
 def _recall_action(data: Mapping[str, Any] | None) -> ActionView | None:

@@ -104,6 +104,15 @@ def make_plan(
         )
 
 
+def by_rule_of_thumb(problem: Problem, running: Proposal | None, why: str) -> Plan:
+    """Return the plan that is made without the solver, because of `why`; never raises."""
+
+    def none(*_: object) -> Sequence[Proposal]:
+        raise SolverError(why)
+
+    return make_plan(problem, running=running, solver=none)
+
+
 def _best(
     problem: Problem,
     priced: Sequence[Costs],

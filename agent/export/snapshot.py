@@ -249,7 +249,7 @@ class SlotView:
 
 @dataclass(frozen=True, slots=True)
 class PlanView:
-    """What a planner shows; there is no such view while there is no planner."""
+    """What a planner shows; there is no such view while nothing is to be planned."""
 
     today: tuple[PlanSlot, ...] = ()
     """Discharge slots of the local day, best first."""
@@ -264,6 +264,72 @@ class PlanView:
     auto_discharge: bool = False
     auto_charge: bool = False
     parse_errors: int = 0
+    reason: Reason | None = None
+    """How the plan was made, or why there is none."""
+    made_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPoint:
+    """One slot of the picture of a plan; powers are averages, positive as everywhere."""
+
+    begins: datetime
+    ends: datetime
+    action: str
+    """`self_consumption`, `discharge` or `charge`."""
+    pv_w: float
+    load_w: float
+    battery_w: float
+    grid_w: float
+    soc_percent: float
+    """Expected at the end."""
+    carbon_g_per_kwh: float | None
+    buy_per_kwh: float | None
+    sell_per_kwh: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanWindow:
+    """One run of equal commands, with its reason."""
+
+    action: str
+    begins: datetime
+    ends: datetime
+    energy_wh: float
+    power_w: float
+    """Average of the battery; positive discharges."""
+    soc_percent: float
+    """Expected at the end."""
+    why: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSource:
+    """What a plan was made from."""
+
+    name: str
+    """`pv`, `load`, `carbon`, `buy` or `sell`."""
+    source: str
+    ends: datetime | None
+    """Until when something is known; `None` when nothing is."""
+    text: str
+    """What was left out, or why there is nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPicture:
+    """Today and tomorrow as planned; changes only when a plan is made."""
+
+    made_at: datetime
+    method: str
+    aim: str
+    currency: str
+    reason: Reason
+    gain: float
+    """Against leaving the battery alone, by the plan's own forecast: g, or in the currency."""
+    points: tuple[PlanPoint, ...]
+    windows: tuple[PlanWindow, ...]
+    sources: tuple[PlanSource, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,4 +374,8 @@ class GuardSnapshot:
     """A discharge ended as it should, and none was asked for since; until the end of the day."""
     statistics: StatisticsView = StatisticsView()
     plan: PlanView | None = None
-    """`None` while there is no planner."""
+    """`None` while nothing is to be planned."""
+    outlook: PlanPicture | None = None
+    """The plan in full; apart from `plan`, so that a page is sent it only when it changes."""
+    plan_waits: Reason | None = None
+    """Why the plan's running window is not carried out."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from agent.clock import Instant
+from agent.export.advice import Advice, Following
 from agent.export.agreement import Agreement
 from agent.export.allowance import AllowanceRule
 from agent.export.breaker import Breaker
@@ -88,6 +89,10 @@ class Wish:
     """A lease was confirmed at least once."""
     tried_s: float | None = None
     """When the first lease since the last idle was sent."""
+    power_w: float | None = None
+    """A plan's: what its slot asks for; `None` for a person's, which takes the settings."""
+    until: datetime | None = None
+    """A plan's: it ends then by itself; `None` for a person's, which ends when it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +167,7 @@ class GuardState:
     """Nothing is commanded until what was found at the start has been judged."""
     breach: bool = False
     """More left the house than may, and no person has acknowledged it yet; until the day ends."""
+    following: Following = field(default_factory=Following)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +186,8 @@ class Look:
     sample: HouseSample
     requests: tuple[Request, ...] = ()
     replies: tuple[Reply, ...] = ()
+    advice: Advice | None = None
+    """What the plan wants now; `None` while there is no planner, or none has spoken yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from agent.export import asks, commissioning, freshness
+from agent.export import asks, commissioning, following, freshness
 from agent.export.commitments import Commitment, Purpose, Status
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.snapshot import (
@@ -67,6 +67,7 @@ def snapshot(state: GuardState, look: Look, config: GuardConfig) -> GuardSnapsho
         wish=state.wish.purpose.value if state.wish is not None else None,
         completed=state.completed is not None,
         statistics=state.statistics,
+        plan_waits=following.waits(turn),
     )
 
 

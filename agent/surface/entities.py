@@ -52,7 +52,7 @@ COMMAND_ENTITIES: tuple[Entity, ...] = (
         "calculate_discharge",
         "mdi:calculator",
         RequestKind.CALCULATE,
-        "Decides again now, with the newest values.",
+        "Decides and plans again now, with the newest values.",
     ),
     button(
         "emergency_stop",

@@ -38,8 +38,9 @@ and log then name the holder.
 - **Refusals.** Every button, number and switch has the attributes `last_answer`, `last_accepted`,
   `last_code` and `last_at`: what was answered to the last command over MQTT. A refused value
   changes nothing. Out of a number's range Home Assistant refuses by itself.
-- **Plans.** There is no planner in this version. Rows of plans say `No plan` or `unknown`, and the
-  switches of automatic control stay off and say so when they are turned on.
+- **Plans.** While nothing is to be planned, rows of plans say `No plan` or `unknown`. The switches
+  of automatic control plan and carry out; what is only planned is set on the page. Rows of today
+  show what is left of it.
 - **Texts** are cut at a whole line below 255 characters; the attributes hold everything.
 """
 

@@ -1,10 +1,9 @@
 """
 Rows of plans, slots, carbon intensity and automatic control.
 
-There is no planner yet, and these rows say so: "No plan" as text, `unknown` as number, never a 0
-that looks like a plan with nothing in it. What a plan will show is settled: one line per slot in
-the site's own time, whole lines within the 255 characters that Core shows, and everything as data
-in the attributes.
+While nothing is planned these rows say so: "No plan" as text, `unknown` as number, never a 0 that
+looks like a plan with nothing in it. A plan shows one line per slot in the site's own time, whole
+lines within the 255 characters that Core shows, and everything as data in the attributes.
 
 Source: export_monitor.md 1.4, D-44 (length), D-48 (unit, time zone).
 """

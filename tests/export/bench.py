@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from agent.clock import Instant
 from agent.export import memory, view
+from agent.export.advice import Advice
 from agent.export.allowance import AllowanceRule
 from agent.export.commissioning import Commissioning, Stage
 from agent.export.decide import step
@@ -126,6 +127,7 @@ class Bench:
             True,
             WriteStatus.DELIVERED,
         )
+        self.advise: Callable[[datetime], Advice | None] = lambda _: None
         self.pending: list[Pending] = []
         self.replies: list[Reply] = []
         self.events: list[Event] = []
@@ -218,7 +220,8 @@ class Bench:
     def look(self, *kinds: RequestKind, by: str = "test") -> tuple[Answer, ...]:
         """Let the guard decide once."""
         requests = tuple(Request(kind, by) for kind in kinds)
-        look = Look(self.now(), self.sample(), requests, tuple(self.replies))
+        now = self.now()
+        look = Look(now, self.sample(), requests, tuple(self.replies), self.advise(now.local))
         self.replies.clear()
         result = step(self.state, look, self.config)
         self.state, self.wake_s = result.state, result.wake_s
@@ -294,7 +297,11 @@ class Bench:
 
     def view(self) -> GuardSnapshot:
         """Return what a person would see."""
-        return view.snapshot(self.state, Look(self.now(), self.sample()), self.config)
+        return view.snapshot(
+            self.state,
+            Look(self.now(), self.sample(), advice=self.advise(self.now().local)),
+            self.config,
+        )
 
     def kinds(self) -> list[str]:
         """Return the kinds of the journal's lines so far."""

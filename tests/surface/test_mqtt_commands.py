@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,7 @@ async def test_a_value_out_of_range_changes_nothing_and_is_answered(
 
 
 @pytest.mark.parametrize("key", ["enable_auto_discharge", "enable_auto_charge"])
-async def test_a_switch_that_would_do_nothing_stays_off_and_says_why(
+async def test_a_switch_takes_on_and_off_and_nothing_else(
     broker: Broker, base: str, key: str
 ) -> None:
     slot = f"switch_{key}"
@@ -88,9 +87,9 @@ async def test_a_switch_that_would_do_nothing_stays_off_and_says_why(
         await until(lambda: watcher.last.get(agent.topics.state(BY_SLOT[slot])) == "OFF")
         watcher.log.clear()
         watcher.say(agent.topics.command(BY_SLOT[slot]), "ON")
-        await until(lambda: answer(watcher, agent, slot).get("last_accepted") is False)
-        assert "planning is not in this version yet" in answer(watcher, agent, slot)["last_answer"]
-        await until(lambda: (agent.topics.state(BY_SLOT[slot]), "OFF") in watcher.log)
+        await until(lambda: answer(watcher, agent, slot).get("last_accepted") is True)
+        await until(lambda: (agent.topics.state(BY_SLOT[slot]), "ON") in watcher.log)
+        assert agent.settings.current()[key] is True
         watcher.say(agent.topics.command(BY_SLOT[slot]), "true")
         await until(lambda: "not ON or OFF" in answer(watcher, agent, slot)["last_answer"])
 
@@ -141,34 +140,16 @@ async def test_d42_no_change_masks_a_later_one(broker: Broker, base: str) -> Non
         await until(lambda: watcher.last.get(agent.topics.state(entity)) == "1500")
 
 
-class PlanningSettings(HandSettings):
-    """Settings of a version that can plan: the switches may be on."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.on: dict[str, Any] = {}
-
-    def current(self) -> dict[str, Any]:
-        return super().current() | self.on
-
-    async def update(self, changes: Mapping[str, Any], by: str) -> dict[str, Any]:
-        self.on |= changes
-        return self.current()
-
-
-async def test_d43_a_switch_can_always_be_changed(
-    broker: Broker, base: str, tmp_path: Path
-) -> None:
+async def test_d43_a_switch_can_always_be_changed(broker: Broker, base: str) -> None:
     """D-43: a switch could not change what the options held."""
-    settings_desk = PlanningSettings(tmp_path)
-    agent = Agent(broker, base, settings=settings_desk)
+    agent = Agent(broker, base)
     entity = BY_SLOT["switch_enable_auto_discharge"]
     async with watching(broker, base) as watcher, running(agent):
         for text in ("ON", "OFF", "ON"):
             watcher.say(agent.topics.command(entity), text)
             await until(lambda said=text: watcher.last.get(agent.topics.state(entity)) == said)
-            assert settings_desk.on == {"enable_auto_discharge": text == "ON"}
-        await settings_desk.update({"enable_auto_discharge": False}, "page: Anna")
+            assert agent.settings.current()["enable_auto_discharge"] is (text == "ON")
+        await agent.settings.update({"enable_auto_discharge": False}, "page: Anna")
         agent.guard.show()
         await until(lambda: watcher.last.get(agent.topics.state(entity)) == "OFF")
 

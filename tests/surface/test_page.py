@@ -4,73 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from agent.export.requests import Answer, Request, RequestKind
 from agent.export.snapshot import ActionView, HealthStatus, Phase, Reason
 from agent.surface.desk import HistoryPoint
 from agent.surface.web.auth import Gate, Policy
-from tests.peers.install import chromium
-from tests.surface.conftest import House, make_house, never_asked
+from tests.surface.conftest import House, make_house, never_asked, opened
 from tests.surface.desks import DISCHARGING, QUIET
 
-LOOPBACK_ONLY = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
-)
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
-
-
-@pytest.fixture(scope="session")
-async def shared_browser() -> AsyncIterator[Browser]:
-    chromium_path = chromium()
-    if chromium_path is None:
-        pytest.skip("no Chromium: run script/setup")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=chromium_path, headless=True, args=LOOPBACK_ONLY
-        )
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture
-def browser(chromium_path: str, shared_browser: Browser) -> Browser:
-    """Return the one browser; the path is asked for so that the case counts as one of Chromium."""
-    assert chromium_path
-    return shared_browser
-
-
-@pytest.fixture
-async def page(browser: Browser) -> AsyncIterator[Page]:
-    """Return a page that fails its test when the browser complains about our code."""
-    page = await browser.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "console",
-        lambda message: (
-            complaints.append(message.text) if "Content Security" in message.text else None
-        ),
-    )
-    yield page
-    await page.close()
-    assert complaints == []
-
-
-async def opened(page: Page, house: House) -> None:
-    await page.goto(house.url)
-    await expect(page.locator("body")).to_have_attribute("data-link", "live")
 
 
 async def test_the_state_is_shown_with_its_reason(page: Page, house: House) -> None:

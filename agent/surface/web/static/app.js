@@ -2,6 +2,7 @@
 // Everything from outside is set as text, never as markup.
 
 import { Chart } from "./chart.js";
+import { Plan } from "./plan.js";
 import { Settings } from "./settings.js";
 import { follow } from "./stream.js";
 import { Support } from "./support.js";
@@ -91,6 +92,7 @@ byId("token-form").addEventListener("submit", (event) => {
 // The picture.
 
 const chart = new Chart(byId("chart"), byId("legend"));
+const plan = new Plan();
 const settings = new Settings(send);
 new Support(headers, () => settings.load());
 
@@ -119,6 +121,7 @@ const stream = follow("api/stream", headers, {
       if ("mode" in data) settings.showMode(data.mode);
     }
     render(state);
+    plan.show(state);
     drawNow();
     showLink("live", `Live, ${state.mode === "control" ? "in control" : "observing"}`);
   },

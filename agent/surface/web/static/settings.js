@@ -1,4 +1,4 @@
-// The few settings that people change while the agent runs, with unit, range and sentence.
+// The settings that people change while the agent runs, with unit, range and sentence.
 
 const SHOWN = [
   ["export_limit_w", "Export limit"],
@@ -6,6 +6,30 @@ const SHOWN = [
   ["min_soc_percent", "Minimum SOC"],
   ["safety_margin_kwh", "Safety margin"],
 ];
+const PLANS = "Plans and windows";
+const PLAN_NAMES = {
+  enable_ci_planning: "Plan discharge",
+  enable_charge_planning: "Plan charge",
+  enable_auto_discharge: "Carry out discharge",
+  enable_auto_charge: "Carry out charge",
+  plan_aim: "Aim",
+  carbon_price_per_kg: "Carbon price",
+  wear_per_kwh: "Wear of the battery",
+  buy_tariff: "Import tariff",
+  sell_tariff: "Export tariff",
+  import_limit_w: "Import limit",
+  round_trip_percent: "Round trip",
+  battery_floor_percent: "Battery floor",
+  "entities.forecast_today": "PV forecast of today (entity)",
+  "entities.forecast_tomorrow": "PV forecast of tomorrow (entity)",
+  "entities.ci_forecast": "Carbon intensity (entities)",
+  "entities.buy_rates": "Import prices (entities)",
+  "entities.sell_rates": "Export prices (entities)",
+};
+const SOURCES = ["forecast_today", "forecast_tomorrow", "ci_forecast", "buy_rates", "sell_rates"];
+const FOUND = ["forecast_today", "forecast_tomorrow", "ci_forecast"].map((name) => `entities.${name}`);
+const NUMBERS = ["number", "integer"];
+const SHORT = [...NUMBERS, "time", "currency", "region"];
 
 export class Settings {
   /** `send(method, path, body)` resolves to {status, body}. */
@@ -37,46 +61,48 @@ export class Settings {
   show({ values, fields }) {
     if (!this.inputs.size) this.build(fields);
     for (const [key, input] of this.inputs) {
-      const text = values[key] === null || values[key] === undefined ? "" : String(values[key]);
+      const value = values[key];
+      const text = value === null || value === undefined ? "" : Array.isArray(value) ? value.join(", ") : String(value);
       // What somebody is typing stays.
-      if (input.value === input.dataset.saved || input.dataset.saved === undefined) input.value = text;
+      if (typed(input) === input.dataset.saved || input.dataset.saved === undefined) fill(input, text);
       input.dataset.saved = text;
     }
     this.showMode(values.mode);
   }
 
   build(fields) {
-    for (const [key, name] of SHOWN) {
-      const field = fields.find((each) => each.key === key);
-      if (!field) continue;
-      const box = element("div", "field");
-      const label = element("label", "", name);
-      label.htmlFor = `set-${key}`;
-      const row = element("div", "row");
-      const input = element("input");
-      input.id = `set-${key}`;
-      input.inputMode = "decimal";
-      input.autocomplete = "off";
-      input.placeholder = "not set";
-      input.setAttribute("aria-describedby", `help-${key} error-${key}`);
-      row.append(input, element("span", "quiet", field.unit || ""));
-      const help = element("small", "", `${field.sentence || ""} ${rangeOf(field)}`.replaceAll("`", "").trim());
-      help.id = `help-${key}`;
-      const error = element("p", "error");
-      error.id = `error-${key}`;
-      box.append(label, row, help, error);
-      this.fields.append(box);
-      this.inputs.set(key, input);
-    }
+    for (const [key, name] of SHOWN) this.add(this.fields, fields.find((each) => each.key === key), name);
+    const plans = document.getElementById("plan-fields");
+    const wanted = [...fields.filter((each) => each.group === PLANS), ...SOURCES.map((name) => fields.find((each) => each.key === `entities.${name}`))];
+    for (const field of wanted) this.add(plans, field, PLAN_NAMES[field?.key]);
+  }
+
+  add(place, field, name) {
+    if (!field) return;
+    const key = field.key;
+    const box = element("div", "field");
+    const label = element("label", "", name ?? plain(key));
+    label.htmlFor = `set-${key}`;
+    const row = element("div", "row");
+    const input = control(field);
+    input.id = `set-${key}`;
+    input.dataset.kind = field.kind;
+    input.setAttribute("aria-describedby", `help-${key} error-${key}`);
+    row.append(input, element("span", "quiet", field.unit || ""));
+    const help = element("small", "", `${field.sentence || ""} ${rangeOf(field)}`.replaceAll("`", "").trim());
+    help.id = `help-${key}`;
+    const error = element("p", "error");
+    error.id = `error-${key}`;
+    box.append(label, row, help, error);
+    place.append(box);
+    this.inputs.set(key, input);
   }
 
   save() {
     const changes = {};
     for (const [key, input] of this.inputs) {
-      const text = input.value.trim().replace(",", ".");
-      if (text === input.dataset.saved) continue;
-      // What is no number goes as it is: the agent knows the words for it.
-      changes[key] = text === "" ? null : Number.isNaN(Number(text)) ? text : Number(text);
+      const text = typed(input);
+      if (text !== input.dataset.saved) changes[key] = meant(input.dataset.kind, text);
     }
     if (Object.keys(changes).length) this.change(changes);
     else this.message.textContent = "Nothing was changed.";
@@ -101,9 +127,53 @@ export class Settings {
     for (const [each, input] of this.inputs) {
       input.setAttribute("aria-invalid", String(each === key));
       document.getElementById(`error-${each}`).textContent = each === key ? text : "";
-      if (each === key) input.focus();
+      if (each !== key) continue;
+      const hidden = input.closest("details");
+      if (hidden) hidden.open = true;
+      input.focus();
     }
   }
+}
+
+function control(field) {
+  if (field.kind === "boolean") {
+    const box = element("input");
+    box.type = "checkbox";
+    return box;
+  }
+  if (field.kind === "choice") {
+    const list = element("select");
+    for (const choice of field.choices) list.append(element("option", "", String(choice)));
+    return list;
+  }
+  const input = element("input", SHORT.includes(field.kind) ? "" : "long");
+  if (NUMBERS.includes(field.kind)) input.inputMode = "decimal";
+  input.autocomplete = "off";
+  input.placeholder = FOUND.includes(field.key) ? "found by itself" : "not set";
+  return input;
+}
+
+function typed(input) {
+  if (input.type === "checkbox") return String(input.checked);
+  const text = input.value.trim();
+  return NUMBERS.includes(input.dataset.kind) ? text.replace(",", ".") : text;
+}
+
+function fill(input, text) {
+  if (input.type === "checkbox") input.checked = text === "true";
+  else input.value = text;
+}
+
+/** What goes to the agent; what is wrong goes as it is, because the agent knows the words for it. */
+function meant(kind, text) {
+  if (kind === "boolean") return text === "true";
+  if (NUMBERS.includes(kind)) return text === "" ? null : Number.isNaN(Number(text)) ? text : Number(text);
+  return kind.startsWith("entit") && text === "" ? null : text;
+}
+
+function plain(key) {
+  const words = key.replace("entities.", "").replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function rangeOf(field) {

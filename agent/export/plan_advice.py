@@ -1,0 +1,90 @@
+"""
+What a plan asks for now: the slot that runs, if the plan is fresh and its switch is on.
+
+A plan that is older than an hour, or that was made for another local day, is no plan. Right after
+midnight the new day's plan has not been made yet; for that minute nothing is said, so that what
+runs goes on and nothing begins.
+
+Source: issue "export guard", part 5; control.md, cases 1 and 38; D-31 to D-34.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+
+from agent.export.advice import Advice
+from agent.export.commitments import Purpose
+from agent.export.plan_rollout import Action
+from agent.export.planner import Plan
+
+OLDEST = timedelta(hours=1)
+"""An older plan is no plan."""
+_NEW_DAY = timedelta(minutes=1)
+_CLOCKS_APART = timedelta(minutes=5)
+"""A plan from the future: the wall clock was set back."""
+NOTHING = Advice()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The plan that is carried out, and when it was made."""
+
+    plan: Plan
+    made: datetime
+    """In the site's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """What a person lets plans do."""
+
+    discharge: bool
+    charge: bool
+
+
+def fresh(standing: Standing, now: datetime) -> bool:
+    """Return True for a plan of this local day that is not older than an hour."""
+    age = now.astimezone(UTC) - standing.made.astimezone(UTC)
+    return -_CLOCKS_APART <= age <= OLDEST and standing.made.date() == now.date()
+
+
+def advice_of(standing: Standing | None, now: datetime, switches: Switches) -> Advice | None:
+    """
+    Return what the plan asks for now; `None` while there is none yet, or not yet one of today.
+
+    Args:
+        standing: the newest plan.
+        now: the present moment, in the site's time.
+        switches: what may be carried out.
+    """
+    if standing is None:
+        return None
+    if not fresh(standing, now):
+        yesterday = standing.made.date() == now.date() - timedelta(days=1)
+        return None if yesterday and now - _midnight(now) < _NEW_DAY else NOTHING
+    step, window = standing.plan.step_at(now), standing.plan.window_at(now)
+    if step is None or window is None:
+        return NOTHING
+    may = {Action.DISCHARGE: switches.discharge, Action.CHARGE: switches.charge}
+    if not may.get(step.action, False):
+        return NOTHING
+    discharges = step.action is Action.DISCHARGE
+    until = min(window.ends, (standing.made + OLDEST).astimezone(UTC), _until_midnight(now))
+    return Advice(
+        Purpose.DISCHARGE if discharges else Purpose.CHARGE,
+        max(0.0, -step.grid_w) if discharges else -step.battery_w,
+        window.ends,
+        until,
+        window.reason.text,
+    )
+
+
+def _midnight(now: datetime) -> datetime:
+    return datetime.combine(now.date(), time(), now.tzinfo)
+
+
+def _until_midnight(now: datetime) -> datetime:
+    """Return when the new day's plan has to be there."""
+    midnight = datetime.combine(now.date() + timedelta(days=1), time(), now.tzinfo)
+    return midnight.astimezone(UTC) + _NEW_DAY

@@ -1,0 +1,140 @@
+"""
+Turns settings, the house as it is, and what is known of the hours to come into one question.
+
+The plan is asked within what the guard will allow: the target and not only the limit, the minimum
+and the observed reserve, the allowance with its margin. What is not known ends the question with
+the reason that a person can act on.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import time
+from zoneinfo import ZoneInfo
+
+from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT
+from agent.export.plan_advice import Switches
+from agent.export.plan_problem import Aim, Battery, Objective, Problem, Site
+from agent.export.plan_slots import LONGEST, DailyWindow, Outlook, slots
+from agent.export.planner import Plan, no_plan
+from agent.export.snapshot import GuardSnapshot
+from agent.house.series import Series
+from agent.plan_inputs import Known
+from agent.settings import Settings
+
+_PERCENT = 100.0
+_WH_PER_KWH = 1000.0
+_WEAR_G_PER_KWH = 5.0
+"""A battery's making, spread over what it gives; below it a plan would move energy for nothing."""
+_USUAL_AC_W = 5000.0
+"""A hybrid inverter's AC side; nothing tells the real one."""
+
+
+def switches(settings: Settings) -> Switches:
+    """Return what plans may carry out."""
+    return Switches(settings.enable_auto_discharge, settings.enable_auto_charge)
+
+
+def planned(settings: Settings) -> Switches:
+    """Return what is to be planned: what is switched on, and what is carried out."""
+    return Switches(
+        settings.enable_ci_planning or settings.enable_auto_discharge,
+        settings.enable_charge_planning or settings.enable_auto_charge,
+    )
+
+
+def question(
+    settings: Settings, house: GuardSnapshot, known: Known, load: Series, zone: ZoneInfo
+) -> Problem | Plan:
+    """
+    Return what to ask the planner; where that cannot be asked, a plan that says why.
+
+    Args:
+        settings: the site's choices.
+        house: the guard's picture of now.
+        known: forecasts and prices.
+        load: expected load of the house.
+        zone: the site's.
+    """
+    soc = house.soc_percent
+    if soc is None:
+        return no_plan("soc_unknown", "The state of charge is not known; see the inputs.")
+    now = house.at
+    until = now + LONGEST
+    outlook = Outlook(
+        known.pv,
+        load,
+        known.carbon,
+        known.buy.repeated(until),
+        known.sell.repeated(until),
+        _window(settings.export_window_start, settings.export_window_end),
+        _window(settings.charge_window_start, settings.charge_window_end),
+    )
+    found = slots(outlook, now, zone)
+    if not found:
+        missing = next((each for each in (known.pv, load) if not each), known.pv)
+        why = missing.reason or "it ends before now"
+        return no_plan("no_forecast", f"No plan without a forecast: {missing.source}: {why}.")
+    wanted = planned(settings)
+    found = tuple(
+        replace(
+            slot,
+            may_discharge=slot.may_discharge and wanted.discharge,
+            may_charge=slot.may_charge and wanted.charge,
+        )
+        for slot in found
+    )
+    objective = _objective(settings)
+    return Problem(found, _battery(settings, house, soc), _site(settings, house), objective, zone)
+
+
+def _window(begins: str, ends: str) -> DailyWindow:
+    return DailyWindow(time.fromisoformat(begins), time.fromisoformat(ends))
+
+
+def _objective(settings: Settings) -> Objective:
+    aim = Aim(settings.plan_aim)
+    wear = _WEAR_G_PER_KWH if aim is Aim.CARBON else settings.wear_per_kwh
+    return Objective(aim, wear, settings.carbon_price_per_kg, currency=settings.currency)
+
+
+def _battery(settings: Settings, house: GuardSnapshot, soc_percent: float) -> Battery:
+    capacity_wh = settings.battery_capacity_kwh * _WH_PER_KWH
+
+    def content_wh(percent: float) -> float:
+        return min(_PERCENT, max(0.0, percent)) / _PERCENT * capacity_wh
+
+    keep = settings.min_soc_percent
+    if settings.observe_reserve_soc:
+        # An unknown reserve forbids every discharge; so does a full one.
+        reserve = house.reserve_soc_percent
+        keep = _PERCENT if reserve is None else max(keep, reserve)
+    one_way = math.sqrt(settings.round_trip_percent / _PERCENT)
+    return Battery(
+        capacity_wh,
+        content_wh(soc_percent),
+        floor_wh=content_wh(min(settings.battery_floor_percent, settings.min_soc_percent)),
+        reserve_wh=content_wh(keep + CUTOFF_ABOVE_FLOOR_PERCENT),
+        charge_to_wh=content_wh(settings.charge_target_soc_percent),
+        max_charge_w=settings.charge_power_kw * _WH_PER_KWH,
+        max_discharge_w=settings.max_discharge_w,
+        charge_efficiency=one_way,
+        discharge_efficiency=one_way,
+        ac_limit_w=max(_USUAL_AC_W, settings.max_discharge_w),
+    )
+
+
+def _site(settings: Settings, house: GuardSnapshot) -> Site:
+    energy = house.energy
+    limit_w = settings.export_limit_w or 0.0
+    return Site(
+        export_limit_w=min(limit_w, settings.target_export_w),
+        import_limit_w=settings.import_limit_w,
+        produced_wh=energy.produced_wh or 0.0,
+        exported_wh=energy.exported_upper_wh or 0.0,
+        tolerance_wh=settings.tolerance_kwh * _WH_PER_KWH,
+        margin_wh=settings.safety_margin_kwh * _WH_PER_KWH,
+        min_command_w=settings.min_discharge_w,
+        can_hold=False,
+    )

@@ -1,0 +1,255 @@
+"""
+Makes plans and keeps them: gathers what is known, asks the worker, tells the guard and the surface.
+
+A task of its own beside the guard. The guard asks it what the plan wants at each look and gets an
+answer from memory; everything that takes time or can fail happens here, and whatever fails ends as
+a plan that commands nothing, with the reason.
+
+Source: issue "export guard", part 5; control.md, cases 38 to 40.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from agent.clock import Clock, Instant
+from agent.export import plan_due, plan_view
+from agent.export.advice import Advice
+from agent.export.plan_advice import Standing, advice_of
+from agent.export.plan_due import Wants, next_plan
+from agent.export.plan_problem import Problem
+from agent.export.plan_rollout import Proposal
+from agent.export.plan_view import SlotTrack
+from agent.export.plan_worker import plan_in_worker
+from agent.export.planner import Plan, by_rule_of_thumb, carried_on, no_plan, running_in
+from agent.export.snapshot import GuardSnapshot, PlanPicture, PlanSource
+from agent.house.series import Series
+from agent.journal import Sample
+from agent.load_learning import LoadLearner
+from agent.plan_inputs import Known
+from agent.plan_question import planned, question, switches
+from agent.settings import Settings
+
+START_S = 6.0
+"""Before the first plan: a start has better to do."""
+RECENT_S = 600.0
+_RESTS_S = 60.0
+_NOT_YET = frozenset({"soc_unknown", "no_forecast", "plan_failed"})
+_log = logging.getLogger(__name__)
+
+Make = Callable[[Problem, Proposal | None], Awaitable[Plan]]
+_WORKER_FAILED = frozenset({"planner_not_started", "planner_too_slow", "planner_crashed"})
+
+
+class Sources(Protocol):
+    """Where forecasts come from."""
+
+    def known(self, now: datetime) -> Known:
+        """Return what is known at this moment; no I/O."""
+        ...
+
+    async def refresh(self, now: datetime) -> datetime | None:
+        """Ask what has to be asked; return when there is something to ask next."""
+        ...
+
+    def subscribe(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call when a forecast has changed; return what ends that."""
+        ...
+
+
+class House(Protocol):
+    """The guard, as far as plans need it."""
+
+    def bare(self) -> GuardSnapshot:
+        """Return the guard's newest picture, without a plan."""
+        ...
+
+    def history(self, seconds: float) -> list[Sample]:
+        """Return the last seconds, oldest first."""
+        ...
+
+    def wake(self) -> None:
+        """Have the guard look again now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """One plan with everything that is shown of it."""
+
+    standing: Standing
+    picture: PlanPicture
+    carbon: Series
+
+
+async def in_worker(problem: Problem, running: Proposal | None) -> Plan:
+    """Return the plan of a worker process; by rule of thumb where that fails. Never raises."""
+    plan = await plan_in_worker(problem, running)
+    if plan.reason.code in _WORKER_FAILED:
+        _log.warning("%s Planned by rule of thumb", plan.reason.text)
+        return by_rule_of_thumb(problem, running, plan.reason.text.rstrip("."))
+    return plan
+
+
+class Planning:
+    """Plans while anything is to be planned, and answers what the newest plan wants."""
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        clock: Clock,
+        zone: Callable[[], ZoneInfo],
+        sources: Sources,
+        learner: LoadLearner,
+        make: Make = in_worker,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._zone = zone
+        self._sources = sources
+        self._learner = learner
+        self._make = make
+        self._made: _Made | None = None
+        self._track: SlotTrack | None = None
+        self._wants = Wants()
+        self._wake = asyncio.Event()
+
+    # What others ask; all of it from memory.
+
+    def advice(self, now: Instant) -> Advice | None:
+        """Return what the plan wants at a moment; the guard asks at each look."""
+        settings = self._settings()
+        wanted = planned(settings)
+        if not wanted.discharge and not wanted.charge:
+            return Advice()
+        standing = self._made.standing if self._made else None
+        return advice_of(standing, now.local, switches(settings))
+
+    def adorn(self, picture: GuardSnapshot) -> GuardSnapshot:
+        """Return the guard's picture with what is planned."""
+        made = self._made
+        if made is None:
+            return picture
+        exported_wh, now = picture.energy.exported_wh, picture.at
+        self._track = plan_view.tracked(self._track, made.standing.plan, now, exported_wh)
+        view = plan_view.plan_view(
+            made.standing, switches(self._settings()), now.date(), made.carbon, now
+        )
+        slot = plan_view.slot_view(self._track, now, exported_wh)
+        return replace(picture, plan=replace(view, slot=slot), outlook=made.picture)
+
+    def calculate(self) -> None:
+        """Plan again now: a person has asked for it."""
+        self._want(asked=True)
+
+    def settings_changed(self, _: Settings) -> None:
+        """Plan again soon."""
+        self._want(settings=True)
+
+    def _want(self, **what: bool) -> None:
+        self._wants = replace(self._wants, **what)
+        self._wake.set()
+
+    # What takes time.
+
+    async def run(self, house: House) -> None:
+        """Plan until cancelled; no failure ends it, and none reaches the guard."""
+        await asyncio.sleep(START_S)
+        end = self._sources.subscribe(lambda: self._want(inputs=True))
+        try:
+            while True:
+                try:
+                    wait_s = await self._turn(house)
+                except Exception as error:  # noqa: BLE001 - it must not end the planner
+                    _log.exception("Planning failed; the guard is not affected")
+                    self._show(house, _failed(error), None, ())
+                    wait_s = _RESTS_S
+                await self._until_woken(wait_s)
+        finally:
+            end()
+
+    async def _turn(self, house: House) -> float:
+        """Plan if it is time; return the seconds until something is due."""
+        settings, now = self._settings(), self._clock.now().local
+        await self._learner.learn(now, self._zone())
+        wanted = planned(settings)
+        if not wanted.discharge and not wanted.charge:
+            self._forget(house)
+            return plan_due.seconds(now, next_plan(now, None, Wants(), now))
+        asks_at = await self._sources.refresh(now)
+        due = self._due(now)
+        if due <= now:
+            await self._plan(house)
+            now = self._clock.now().local
+            due = self._due(now)
+        if asks_at is not None:
+            due = min(due, asks_at)
+        return plan_due.seconds(now, due)
+
+    def _due(self, now: datetime) -> datetime:
+        made = self._made
+        if made is None:
+            return now
+        standing = made.standing
+        slot_ends = standing.plan.steps[0].slot.ends if standing.plan.steps else None
+        failed = standing.plan.reason.code in _NOT_YET
+        return next_plan(standing.made, slot_ends, self._wants, now, failed=failed)
+
+    async def _plan(self, house: House) -> None:
+        self._wants = Wants()
+        settings, zone = self._settings(), self._zone()
+        picture = house.bare()
+        now = picture.at
+        known = self._sources.known(now)
+        load = self._learner.expected(now, zone, house.history(RECENT_S))
+        asked = question(settings, picture, known, load, zone)
+        sources = [
+            plan_view.source_of(name, series)
+            for name, series in (("pv", known.pv), ("load", load), ("carbon", known.carbon),
+                                 ("buy", known.buy), ("sell", known.sell))
+        ]  # fmt: skip
+        if isinstance(asked, Plan):
+            self._show(house, asked, None, sources, known.carbon)
+            return
+        before = self._made.standing.plan if self._made else None
+        plan = await self._make(asked, running_in(before, now))
+        plan = carried_on(plan, before, now)
+        _log.info("planned %d windows (%s): %s", len(plan.windows), plan.method, plan.reason.text)
+        self._show(house, plan, asked, sources, known.carbon)
+
+    def _show(
+        self,
+        house: House,
+        plan: Plan,
+        problem: Problem | None,
+        sources: Sequence[PlanSource],
+        carbon: Series | None = None,
+    ) -> None:
+        standing = Standing(plan, self._clock.now().local)
+        picture = plan_view.picture(standing, problem, sources, self._settings().currency)
+        self._made = _Made(standing, picture, carbon or Series("", ""))
+        house.wake()
+
+    def _forget(self, house: House) -> None:
+        if self._made is not None:
+            self._made = None
+            house.wake()
+
+    async def _until_woken(self, wait_s: float) -> None:
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+
+def _failed(error: Exception) -> Plan:
+    text = f"Planning failed ({type(error).__name__}); see the log, and report it."
+    return no_plan("plan_failed", text)
