@@ -18,6 +18,7 @@ from agent.clock import Clock
 from agent.export import memory, view
 from agent.export.commissioning import Commissioning
 from agent.export.decide import step
+from agent.export.record import Decision
 from agent.export.requests import Answer, Request, RequestKind
 from agent.export.snapshot import GuardSnapshot
 from agent.export.states import Command, Event, GuardConfig, GuardState, Look, Reply
@@ -32,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 Configure = Callable[[Commissioning], GuardConfig]
 """The site's choices as they are now, with what commissioning has measured."""
+Note = Callable[[Decision], None]
+"""Takes each decision for the record; never waits, never raises."""
 
 
 class Guard:
@@ -44,12 +47,14 @@ class Guard:
         journal: Journal,
         clock: Clock,
         configure: Configure,
+        note: Note = lambda _: None,
     ) -> None:
         self._meter = meter
         self._actuator = actuator
         self._journal = journal
         self._clock = clock
         self._configure = configure
+        self._note = note
         self._state: GuardState = memory.fresh(clock.now())
         self._wake = asyncio.Event()
         self._wake_s = 0.0
@@ -116,7 +121,9 @@ class Guard:
         look = Look(self._clock.now(), self._meter.sample(), requests, tuple(self._replies))
         self._replies.clear()
         before = self._state
-        result = step(before, look, self._configure(before.commissioning))
+        config = self._configure(before.commissioning)
+        result = step(before, look, config)
+        self._note(Decision(before, look, config, result))
         self._state, self._wake_s = result.state, result.wake_s
         self._looked_s = look.now.monotonic_s
         for event in result.events:

@@ -12,7 +12,7 @@ names that order, and a reader compares it first.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from enum import Enum
@@ -27,8 +27,8 @@ from agent.journal_codec import put_number
 
 _ROOTS = (GuardState, GuardConfig, Look, Step)
 _NONE, _FALSE, _TRUE, _INT, _FLOAT, _TEXT, _TUPLE, _MAPPING = range(8)
-_DATE, _TIME, _RECORD, _ENUM, _SET, _LIST = range(8, 14)
-FIRST_FREE_TAG = 14
+_DATE, _TIME, _RECORD, _ENUM, _SET, _LIST, _FLOATS = range(8, 15)
+FIRST_FREE_TAG = 15
 """Tags from here on are free for those who write more than values."""
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - wall clocks are counted without their zone
 MICROSECOND = timedelta(microseconds=1)
@@ -194,8 +194,20 @@ def _write_text(out: bytearray, value: str) -> None:
     out += raw
 
 
-def _write_row(out: bytearray, value: tuple[object, ...] | list[object]) -> None:
-    out.append(_TUPLE if type(value) is tuple else _LIST)
+def _write_tuple(out: bytearray, value: tuple[Any, ...]) -> None:
+    if set(map(type, value)) == _ONLY_FLOATS:
+        out.append(_FLOATS)
+        put_number(out, len(value))
+        out += struct.pack(f">{len(value)}d", *value)
+    else:
+        _write_row(out, value, _TUPLE)
+
+
+_ONLY_FLOATS = {float}
+
+
+def _write_row(out: bytearray, value: Sequence[object], tag: int = _LIST) -> None:
+    out.append(tag)
     put_number(out, len(value))
     for each in value:
         write(out, each)
@@ -248,7 +260,7 @@ _WRITERS: dict[type, Callable[[bytearray, Any], None]] = {
     int: _write_int,
     float: _write_float,
     str: _write_text,
-    tuple: _write_row,
+    tuple: _write_tuple,
     list: _write_row,
     dict: _write_mapping,
     frozenset: _write_set,
@@ -322,6 +334,10 @@ def _read_record(reader: Reader) -> Any:
     return kind(*(reader.each() for _ in fields(kind)))
 
 
+def _read_floats(reader: Reader, count: int) -> tuple[float, ...]:
+    return struct.unpack(f">{count}d", reader.take(count * FLOAT_BYTES.size))
+
+
 def _read_time(reader: Reader) -> datetime:
     shown_us, fold, zone = reader.signed(), reader.byte(), reader.each()
     where: tzinfo | None = None
@@ -340,6 +356,7 @@ _READERS: dict[int, Callable[[Reader], Any]] = {
     _FLOAT: lambda reader: FLOAT_BYTES.unpack(reader.take(FLOAT_BYTES.size))[0],
     _TEXT: lambda reader: reader.take(reader.number()).decode("utf-8", "surrogatepass"),
     _TUPLE: lambda reader: tuple(reader.each() for _ in range(reader.number())),
+    _FLOATS: lambda reader: _read_floats(reader, reader.number()),
     _LIST: lambda reader: [reader.each() for _ in range(reader.number())],
     _MAPPING: lambda reader: {reader.each(): reader.each() for _ in range(reader.number())},
     _SET: lambda reader: frozenset(reader.each() for _ in range(reader.number())),
