@@ -35,7 +35,7 @@ def command(folder: Path, since: datetime | None, *, as_json: bool) -> int:
     except sqlite3.Error as error:
         return _nothing(f"{path} cannot be read ({error}); copy it elsewhere and try again")
     if not report.looks and not report.unreadable:
-        return _nothing(f"{path} holds no decision yet; a running agent writes every minute")
+        return _nothing(f"{path} holds no decision yet; an agent at rest writes every five minutes")
     sys.stdout.write((json.dumps(told(report)) if as_json else table(report)) + "\n")
     return 0 if report.exact else EXIT_DIFFERENT
 

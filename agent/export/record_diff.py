@@ -32,9 +32,11 @@ from agent.journal_codec import put_number
 _PART, _SHIFTED = FIRST_FREE_TAG, FIRST_FREE_TAG + 1
 """Some fields of a record; a time moved by microseconds."""
 _NEAR = 0x40
-"""With 3 bits of where and 3 bits of how many bytes: a float that differs there."""
+"""With 3 bits of where and 3 bits of how many bytes: a float changed there, against the old one."""
 _AGAIN = 0x80
 """With 4 bits of place: one of the last floats."""
+_NEXT = 0xC0
+"""As `_NEAR`, but from the float before: values are read milliseconds apart."""
 _RECENT = 16
 _FARTHEST_S = 1e9
 _FLOAT_BITS = struct.Struct(">Q")
@@ -47,6 +49,8 @@ class _Past:
         self._ring = [0] * _RECENT
         self._places: dict[int, int] = {}
         self._next = 0
+        self.before = 0
+        """The float before, as bits."""
         self.moved_us = 0
         """By how much the last float moved, read as seconds: wall clocks move with them."""
 
@@ -61,6 +65,7 @@ class _Past:
     def note(self, old: float, new: float, bits: int) -> None:
         """Remember one more float and its step."""
         step = new - old
+        self.before = bits
         self.moved_us = round(step * 1e6) if isfinite(step) and abs(step) < _FARTHEST_S else 0
         if bits in self._places:
             return
@@ -106,17 +111,15 @@ class Differ:
                 self.write(out, before, after)
 
     def _float(self, out: bytearray, old: float, new: float) -> None:
-        raw = FLOAT_BYTES.pack(new)
-        (bits,) = _FLOAT_BITS.unpack(raw)
+        bits = _bits(new)
         place = self._past.place(bits)
         if place is not None:
             out.append(_AGAIN | place)
         else:
-            (before,) = _FLOAT_BITS.unpack(FLOAT_BYTES.pack(old))
-            changed = _FLOAT_BITS.pack(bits ^ before).rstrip(b"\0")
-            core = changed.lstrip(b"\0") or b"\0"
-            first = len(changed) - len(core) if changed else 0
-            out.append(_NEAR | first << 3 | len(core) - 1)
+            near = _changed(bits ^ _bits(old))
+            after = _changed(bits ^ self._past.before)
+            tag, (first, core) = (_NEAR, near) if len(near[1]) <= len(after[1]) else (_NEXT, after)
+            out.append(tag | first << 3 | len(core) - 1)
             out += core
         self._past.note(old, new, bits)
 
@@ -126,6 +129,18 @@ class Differ:
             return
         out.append(_SHIFTED)
         put_signed(out, wall_us(new) - wall_us(old) - self._past.moved_us)
+
+
+def _bits(value: float) -> int:
+    bits: int = _FLOAT_BITS.unpack(FLOAT_BYTES.pack(value))[0]
+    return bits
+
+
+def _changed(bits: int) -> tuple[int, bytes]:
+    """Return where the changed bytes begin, and these bytes; at least one."""
+    changed = _FLOAT_BITS.pack(bits).rstrip(b"\0")
+    core = changed.lstrip(b"\0")
+    return (len(changed) - len(core), core) if core else (0, b"\0")
 
 
 class DifferenceReader(Reader):
@@ -163,12 +178,12 @@ class DifferenceReader(Reader):
             return moved.replace(tzinfo=old.tzinfo, fold=old.fold)
         if tag < _NEAR:
             return self._value(tag)
-        if tag >= _AGAIN:
+        if _AGAIN <= tag < _NEXT:
             bits = self._past.bits(tag & (_RECENT - 1))
         else:
             first, count = tag >> 3 & 7, (tag & 7) + 1
             changed = bytes(first) + self.take(count)
-            (before,) = _FLOAT_BITS.unpack(FLOAT_BYTES.pack(old))
+            before = self._past.before if tag >= _NEXT else _bits(old)
             bits = before ^ int.from_bytes(changed.ljust(8, b"\0"), "big")
         new: float = FLOAT_BYTES.unpack(_FLOAT_BITS.pack(bits))[0]
         self._past.note(old, new, bits)

@@ -2,9 +2,10 @@
 Records decisions beside the journal while the guard goes on.
 
 The loop hands over what it decided with and never waits: a thread of its own turns it into bytes,
-look by look, and writes a page every quarter of a minute while anything runs, every minute at
-rest. Nothing depends on the record. A disk that is full, slow or broken costs looks, which the
-record then says, and never a decision; a killed process loses the page in the making.
+look by look. It writes a page every quarter of a minute while anything runs, every five minutes
+at rest, and when a rest ends. Nothing depends on the record. A disk that is full, slow or broken
+costs looks, which the record then says, and never a decision; a killed process loses the page in
+the making.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ from agent.journal_file import JournalError
 
 DECISIONS_NAME = "decisions.sqlite3"
 """Name of the file, beside the journal; a backup leaves out this and what begins with it."""
-DECISIONS_BYTES = 64_000_000
-"""What the record may take on the disk, its log included; the oldest goes first."""
+DECISIONS_BYTES = 128_000_000
+"""What the record may take on the disk, its log included; the oldest goes first. Two weeks of two
+looks a second fit; a house at rest looks less often."""
 
 _LOGGER = logging.getLogger(__name__)
 _TURN_S = 2.0
 _PAGE_BUSY_S = 15.0
-_PAGE_REST_S = 60.0
+_PAGE_REST_S = 300.0
 _PAGE_BYTES = 32_000
 """A page is cut at this size even before its time."""
 _WAITING_LOOKS = 2000
@@ -48,8 +50,8 @@ class Recorder:
         self._inbox: deque[Decision] = deque(maxlen=_WAITING_LOOKS)
         self._pages: deque[Page] = deque()
         self._number = 0
-        self._cut_s = 0.0
-        self._busy = False
+        self._began_s = 0.0
+        """Monotonic, by the looks themselves: when the page in the making was begun."""
         self._failing = False
         self.looks = 0
         """Looks written since the start."""
@@ -61,6 +63,21 @@ class Recorder:
         """Record a decision, some time soon; never waits, never raises."""
         # The oldest gives way when the thread is stuck; the next chapter then begins after it.
         self._inbox.append(decision)
+
+    @property
+    def waiting(self) -> int:
+        """Decisions that the thread has not taken yet."""
+        return len(self._inbox)
+
+    def cpu_s(self) -> float:
+        """Return the processor time that recording has taken so far, in seconds."""
+        ident = self._thread.ident
+        return 0.0 if ident is None else time.clock_gettime(time.pthread_getcpuclockid(ident))
+
+    @property
+    def alive(self) -> bool:
+        """True while decisions are taken."""
+        return self._thread.is_alive()
 
     def close(self, deadline_s: float = 5.0) -> None:
         """Write what is in line and close the file; waits so long at most."""
@@ -75,22 +92,19 @@ class Recorder:
             scribe = Scribe(present())
             while not self._ending.wait(self._turn_s):
                 self._turn(scribe)
-            self._turn(scribe, last=True)
+            self._turn(scribe)
         except Exception:
             _LOGGER.exception("The record of decisions ended; the guard goes on without it")
             self._inbox = deque(maxlen=1)
         finally:
             self._file.close()
 
-    def _turn(self, scribe: Scribe, *, last: bool = False) -> None:
+    def _turn(self, scribe: Scribe) -> None:
         while self._inbox:
             self._take(scribe, self._inbox.popleft())
             time.sleep(0)  # the loop goes first
-        now_s = time.monotonic()
-        due_s = self._cut_s + (_PAGE_BUSY_S if self._busy else _PAGE_REST_S)
-        if last or now_s >= due_s or scribe.waiting_bytes > _PAGE_BYTES:
+        if self._ending.is_set():
             scribe.cut()
-            self._cut_s = now_s
         self._pages.extend(scribe.pages())
         if self._pages:
             self._write()
@@ -99,11 +113,16 @@ class Recorder:
             scribe.forget()
 
     def _take(self, scribe: Scribe, decision: Decision) -> None:
-        self._busy = runs(decision.result.state)
         try:
             scribe.add(decision)
         except RecordError as error:
             self._trouble(str(error))
+        now_s = decision.look.now.monotonic_s
+        lasts_s = _PAGE_BUSY_S if runs(decision.result.state) else _PAGE_REST_S
+        young = 0 <= now_s - self._began_s < lasts_s
+        if not young or scribe.waiting_bytes > _PAGE_BYTES:
+            scribe.cut()
+            self._began_s = now_s
 
     def _write(self) -> None:
         try:
