@@ -9,18 +9,19 @@ it at all.
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import cache
 from hashlib import blake2b
+from inspect import ismodule
 from pathlib import Path
 
 from agent import __version__
+from agent.export import decide
 from agent.export.record_codec import RecordError, shapes
 
-_AGENT = Path(__file__).parents[1]
-_ROOM = "export/*.py"
-_BELOW = ("clock.py", "house/alphaess.py", "house/port.py", "house/readings.py")
+_OURS = "agent."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,25 @@ def present() -> Provenance:
     """Return the code that runs here; reads its own sources once."""
     found = blake2b(digest_size=4)
     try:
-        for path in [*sorted(_AGENT.glob(_ROOM)), *(_AGENT / name for name in _BELOW)]:
-            found.update(path.read_bytes())
+        for name in deciding():
+            found.update(Path(str(sys.modules[name].__file__)).read_bytes())
         code = found.hexdigest()
     except OSError:
         code = ""
     return Provenance(__version__, code, shapes(), platform.python_version())
+
+
+def deciding() -> list[str]:
+    """Return the modules whose code a decision can pass through."""
+    found: set[str] = set()
+    waiting = [decide.__name__]
+    while waiting:
+        name = waiting.pop()
+        if name in found or not name.startswith(_OURS):
+            continue
+        found.add(name)
+        for value in vars(sys.modules[name]).values():
+            home = value.__name__ if ismodule(value) else getattr(value, "__module__", None)
+            if isinstance(home, str):
+                waiting.append(home)
+    return sorted(found)

@@ -367,6 +367,13 @@ _READERS: dict[int, Callable[[Reader], Any]] = {
 }
 
 
+_OF_DAMAGE = (
+    AttributeError, IndexError, KeyError, OSError, OverflowError, RecursionError, TypeError,
+    ValueError, struct.error,
+)  # fmt: skip
+"""What reading nonsense can raise, a time zone of an odd name among it."""
+
+
 class whatever_is_wrong:  # noqa: N801 - reads as a statement
     """Turns what damaged bytes raise on their way into the one error that says so."""
 
@@ -374,6 +381,5 @@ class whatever_is_wrong:  # noqa: N801 - reads as a statement
         return None
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        known = (IndexError, KeyError, OverflowError, TypeError, ValueError, RecursionError)
-        if isinstance(error, known) and not isinstance(error, RecordError):
+        if isinstance(error, _OF_DAMAGE) and not isinstance(error, RecordError):
             raise RecordError(f"a record cannot be read: {error!r}") from error
