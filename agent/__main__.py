@@ -6,7 +6,8 @@ end on SIGTERM or Ctrl-C with the battery given back, exit 0; a second one on th
 directory ends at once, exit 3. `doctor` examines the set-up without commanding anything: exit 0
 when all is well, 1 with warnings, 2 with failures; with `--commission` it has the running agent run
 its commissioning test. `simulate` runs the guard through days of a simulated house with faults:
-exit 1 when a day breached.
+exit 1 when a day breached. `replay` decides again what the guard has decided: exit 1 when a bit
+comes out otherwise.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import logging
 import sys
 import tempfile
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 
 from agent import __version__
@@ -37,6 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _simulate(args)
     if args.command == "doctor" and (args.commission or args.full):
         return _commission(args)
+    if args.command == "replay":
+        from agent.replaying import command  # noqa: PLC0415 - as below
+
+        return command(args.data, args.since, as_json=args.json)
     with ExitStack() as stack:
         data_dir = args.data
         if data_dir is None:
@@ -175,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--data", type=Path, help="data directory (a temporary one)")
     demo.add_argument("--seed", type=int, default=7, help="weather and loads of the house (7)")
     run.set_defaults(seed=0)
+    _add_replay(commands.add_parser("replay", help="decide again what the guard has decided"))
     _add_simulate(commands.add_parser("simulate", help="run the guard through simulated days"))
     return parser
 
@@ -198,6 +205,17 @@ def _add_simulate(simulate: argparse.ArgumentParser) -> None:
     add("--first", type=int, default=0, help="number of the first day, to run one again (0)")
     add("--jobs", type=_days, default=1, help="processes (1)")
     add("--json", action="store_true", help="print one JSON object, last")
+
+
+def _add_replay(replay: argparse.ArgumentParser) -> None:
+    add = replay.add_argument
+    add("--data", type=Path, default=Path("/data"), help="data directory (/data)")
+    add("--from", dest="since", type=_moment, help="begin here: 2026-06-21T17:00 (the oldest)")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone()
 
 
 def _days(text: str) -> int:

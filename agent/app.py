@@ -25,6 +25,7 @@ from agent.clock import SystemClock
 from agent.desks import HISTORY_EVERY_S, Reception, SettingsCounter
 from agent.export.feed_in_keeper import FeedInKeeper
 from agent.export.guard import Guard
+from agent.export.recorder import Recorder
 from agent.export.requests import Request, RequestKind
 from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
@@ -84,12 +85,14 @@ class App:
         place: Place,
         store: SettingsStore,
         journal: Journal,
+        recorder: Recorder,
         clock: SystemClock,
     ) -> None:
         self._options = options
         self._place = place
         self._store = store
         self._journal = journal
+        self._recorder = recorder
         self._clock = clock
         self._core: CoreConnection | None = None
         self._meter: SiteMeter
@@ -223,6 +226,7 @@ class App:
             self._clock,
             choices,
             self._planning.advice,
+            self._recorder.note,
         )
         await guard.recall()
         return guard
@@ -363,14 +367,16 @@ async def _opened_alone(options: Options, place: Place) -> AsyncIterator[App]:
     for warning in store.warnings:
         _log.warning("%s", warning)
     journal = await Journal.open(place.data_dir / "journal.sqlite3")
+    recorder = Recorder(place.data_dir)
     try:
         site = await journal.load_state(_SITE_STATE) or {}
         zone = store.current.time_zone or site.get("time_zone") or "UTC"
         clock = SystemClock(ZoneInfo(zone))
         if place.demo is not None:
             await _prepare_demo(store)
-        yield App(options, place, store, journal, clock)
+        yield App(options, place, store, journal, recorder, clock)
     finally:
+        await asyncio.to_thread(recorder.close)
         await journal.close()
 
 

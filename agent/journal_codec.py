@@ -67,7 +67,7 @@ def _rounded(value: float | None, steps_per_unit: int) -> float | None:
 def encode(samples: Sequence[Sample]) -> bytes:
     """Return a block of these samples; they must be `rounded`."""
     raw = bytearray([_VERSION])
-    _put(raw, len(samples))
+    put_number(raw, len(samples))
     rows = [astuple(sample) for sample in samples]
     for column, steps_per_unit in enumerate(_STEPS_PER_UNIT):
         last = 0
@@ -77,7 +77,7 @@ def encode(samples: Sequence[Sample]) -> bytes:
                 continue
             steps = round(row[column] * steps_per_unit)
             delta, last = steps - last, steps
-            _put(raw, 1 + (2 * delta if delta >= 0 else -2 * delta - 1))
+            put_number(raw, 1 + (2 * delta if delta >= 0 else -2 * delta - 1))
     return zlib.compress(raw, 9)
 
 
@@ -117,7 +117,8 @@ def _column(numbers: Iterator[int], count: int, steps_per_unit: int) -> list[flo
     return values
 
 
-def _put(raw: bytearray, number: int) -> None:
+def put_number(raw: bytearray, number: int) -> None:
+    """Write a whole number, not below 0, seven bits a byte, lowest first."""
     while number >= 0x80:  # noqa: PLR2004 - seven bits a byte
         raw.append(number & 0x7F | 0x80)
         number >>= 7

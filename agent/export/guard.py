@@ -20,6 +20,7 @@ from agent.export.advice import Advice
 from agent.export.commissioning import Commissioning
 from agent.export.decide import step
 from agent.export.following import SHUTDOWN
+from agent.export.record import Decision
 from agent.export.requests import Answer, Request, RequestKind
 from agent.export.snapshot import GuardSnapshot
 from agent.export.states import Command, Event, GuardConfig, GuardState, Look, Reply
@@ -34,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 Configure = Callable[[Commissioning], GuardConfig]
 """The site's choices as they are now, with what commissioning has measured."""
+Note = Callable[[Decision], None]
+"""Takes each decision for the record; never waits, never raises."""
 Advise = Callable[[Instant], Advice | None]
 """What the plan wants at a moment; it only reads memory."""
 
@@ -54,6 +57,7 @@ class Guard:
         clock: Clock,
         configure: Configure,
         advise: Advise = nobody,
+        note: Note = lambda _: None,
     ) -> None:
         self._meter = meter
         self._actuator = actuator
@@ -61,6 +65,7 @@ class Guard:
         self._clock = clock
         self._configure = configure
         self._advise = advise
+        self._note = note
         self._state: GuardState = memory.fresh(clock.now())
         self._wake = asyncio.Event()
         self._wake_s = 0.0
@@ -127,7 +132,9 @@ class Guard:
         look = self._look(requests, tuple(self._replies))
         self._replies.clear()
         before = self._state
-        result = step(before, look, self._configure(before.commissioning))
+        config = self._configure(before.commissioning)
+        result = step(before, look, config)
+        self._note(Decision(before, look, config, result))
         self._state, self._wake_s = result.state, result.wake_s
         self._looked_s = look.now.monotonic_s
         for event in result.events:
