@@ -7,8 +7,12 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from agent.export import commitments as com
+<<<<<<< HEAD
 from agent.export import gain as gains
 from agent.export.allowance import allowance_wh, leak_reserve_wh
+=======
+from agent.export.allowance import AllowanceBasis, allowance_wh, leak_reserve_wh
+>>>>>>> helper-E
 from agent.export.commitments import Purpose
 from agent.export.lease import SECONDS_PER_HOUR, Lease, longest_affordable
 from agent.export.replacing import replace
@@ -136,7 +140,13 @@ class Turn:
         )
 
     def forecast_wh(self) -> float | None:
-        """Return the forecast of today; one that has not spoken since midnight is yesterday's."""
+        """
+        Return the forecast of today, where the rule asks for one.
+
+        One that has not spoken since midnight is yesterday's, and unknown.
+        """
+        if self.config.allowance.basis is AllowanceBasis.PRODUCED:
+            return None
         reading, local = self.look.sample.forecast_today_wh, self.look.now.local
         midnight = datetime.combine(local.date(), time(), local.tzinfo)
         today_s = local.timestamp() - midnight.timestamp()

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from agent.export.freshness import Thresholds
 from agent.export.lease import DIRECT
 from agent.export.requests import RequestKind
 from agent.export.snapshot import ErrorState
@@ -33,7 +34,10 @@ BRIDGE = replace(
     exported_rules=replace(CONFIG.exported_rules, poll_s=6),
     produced_rules=replace(CONFIG.produced_rules, poll_s=6),
     readback_poll_s=6,
+    thresholds=Thresholds(stale_after_s=20),
 )
+STOPPED_WITHIN_S = {"bridge": 30, "ha_register": 60}
+"""T6: by then the inverter is seen to have stopped, whatever an input does."""
 BRIDGE_POLLS_S = {"soc_percent": 2, "exported_wh": 6, "produced_wh": 6, "dispatch": 6}
 
 
@@ -71,7 +75,7 @@ def test_every_required_value_has_a_freshness_of_its_own(path: str, name: str) -
     """T6: one value is lost while all others arrive; the stop is seen at the inverter."""
     bench = running(house(path, produced_wh=9000))
     bench.twists[name] = gone
-    assert bench.run_until(lambda: not bench.dispatching, 60) <= (30 if path == "bridge" else 60)
+    assert bench.run_until(lambda: not bench.dispatching, 60) <= STOPPED_WITHIN_S[path]
 
 
 @both_paths
@@ -80,7 +84,7 @@ def test_a_frozen_power_is_latched_until_it_moves(path: str, name: str) -> None:
     """Case 13: re-reported as if it were new; a rest of ten minutes does not make it true."""
     bench = running(house(path, produced_wh=9000))
     bench.frozen.add(name)
-    assert bench.run_until(lambda: not bench.dispatching, 60) <= 45
+    assert bench.run_until(lambda: not bench.dispatching, 60) <= STOPPED_WITHIN_S[path]
     leases = bench.kinds().count("lease")
     bench.run(600)
     assert bench.kinds().count("lease") == leases

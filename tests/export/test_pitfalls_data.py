@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.export.allowance import AllowanceRule
+from agent.export.lease import DIRECT
 from agent.export.ledger import CounterRules
 from agent.house.alphaess import LONGEST_DISPATCH_S, POWER_OFFSET, DispatchBlock
 from agent.house.readings import CounterKind, Quality, Reading
@@ -136,6 +137,7 @@ def test_case_12_a_value_that_is_not_there_is_neither_zero_nor_the_last_one(
     greedy(bench, 180)
     after = bench.view().energy
     assert not bench.writes
+    assert bench.state.ledger.exported.fault is None, "nothing was read as a fall to zero"
     assert after.allowance_wh == before.allowance_wh
     assert after.exported_wh == pytest.approx(before.exported_wh, abs=METER_WH)
 
@@ -262,25 +264,36 @@ def test_case_16_a_counter_that_is_a_minute_late_costs_no_more_than_that_minute(
     assert 300 < bench.exported_today_wh <= 1200 + METER_WH
 
 
+class SlowGrid(Bench):
+    """A house whose grid power arrives twelve seconds late, as behind a busy Core."""
+
+    late_s = 12
+
+    def _poll(self, name: str) -> None:
+        if name != "grid_w":
+            super()._poll(name)
+            return
+        past = self.__dict__.setdefault("past", [])
+        past.append((self.now_s, self._raw(name)))
+        known = [value for at_s, value in past if at_s <= self.now_s - self.late_s]
+        self._take(name, (known or [past[0][1]])[-1])
+
+
 def test_case_17_powers_read_at_different_moments_do_not_make_the_battery_swing() -> None:
     """Case 17: a load summed of grid and battery seconds apart is a ghost that is chased."""
-    bench = Bench(replace(CONFIG, target_export_w=1500), produced_wh=9000)
-    past: list[Reading] = []
-
-    def late(reading: Reading) -> Reading:
-        past.append(reading)
-        return past[max(0, len(past) - 8)]
-
-    bench.twists["grid_w"] = late
+    config = replace(CONFIG, path=DIRECT, readback_poll_s=6, target_export_w=1500)
+    bench = SlowGrid(config, produced_wh=9000)
+    bench.run(30)
     running(bench)
-    for load_w in (2200.0, 400.0):
+    turns = 0
+    for load_w in (2200.0, 400.0, 3000.0, 400.0):
         bench.plant.load_override_w = load_w
         begun = len(bench.writes)
-        bench.run(240)
+        bench.run(180)
         powers = [block.power_w for _, block in bench.writes[begun:] if block.start]
         steps = [after - before for before, after in pairwise(powers) if abs(after - before) > 150]
-        turns = sum(a * b < 0 for a, b in pairwise(steps))
-        assert turns <= 1, powers
+        turns += sum(before * after < 0 for before, after in pairwise(steps))
+    assert turns <= 1
 
 
 def test_case_18_the_usual_margin_covers_a_meter_that_reads_two_percent_less() -> None:

@@ -138,12 +138,16 @@ def test_case_35_an_update_during_an_export_goes_on_where_it_was() -> None:
 
 
 def test_case_36_an_unknown_dispatch_at_the_start_is_charged_and_ends_in_no_lease() -> None:
-    """Case 36: 4 kW that nobody journaled; all of it counts."""
+    """Case 36: 2.5 kW that nobody journaled; all of it counts, seen or not."""
     bench = Bench(produced_wh=1000)
     journaled = bench.kill()
     bench.plant.dispatch.write(0, [1, 0, 34500, 0, 32000, 2, 51, 0, 600])
     bench.run(30)
     bench.restart(journaled)
+    bench.run(30)
+    assert "foreign_dispatch" in bench.kinds()
+    bench.twists["grid_w"] = lambda r: Reading(None, Quality.UNAVAILABLE, r.source, r.changed_s)
+    bench.frozen.add("exported_wh")
     bench.run(120)
     assert "adopted" not in bench.kinds()
     assert not [block for _, block in bench.writes if block.start]
