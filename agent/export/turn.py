@@ -7,12 +7,8 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from agent.export import commitments as com
-<<<<<<< HEAD
 from agent.export import gain as gains
-from agent.export.allowance import allowance_wh, leak_reserve_wh
-=======
 from agent.export.allowance import AllowanceBasis, allowance_wh, leak_reserve_wh
->>>>>>> helper-E
 from agent.export.commitments import Purpose
 from agent.export.lease import SECONDS_PER_HOUR, Lease, longest_affordable
 from agent.export.replacing import replace
