@@ -47,6 +47,8 @@ _CUTOFF_ROOM_PERCENT = 4.0
 _WINDOW_SHARE = 0.6
 """Of a window's energy: a day whose headroom is more may be ended by time."""
 _RAISED_W = 300
+_FOREIGN_S = 7200
+"""No lease of ours, and so known for somebody else's."""
 _BAD_DATA = frozenset(
     {
         "unavailable",
@@ -238,8 +240,8 @@ class Bench:
         self.result.writes_idle += idle and leaves
         self.result.writes_unneeded += leaves and self._unneeded(command)
         self.result.leased = self.result.leased or command.block.start
-        if not command.block.start and any(f.kind == "foreign_controller" for f in self._active):
-            self.result.counter_writes += 1
+        if not command.block.start and self.plant.dispatch.duration_s == _FOREIGN_S:
+            self.result.counter_writes += self.plant.dispatch.active
         self._power_w = command.block.power_w
         self._sent_s = self.now_s if command.block.start else None
         self.on_write(self.now_s, command.block)
@@ -324,7 +326,7 @@ class Bench:
             self._lost_from_wh = self.meter.last_exported_wh
         elif fault.kind == "foreign_controller":
             self._foreign_s = now_s
-            block = [1, 0, 32_000 + int(fault.amount), 0, 32_000, 2, 26, 0, 7200]
+            block = [1, 0, 32_000 + int(fault.amount), 0, 32_000, 2, 26, 0, _FOREIGN_S]
             self.wire.put(block, now_s)
 
     def _end(self, fault: Fault, now_s: float) -> None:

@@ -80,6 +80,8 @@ class DayResult:
     """Commands while nothing was wanted and nothing had to be stopped."""
     writes_unneeded: int = 0
     """Leases that changed nothing, before a renewal was due."""
+    processor_s: float = 0.0
+    """Of the machine, for this day: what tells the bench's speed where others work too."""
     forecast_wh: float | None = None
     """The last forecast that was shown for the day."""
     discharge_s: float = 0.0

@@ -77,8 +77,10 @@ def one_day(campaign: Campaign, number: int) -> DayResult:
     way = WAYS[campaign.path]
     if campaign.policy == "classic":
         way = replace(way, kind=CounterKind.DAILY)  # it read Core's daily meters, whatever the way
+    began_s = time.process_time()
     day = draw_day(campaign.seed, number, way)
-    return Bench(day, number, campaign.fault_of(number), POLICIES[campaign.policy]).run()
+    result = Bench(day, number, campaign.fault_of(number), POLICIES[campaign.policy]).run()
+    return replace(result, processor_s=time.process_time() - began_s)
 
 
 def _some_days(campaign: Campaign, numbers: Sequence[int]) -> list[DayResult]:
@@ -181,6 +183,7 @@ def _apart(
         "restart_back_max_s": longest(s for r in results for s in r.back_s),
         "foreign_noticed_max_s": longest(s for r in results for s in r.noticed_s),
         "foreign_counter_writes_max": max((r.counter_writes for r in results), default=0),
+        "processor_s_per_day": round(sum(r.processor_s for r in results) / max(1, len(results)), 2),
         "writes_idle": sum(r.writes_idle for r in results),
         "writes_unneeded": sum(r.writes_unneeded for r in results),
         "over_last_forecast": _over_forecast(results),

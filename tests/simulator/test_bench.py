@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -12,12 +13,14 @@ from agent.house.alphaess import DispatchBlock
 from agent.simulator.bench import Bench
 from agent.simulator.bench_faults import CLASSES, Moment, draw_faults
 from agent.simulator.bench_guard import Controller, GuardController
-from agent.simulator.bench_measure import DayResult, Excursion, lockouts
-from agent.simulator.bench_site import HOUR_S, WAYS, Day, draw_day
+from agent.simulator.bench_measure import DayResult, Excursion, Judge, lockouts
+from agent.simulator.bench_site import HOUR_S, WAYS, Day, draw_day, with_clock_change
 from agent.simulator.classic import classic_of
 from agent.simulator.plant import Plant
 from agent.simulator.sky import Weather
 
+STOPPED_WITHIN_S = 30.0
+"""From bad data to the end of the forced discharge, on the bridge path (T6)."""
 SECRETLY_LATE_WH = 40
 """Open: a counter that is secretly a minute late hides what flowed in that minute (control.md,
 assumption attacks: 39 Wh at most). The guard does not learn the lag yet."""
@@ -57,6 +60,10 @@ def test_no_fault_class_makes_the_guard_breach(fault: str) -> None:
     if result.ours:
         most_wh = SECRETLY_LATE_WH if fault == "late_counter" else 10
         assert result.over_wh <= most_wh, (result.over_wh, result.over_at_s, result.events)
+    if fault != "freeze_counter":  # which shows when enough has flowed to move it
+        assert max(result.stop_s, default=0.0) <= STOPPED_WITHIN_S, result.stop_s
+    assert result.writes_idle == 0
+    assert result.writes_unneeded == 0
 
 
 @pytest.mark.parametrize("path", ["ha_register", "ha_helpers"])
@@ -147,6 +154,97 @@ def test_kills_wait_for_every_kind_of_moment() -> None:
         for fault in draw_faults("kill", draw_day(1, number, WAYS["bridge"]))
     }
     assert moments == set(Moment)
+
+
+@pytest.mark.parametrize(("forward", "hours"), [(True, 23), (False, 25)])
+def test_a_day_on_which_the_clock_changes_ends_at_its_own_midnight(
+    forward: bool, hours: int
+) -> None:
+    day = with_clock_change(short_day(), forward=forward, to_midnight=True)
+    assert day.length_s == day.closes_s == hours * HOUR_S
+    assert day.instant(0).local.hour == day.instant(day.length_s).local.hour == 0
+    assert day.instant(day.length_s - 1).day == day.date
+    assert day.instant(day.length_s).day > day.date
+
+
+def test_a_window_keeps_its_times_of_the_wall_when_the_clock_changes() -> None:
+    day = short_day()
+    changed = with_clock_change(day, forward=True, to_midnight=False)
+    assert changed.instant(changed.opens_s).local.time() == day.instant(day.opens_s).local.time()
+    assert changed.closes_s == day.closes_s - HOUR_S
+
+
+def test_no_repeated_hour_is_passed_twice_by_the_monotonic_clock() -> None:
+    day = with_clock_change(short_day(), forward=False, to_midnight=False)
+    shown = [day.instant(hour * HOUR_S).local for hour in range(26)]
+    assert [moment.hour for moment in shown].count(1) == 2
+    assert [shown[n + 1].timestamp() - shown[n].timestamp() for n in range(25)] == [HOUR_S] * 25
+
+
+def test_a_guard_that_takes_each_day_for_24_hours_is_caught() -> None:
+    """The classes of clock changes have to be able to fail: here the account turns an hour late."""
+
+    def careless(state: GuardState, look: Look, config: GuardConfig) -> Step:
+        late = replace(look.now, local=look.now.local - timedelta(hours=1))
+        return step(state, replace(look, now=late), config)
+
+    def broken(config: GuardConfig, day: Day, _: Plant) -> Controller:
+        return GuardController(config, day.instant(0.0), careless)
+
+    day = with_clock_change(short_day(), forward=True, to_midnight=True)
+    day = replace(
+        day,
+        plant=replace(day.plant, pv_peak_w=3000.0),
+        opens_s=day.length_s - 600,
+        closes_s=day.length_s + 600,
+    )
+    assert Bench(day, 0, "none", broken).run().over_wh > 50
+    assert Bench(day, 0).run().over_wh <= 10
+
+
+def test_forecasts_are_revised_about_eight_times_and_absurdly() -> None:
+    days = [draw_day(1, number, WAYS["bridge"]) for number in range(40)]
+    drawn = [draw_faults("forecast_flaps", day) for day in days]
+    shown = [fault.amount for faults in drawn for fault in faults]
+    assert all(6 <= len(faults) <= 10 for faults in drawn)
+    assert min(shown) < 0 < max(shown)
+    assert 0.0 in shown
+    assert any(
+        fault.amount > 3 * day.plant.pv_peak_w * 8
+        for day, faults in zip(days, drawn, strict=True)
+        for fault in faults
+    )
+
+
+def test_a_forecast_that_flaps_reaches_the_guard() -> None:
+    seen: set[float | None] = set()
+
+    def noting(state: GuardState, look: Look, config: GuardConfig) -> Step:
+        seen.add(look.sample.forecast_today_wh.value)
+        return step(state, look, config)
+
+    def noted(config: GuardConfig, day: Day, _: Plant) -> Controller:
+        return GuardController(config, day.instant(0.0), noting)
+
+    Bench(short_day(), 0, "forecast_flaps", noted).run()
+    assert len(seen) >= 4
+
+
+def test_a_stop_that_never_came_is_counted_when_the_data_are_back() -> None:
+    """It was dropped: a guard that never noticed a frozen meter showed no figure at all."""
+    plant = Plant(draw_day(1, 0, WAYS["bridge"]).plant)
+    result = DayResult(0, "freeze_power", True)
+    judge = Judge(plant, 3680.0, result)
+    plant.load_override_w = plant.pv_override_w = 0.0
+    plant.dispatch.write(0, DispatchBlock(True, 3000, 10, 60).registers())
+    plant.step(20.0)
+    assert judge.forcing
+    judge.data_went_bad(100.0)
+    judge.data_are_back(130.0)
+    assert result.stop_s == []  # so short a fault need not be noticed
+    judge.data_went_bad(200.0)
+    judge.data_are_back(500.0)
+    assert result.stop_s == [300.0]
 
 
 @pytest.mark.parametrize(
