@@ -50,7 +50,8 @@ def watch(
     Args:
         before: so far.
         ledgers: the account before and after this look.
-        exported_w: power to the grid since the last look; `None` where it is not known.
+        exported_w: power to the grid since the last look; `None` where it is not known, or
+            contradicts the other powers.
         hours: since the last look.
     """
     old, new = ledgers

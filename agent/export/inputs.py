@@ -93,7 +93,8 @@ def _account(turn: Turn) -> Ledger:
         ),
     )
     hours = (turn.now_s - before.at_s) / SECONDS_PER_HOUR
-    told = agreement.watch(turn.state.agreement, (before, ledger), exported_w, hours)
+    believed_w = exported_w if turn.state.plausible.balanced else None
+    told = agreement.watch(turn.state.agreement, (before, ledger), believed_w, hours)
     turn.set(agreement=told)
     if ledger.day != before.day:
         turn.set(breach=False, completed=None)
