@@ -105,6 +105,15 @@ def test_a_healthy_inverter_passes_in_the_sun_with_every_input_told() -> None:
     assert test.counter_lag_s is None
 
 
+def test_a_cloud_during_the_test_is_not_taken_for_a_wrong_sign() -> None:
+    """The demo's own house begins under one: 1.7 kW of sun, and 1.0 kW five seconds later."""
+    bench = Bench(commissioned=False, pv_w=2400.0)
+    bench.ask(RequestKind.COMMISSION)
+    bench.plant.pv_override_w = 900.0
+    bench.run_until(lambda: not bench.state.commissioning.busy, FIRST_S)
+    assert bench.state.commissioning.stage is Stage.PASSED, bench.state.commissioning.text
+
+
 def test_at_night_the_sun_stays_open_and_says_so() -> None:
     test = run_test(Bench(commissioned=False))
     assert test.stage is Stage.PASSED
