@@ -57,9 +57,10 @@ def supervise(turn: Turn) -> None:
 
 
 def _firmware(turn: Turn) -> None:
-    """Note the firmware of a test that was passed before it could be read."""
-    test, firmware = turn.state.commissioning, turn.config.firmware
-    if test.stage is Stage.PASSED and firmware and not test.firmware:
+    """Note the parts of a firmware that could not be read yet when the test was passed."""
+    test = turn.state.commissioning
+    firmware = test.with_firmware(turn.config.firmware)
+    if test.stage is Stage.PASSED and firmware != test.firmware:
         turn.set(commissioning=replace(test, firmware=firmware))
         text = f"The inverter's firmware is {firmware}; control is locked when it changes."
         turn.say("firmware_noted", text, firmware=firmware)

@@ -35,7 +35,7 @@ from agent.export.commissioning_checks import (
 )
 from agent.export.lease import CommandPath
 from agent.export.replacing import replace
-from agent.export.second_part import Second
+from agent.export.second_part import Second, second_share
 
 TEST_POWER_W = 300
 TEST_DURATION_S = 30
@@ -140,6 +140,11 @@ class Commissioning:
         """Return True when a part that both know of the firmware differs; "" is unknown."""
         tested, now = _versions(self.firmware), _versions(firmware)
         return any(tested[name] != now[name] for name in tested.keys() & now.keys())
+
+    def with_firmware(self, firmware: str) -> str:
+        """Return the firmware of the test, with the parts that could only be read later."""
+        parts = _versions(firmware) | _versions(self.firmware)
+        return ", ".join(f"{name} {version}".strip() for name, version in parts.items())
 
 
 def _versions(firmware: str) -> dict[str, str]:
@@ -379,6 +384,9 @@ def progress_percent(test: Commissioning, now_s: float) -> float:
     """Return how far the test is, 0 to 100."""
     if not test.busy:
         return 100.0 if test.stage is not Stage.NONE else 0.0
-    if test.stage is Stage.WAITING:
+    share = (now_s - test.sent_s) / (test.duration_s + _SETTLE_S / 2)
+    if test.part > 1:
+        share = 1.0 if test.second is None else 1.0 + second_share(test.second, now_s)
+    elif test.stage is Stage.WAITING:
         return 0.0
-    return min(99.0, 100.0 * (now_s - test.sent_s) / (test.duration_s + _SETTLE_S / 2))
+    return min(99.0, 100.0 * share / (2 if test.full else 1))

@@ -316,6 +316,26 @@ def test_the_record_survives_a_restart_with_every_figure() -> None:
         assert getattr(after, name) == getattr(before, name), name
 
 
+def test_a_restart_in_the_second_part_keeps_the_first() -> None:
+    bench = Bench(commissioned=False)
+    bench.ask(RequestKind.COMMISSION_FULL)
+    bench.run_until(lambda: bench.plant.true_battery_w > 1500, FIRST_S)
+    bench.restart(bench.kill())
+    assert bench.state.commissioning.passed_for("bench")
+    bench.run_until(lambda: not bench.dispatching, 20)
+
+
+def test_the_progress_of_a_full_test_never_goes_back() -> None:
+    bench = Bench(commissioned=False)
+    bench.ask(RequestKind.COMMISSION_FULL)
+    seen = [0.0]
+    while bench.state.commissioning.busy:
+        bench.run(1)
+        seen.append(bench.view().commissioning.progress_percent)
+    assert seen == sorted(seen)
+    assert seen[-1] == 100
+
+
 def test_a_record_of_an_older_version_still_unlocks() -> None:
     bench = Bench()
     journaled = bench.kill()
@@ -338,6 +358,17 @@ def test_another_firmware_locks_control_until_the_test_has_passed_again() -> Non
     bench.run(90)
     assert run_test(bench).firmware == "1.09"
     assert bench.start().accepted
+
+
+def test_a_part_of_the_firmware_that_is_read_later_joins_the_record() -> None:
+    bench = Bench()
+    for firmware in ("EMS 1.2.3", "inverter G1, EMS 1.2.3", "inverter G1"):
+        bench.config = replace(CONFIG, firmware=firmware)
+        bench.run(2)
+        assert bench.start().accepted
+        bench.ask(RequestKind.STOP_DISCHARGE)
+    assert bench.state.commissioning.outdated_by("inverter G2")
+    assert bench.state.commissioning.outdated_by("EMS 1.2.4")
 
 
 def test_a_firmware_that_is_not_known_for_a_while_locks_nothing() -> None:

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent import houses
+from agent.app import Demo, Place, opened
 from agent.clock import SystemClock
 from agent.export.feed_in import TRIES, FeedIn, Situation, decide, journaled, recalled
 from agent.export.feed_in_keeper import STATE_NAME, FeedInKeeper
@@ -22,12 +24,14 @@ from agent.house.alphaess import MAX_FEED_PERCENT, DispatchBlock
 from agent.house.embedded import EmbeddedHouse
 from agent.house.feed_in import EmbeddedFeedIn
 from agent.journal import Journal
+from agent.options import Options
 from agent.settings import Settings, SettingsStore
 from agent.simulator.inverter import Inverter
 from agent.simulator.plant import Plant, PlantSettings
 from agent.site import wanted_feed_in
 from tests.house.embedded_scene import FAST
 from tests.settings_help import refusal
+from tests.simulator.waiting import until
 
 REGISTER = MAX_FEED_PERCENT.address
 INVERTER = "direct test"
@@ -276,3 +280,25 @@ def test_what_cannot_be_read_is_not_written(closing: bool) -> None:
     assert step.write_percent is None
     assert step.state == held
     assert not step.settled
+
+
+async def test_an_agent_that_is_stopped_gives_it_back_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with inverter_at(80) as inverter:
+
+        @asynccontextmanager
+        async def simulated(_clock: SystemClock, _seed: int) -> AsyncIterator[houses.House]:
+            adapter = EmbeddedHouse("127.0.0.1", inverter.port, periods=FAST)
+            limit = EmbeddedFeedIn(adapter, INVERTER)
+            yield houses.House(adapter, adapter, lambda: INVERTER, adapter.run, feed_in=limit)
+
+        monkeypatch.setattr(houses, "simulated", simulated)
+        wishes = {"mode": "control", "export_limit_w": 3680, "feed_in_limit_percent": 60}
+        await SettingsStore(tmp_path).update(wishes, "test")
+        async with opened(Options(), Place(tmp_path, port=0, demo=Demo())) as app:
+            running = asyncio.create_task(app.run(lambda _port: None))
+            await until(lambda: inverter.registers.read(REGISTER, 1) == [60], 20)
+            app.stopping.set()
+            await asyncio.wait_for(running, 30)
+        assert inverter.registers.read(REGISTER, 1) == [80]
