@@ -24,6 +24,7 @@ from agent.settings import Settings
 from agent.simulator.dispatch import DispatchSettings
 from agent.site import command_path
 from tests.export.bench import CONFIG, Bench
+from tests.export.test_helper_path import HelperBench
 
 FIRST_S, FULL_S = 180, 600
 
@@ -248,6 +249,15 @@ def test_the_full_test_proves_renewal_and_counter() -> None:
     assert test.counter_lag_s == 0
     assert check(test, "strong_power").verdict is Verdict.PASSED
     assert Verdict.OPEN not in {each.verdict for each in test.checks if each.code != "pv_power"}
+
+
+def test_the_full_test_through_helpers_never_repeats_a_slider() -> None:
+    bench = HelperBench(commissioned=False)
+    test = run_test(bench, RequestKind.COMMISSION_FULL, FULL_S)
+    assert test.stage is Stage.PASSED, test.text
+    assert test.rewrite_extends is True
+    assert [block.duration_s for _, block in bench.writes if block.start] == [60, 60, 120]
+    assert all(block.power_w % 100 == 0 for _, block in bench.writes)
 
 
 @pytest.mark.parametrize("late_s", [30, 60])
