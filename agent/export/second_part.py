@@ -193,7 +193,8 @@ def counter_checks(second: Second, step_wh: float) -> tuple[Check, float | None]
     late = "without delay" if lag.lag_s == 0 else f"up to {lag.lag_s:.0f} s late"
     text = (
         f"The export counter told {lag.moved_wh:.0f} of {lag.energy_wh:.0f} Wh that left, in "
-        f"{lag.ticks} ticks, {late}: entity and unit are right."
+        f"{lag.ticks} {'reading' if lag.ticks == 1 else 'readings'}, {late}: entity and unit "
+        "are right."
     )
     return Check(code, Verdict.PASSED, text), lag.lag_s
 
