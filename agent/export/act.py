@@ -58,9 +58,11 @@ def supervise(turn: Turn) -> None:
 
 def _firmware(turn: Turn) -> None:
     """Note the parts of a firmware that could not be read yet when the test was passed."""
-    test = turn.state.commissioning
-    firmware = test.with_firmware(turn.config.firmware)
-    if test.stage is Stage.PASSED and firmware != test.firmware:
+    test, firmware = turn.state.commissioning, turn.config.firmware
+    if not firmware or firmware == test.firmware or test.stage is not Stage.PASSED:
+        return
+    firmware = test.with_firmware(firmware)
+    if firmware != test.firmware:
         turn.set(commissioning=replace(test, firmware=firmware))
         text = f"The inverter's firmware is {firmware}; control is locked when it changes."
         turn.say("firmware_noted", text, firmware=firmware)

@@ -138,6 +138,8 @@ class Commissioning:
 
     def outdated_by(self, firmware: str) -> bool:
         """Return True when a part that both know of the firmware differs; "" is unknown."""
+        if not firmware or firmware == self.firmware:
+            return False
         tested, now = _versions(self.firmware), _versions(firmware)
         return any(tested[name] != now[name] for name in tested.keys() & now.keys())
 
@@ -329,7 +331,8 @@ def shared(test: Commissioning, what: str) -> Commissioning:
         Verdict.FAILED,
         f"Another master writes this inverter: {what} without us.",
         "Find it (an automation, the other integration, a second Home Assistant, the cloud's "
-        "schedule) and switch it off; then try again.",
+        "schedule) and switch it off; then try again. If there is none, the inverter itself "
+        "changes what is written, and cannot be used by this path.",
     )
     return _refuted(test, (check,))
 

@@ -179,7 +179,13 @@ def _ended(turn: Turn, test: cms.Commissioning, second: Second, trouble: str) ->
     found = (*found, alone_check(turn.now_s - (test.bus.begun_s or turn.now_s)))
     kept = [c for c in test.checks if c.code not in {check.code for check in found}]
     checks = (*kept, *found)
-    test = replace(test, checks=checks, counter_lag_s=lag_s, rewrite_extends=second.extends)
+    test = replace(
+        test,
+        checks=checks,
+        counter_lag_s=lag_s,
+        rewrite_extends=second.extends,
+        second=replace(second, exported_w=(), counter_wh=()),  # told, and no longer needed
+    )
     failure = first_failure(checks)
     if failure is not None:
         return cms.failed(test, failure.words)

@@ -242,6 +242,12 @@ def test_a_second_master_that_only_moves_the_power_is_found_too() -> None:
     assert "without us" in check(bench.state.commissioning, "shared_bus").text
 
 
+def test_an_inverter_that_changes_what_is_written_cannot_be_used() -> None:
+    test = run_test(Bench(commissioned=False, dispatch=DispatchSettings(shortest_s=60)))
+    assert test.stage is Stage.FAILED
+    assert "the inverter itself changes" in check(test, "shared_bus").next_step
+
+
 def test_the_full_test_proves_renewal_and_counter() -> None:
     test = fully()
     assert test.stage is Stage.PASSED, test.text
@@ -365,6 +371,8 @@ def test_another_firmware_locks_control_until_the_test_has_passed_again() -> Non
     bench.run_until(lambda: not bench.dispatching, 30)
     assert bench.view().last_action.reason == "firmware_changed"  # type: ignore[union-attr]
     assert bench.start().code == "firmware_changed"
+    assert "firmware_changed" in {problem.code for problem in bench.view().problems}
+    assert not bench.view().commissioning.passed
     bench.run(90)
     assert run_test(bench).firmware == "1.09"
     assert bench.start().accepted
