@@ -57,9 +57,12 @@ def supervise(turn: Turn) -> None:
 
 
 def _firmware(turn: Turn) -> None:
-    """Note the firmware of a test that was passed before it could be read."""
+    """Note the parts of a firmware that could not be read yet when the test was passed."""
     test, firmware = turn.state.commissioning, turn.config.firmware
-    if test.stage is Stage.PASSED and firmware and not test.firmware:
+    if not firmware or firmware == test.firmware or test.stage is not Stage.PASSED:
+        return
+    firmware = test.with_firmware(firmware)
+    if firmware != test.firmware:
         turn.set(commissioning=replace(test, firmware=firmware))
         text = f"The inverter's firmware is {firmware}; control is locked when it changes."
         turn.say("firmware_noted", text, firmware=firmware)

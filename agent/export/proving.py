@@ -135,6 +135,10 @@ def _begin_test(turn: Turn, test: cms.Commissioning, powers: Powers | None) -> N
     if obstacle is not None:
         turn.set(commissioning=cms.failed(test, f"{obstacle.text} Charge the battery first."))
         return
+    waiting = cms.at_rest(test, powers, turn.now_s)
+    if waiting is not None:
+        turn.set(commissioning=waiting)
+        return
     test = cms.sent(test, turn.now_s, powers, turn.config.path)
     number = turn.next_number()
     block = DispatchBlock(True, test.power_w, cutoff_percent(turn), test.duration_s)

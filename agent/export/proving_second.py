@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from agent.export import commissioning as cms
 from agent.export import second_part as second_
-from agent.export.commissioning_checks import REACHED_W, Powers, first_failure
+from agent.export.commissioning_checks import REACHED_W, Powers, alone_check, first_failure
 from agent.export.commitments import Commitment, Purpose, Seen, seen_since
 from agent.export.counter_lag import Moment
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
@@ -176,9 +176,16 @@ def _ended(turn: Turn, test: cms.Commissioning, second: Second, trouble: str) ->
     if trouble:
         return cms.interrupted(test, trouble)
     found, lag_s = second_.all_checks(second, turn.config.exported_rules.step_wh)
+    found = (*found, alone_check(turn.now_s - (test.bus.begun_s or turn.now_s)))
     kept = [c for c in test.checks if c.code not in {check.code for check in found}]
     checks = (*kept, *found)
-    test = replace(test, checks=checks, counter_lag_s=lag_s, rewrite_extends=second.extends)
+    test = replace(
+        test,
+        checks=checks,
+        counter_lag_s=lag_s,
+        rewrite_extends=second.extends,
+        second=replace(second, exported_w=(), counter_wh=()),  # told, and no longer needed
+    )
     failure = first_failure(checks)
     if failure is not None:
         return cms.failed(test, failure.words)

@@ -110,6 +110,14 @@ def traced(second: Second, grid: Moment | None, counter: Moment | None) -> Secon
     return replace(second, exported_w=exported_w, counter_wh=counter_wh)
 
 
+def second_share(second: Second, now_s: float) -> float:
+    """Return how much of this part is over, 0 to 1, as far as it can be foreseen."""
+    if second.sent_s is None:
+        return 0.0
+    longest_s = second.first_s + second.again_s + (COUNTER_PATIENCE_S if second.export_w else 0.0)
+    return min(1.0, (now_s - second.sent_s) / longest_s)
+
+
 def may_rewrite(second: Second, now_s: float) -> bool | None:
     """Return True when the second block is due, `None` when it has become too late for it."""
     since_s = now_s - (second.sent_s or now_s)
@@ -185,7 +193,8 @@ def counter_checks(second: Second, step_wh: float) -> tuple[Check, float | None]
     late = "without delay" if lag.lag_s == 0 else f"up to {lag.lag_s:.0f} s late"
     text = (
         f"The export counter told {lag.moved_wh:.0f} of {lag.energy_wh:.0f} Wh that left, in "
-        f"{lag.ticks} ticks, {late}: entity and unit are right."
+        f"{lag.ticks} {'reading' if lag.ticks == 1 else 'readings'}, {late}: entity and unit "
+        "are right."
     )
     return Check(code, Verdict.PASSED, text), lag.lag_s
 

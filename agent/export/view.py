@@ -130,6 +130,9 @@ def _problems(turn: Turn) -> tuple[Reason, ...]:
                 f"Somebody else runs the battery at {state.foreign.power_w:.0f} W.",
             )
         )
+    test, config = state.commissioning, turn.config
+    if test.passed_for(config.path_identity) and test.outdated_by(config.firmware):
+        found.append(asks.firmware_changed(test.firmware, config.firmware))
     found += freshness.warnings(turn.look.sample, turn.config.thresholds, turn.now_s)
     return tuple(found)
 

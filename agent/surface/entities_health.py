@@ -24,6 +24,25 @@ def _system_health_attributes(snapshot: GuardSnapshot) -> Attributes:
         "discharge_active": discharging(snapshot),
         "mode": snapshot.mode.value,
         "problems": [problem.text for problem in snapshot.problems],
+        "commissioning": _commissioning(snapshot),
+    }
+
+
+def _commissioning(snapshot: GuardSnapshot) -> dict[str, object]:
+    """Return the record of the commissioning test, with every figure that it has."""
+    test = snapshot.commissioning
+    return {
+        "passed": test.passed,
+        "text": test.text,
+        "at": test.at.astimezone(UTC).isoformat() if test.at else None,
+        "dead_time_s": rounded(test.dead_s, 1),
+        "delay_s": rounded(test.delay_s, 1),
+        "exit_lag_s": rounded(test.exit_lag_s, 1),
+        "gain": rounded(test.gain, 2),
+        "counter_lag_s": rounded(test.counter_lag_s, 0),
+        "rewrite_extends": test.rewrite_extends,
+        "firmware": test.firmware,
+        "checks": {check.code: check.verdict for check in test.checks},
     }
 
 

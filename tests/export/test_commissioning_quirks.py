@@ -24,6 +24,7 @@ from agent.settings import Settings
 from agent.simulator.dispatch import DispatchSettings
 from agent.site import command_path
 from tests.export.bench import CONFIG, Bench
+from tests.export.test_helper_path import HelperBench
 
 FIRST_S, FULL_S = 180, 600
 
@@ -103,6 +104,15 @@ def test_a_healthy_inverter_passes_in_the_sun_with_every_input_told() -> None:
         "rewrite": "open",
     }
     assert test.counter_lag_s is None
+
+
+def test_a_cloud_during_the_test_is_not_taken_for_a_wrong_sign() -> None:
+    """The demo's own house begins under one: 1.7 kW of sun, and 1.0 kW five seconds later."""
+    bench = Bench(commissioned=False, pv_w=2400.0)
+    bench.ask(RequestKind.COMMISSION)
+    bench.plant.pv_override_w = 900.0
+    bench.run_until(lambda: not bench.state.commissioning.busy, FIRST_S)
+    assert bench.state.commissioning.stage is Stage.PASSED, bench.state.commissioning.text
 
 
 def test_at_night_the_sun_stays_open_and_says_so() -> None:
@@ -232,6 +242,12 @@ def test_a_second_master_that_only_moves_the_power_is_found_too() -> None:
     assert "without us" in check(bench.state.commissioning, "shared_bus").text
 
 
+def test_an_inverter_that_changes_what_is_written_cannot_be_used() -> None:
+    test = run_test(Bench(commissioned=False, dispatch=DispatchSettings(shortest_s=60)))
+    assert test.stage is Stage.FAILED
+    assert "the inverter itself changes" in check(test, "shared_bus").next_step
+
+
 def test_the_full_test_proves_renewal_and_counter() -> None:
     test = fully()
     assert test.stage is Stage.PASSED, test.text
@@ -239,6 +255,15 @@ def test_the_full_test_proves_renewal_and_counter() -> None:
     assert test.counter_lag_s == 0
     assert check(test, "strong_power").verdict is Verdict.PASSED
     assert Verdict.OPEN not in {each.verdict for each in test.checks if each.code != "pv_power"}
+
+
+def test_the_full_test_through_helpers_never_repeats_a_slider() -> None:
+    bench = HelperBench(commissioned=False)
+    test = run_test(bench, RequestKind.COMMISSION_FULL, FULL_S)
+    assert test.stage is Stage.PASSED, test.text
+    assert test.rewrite_extends is True
+    assert [block.duration_s for _, block in bench.writes if block.start] == [60, 60, 120]
+    assert all(block.power_w % 100 == 0 for _, block in bench.writes)
 
 
 @pytest.mark.parametrize("late_s", [30, 60])
@@ -307,6 +332,26 @@ def test_the_record_survives_a_restart_with_every_figure() -> None:
         assert getattr(after, name) == getattr(before, name), name
 
 
+def test_a_restart_in_the_second_part_keeps_the_first() -> None:
+    bench = Bench(commissioned=False)
+    bench.ask(RequestKind.COMMISSION_FULL)
+    bench.run_until(lambda: bench.plant.true_battery_w > 1500, FIRST_S)
+    bench.restart(bench.kill())
+    assert bench.state.commissioning.passed_for("bench")
+    bench.run_until(lambda: not bench.dispatching, 20)
+
+
+def test_the_progress_of_a_full_test_never_goes_back() -> None:
+    bench = Bench(commissioned=False)
+    bench.ask(RequestKind.COMMISSION_FULL)
+    seen = [0.0]
+    while bench.state.commissioning.busy:
+        bench.run(1)
+        seen.append(bench.view().commissioning.progress_percent)
+    assert seen == sorted(seen)
+    assert seen[-1] == 100
+
+
 def test_a_record_of_an_older_version_still_unlocks() -> None:
     bench = Bench()
     journaled = bench.kill()
@@ -326,9 +371,22 @@ def test_another_firmware_locks_control_until_the_test_has_passed_again() -> Non
     bench.run_until(lambda: not bench.dispatching, 30)
     assert bench.view().last_action.reason == "firmware_changed"  # type: ignore[union-attr]
     assert bench.start().code == "firmware_changed"
+    assert "firmware_changed" in {problem.code for problem in bench.view().problems}
+    assert not bench.view().commissioning.passed
     bench.run(90)
     assert run_test(bench).firmware == "1.09"
     assert bench.start().accepted
+
+
+def test_a_part_of_the_firmware_that_is_read_later_joins_the_record() -> None:
+    bench = Bench()
+    for firmware in ("EMS 1.2.3", "inverter G1, EMS 1.2.3", "inverter G1"):
+        bench.config = replace(CONFIG, firmware=firmware)
+        bench.run(2)
+        assert bench.start().accepted
+        bench.ask(RequestKind.STOP_DISCHARGE)
+    assert bench.state.commissioning.outdated_by("inverter G2")
+    assert bench.state.commissioning.outdated_by("EMS 1.2.4")
 
 
 def test_a_firmware_that_is_not_known_for_a_while_locks_nothing() -> None:

@@ -11,9 +11,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from aiohttp import ClientSession
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent import houses
+from agent.app import Demo, Place, opened
 from agent.clock import SystemClock
 from agent.export.feed_in import TRIES, FeedIn, Situation, decide, journaled, recalled
 from agent.export.feed_in_keeper import STATE_NAME, FeedInKeeper
@@ -22,12 +25,15 @@ from agent.house.alphaess import MAX_FEED_PERCENT, DispatchBlock
 from agent.house.embedded import EmbeddedHouse
 from agent.house.feed_in import EmbeddedFeedIn
 from agent.journal import Journal
+from agent.options import Options
 from agent.settings import Settings, SettingsStore
 from agent.simulator.inverter import Inverter
 from agent.simulator.plant import Plant, PlantSettings
 from agent.site import wanted_feed_in
+from agent.surface.web.auth import WRITE_HEADER, WRITE_HEADER_VALUE
 from tests.house.embedded_scene import FAST
 from tests.settings_help import refusal
+from tests.simulator.waiting import until
 
 REGISTER = MAX_FEED_PERCENT.address
 INVERTER = "direct test"
@@ -276,3 +282,57 @@ def test_what_cannot_be_read_is_not_written(closing: bool) -> None:
     assert step.write_percent is None
     assert step.state == held
     assert not step.settled
+
+
+@asynccontextmanager
+async def agent_with(
+    inverter: Inverter, data: Path, patch: pytest.MonkeyPatch
+) -> AsyncIterator[str]:
+    """Run a whole agent at this inverter until the block ends; gives its address."""
+
+    @asynccontextmanager
+    async def simulated(_clock: SystemClock, _seed: int) -> AsyncIterator[houses.House]:
+        adapter = EmbeddedHouse("127.0.0.1", inverter.port, periods=FAST)
+        limit = EmbeddedFeedIn(adapter, INVERTER)
+        yield houses.House(adapter, adapter, lambda: INVERTER, adapter.run, feed_in=limit)
+
+    patch.setattr(houses, "simulated", simulated)
+    wishes = {"mode": "control", "export_limit_w": 3680, "feed_in_limit_percent": 60}
+    await SettingsStore(data).update(wishes, "test")
+    ports: list[int] = []
+    async with opened(Options(), Place(data, port=0, demo=Demo())) as app:
+        running = asyncio.create_task(app.run(ports.append))
+        await until(lambda: bool(ports) and inverter.registers.read(REGISTER, 1) == [60])
+        yield f"http://127.0.0.1:{ports[0]}"
+        app.stopping.set()
+        await asyncio.wait_for(running, 30)
+
+
+async def test_an_agent_that_is_stopped_gives_it_back_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with inverter_at(80) as inverter:
+        async with agent_with(inverter, tmp_path, monkeypatch):
+            pass
+        assert inverter.registers.read(REGISTER, 1) == [80]
+
+
+async def test_somebody_elses_value_is_told_on_the_page_and_outlives_the_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with inverter_at(80) as inverter:
+        async with (
+            agent_with(inverter, tmp_path, monkeypatch) as url,
+            ClientSession(url, headers={WRITE_HEADER: WRITE_HEADER_VALUE}) as http,
+        ):
+            inverter.registers.write(REGISTER, [70])
+            # A changed setting has it looked at now, not within five minutes.
+            answer = await http.patch("/api/settings", json={"minimum_off_s": 30})
+            assert answer.status == 200
+            codes: set[str] = set()
+            async with asyncio.timeout(20):
+                while "feed_in_left" not in codes:
+                    state = await (await http.get("/api/state")).json()
+                    codes = {problem["code"] for problem in state["problems"]}
+                    await asyncio.sleep(0.02)
+        assert inverter.registers.read(REGISTER, 1) == [70]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from agent.export.snapshot import (
     ActionView,
     BreakerView,
+    CheckView,
     EnergyView,
     GuardSnapshot,
     HealthStatus,
@@ -184,6 +185,17 @@ def test_health_attributes_carry_the_old_names() -> None:
         "circuit_breaker_failures",
         "discharge_active",
     } <= set(attributes("system_health", QUIET))
+
+
+def test_health_carries_the_commissioning_record() -> None:
+    check = CheckView("timer", "passed", "It ended.", "")
+    test = dataclasses.replace(
+        QUIET.commissioning, dead_s=2.04, gain=0.976, rewrite_extends=True, checks=(check,)
+    )
+    shown = attributes("system_health", dataclasses.replace(QUIET, commissioning=test))
+    record = shown["commissioning"]
+    assert (record["dead_time_s"], record["gain"], record["counter_lag_s"]) == (2.0, 0.98, None)
+    assert record["checks"] == {"timer": "passed"}
 
 
 def test_staleness_says_when_grid_power_is_stale_and_where_it_comes_from() -> None:

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from agent.export.requests import Answer, Request, RequestKind
-from agent.export.snapshot import ActionView, HealthStatus, Phase, Reason
+from agent.export.snapshot import ActionView, CheckView, HealthStatus, Phase, Reason
 from agent.surface.desk import HistoryPoint
 from agent.surface.web.auth import Gate, Policy
 from tests.surface.conftest import House, make_house, never_asked, opened
@@ -95,6 +95,7 @@ async def test_emergency_stop_stays_in_view_wherever_one_scrolls(page: Page, hou
         ("Stop discharge", RequestKind.STOP_DISCHARGE),
         ("Acknowledge", RequestKind.ACKNOWLEDGE),
         ("Run the test", RequestKind.COMMISSION),
+        ("Run the full test", RequestKind.COMMISSION_FULL),
     ],
 )
 async def test_every_button_asks_for_what_it_says(
@@ -145,6 +146,29 @@ async def test_a_page_that_is_refused_says_why(browser: Browser, tmp_path: Path)
     await house.server.stop()
 
 
+async def test_the_commissioning_record_is_shown_with_every_figure_and_check(
+    page: Page, house: House
+) -> None:
+    await opened(page, house)
+    await expect(page.locator("#commissioning-counter")).to_have_text("not measured")
+    await expect(page.locator("#commissioning-rewrite")).to_have_text("not tried")
+    check = CheckView("timer", "passed", "The inverter ended 30 s unaided.", "")
+    test = dataclasses.replace(
+        QUIET.commissioning,
+        dead_s=2.04,
+        counter_lag_s=0.0,
+        rewrite_extends=True,
+        firmware="EMS 1.2.3",
+        checks=(check,),
+    )
+    house.guard.show(commissioning=test)
+    await expect(page.locator("#commissioning-dead")).to_have_text("2.0 s")
+    await expect(page.locator("#commissioning-counter")).to_have_text("0.0 s")
+    await expect(page.locator("#commissioning-rewrite")).to_have_text("yes")
+    await expect(page.locator("#commissioning-firmware")).to_have_text("EMS 1.2.3")
+    await expect(page.locator("#commissioning-checks")).to_contain_text("Passed: The inverter")
+
+
 async def test_hostile_text_stays_text_everywhere(page: Page, house: House) -> None:
     reason = Reason("hostile", HOSTILE, HOSTILE)
     reading = dataclasses.replace(
@@ -157,12 +181,19 @@ async def test_hostile_text_stays_text_everywhere(page: Page, house: House) -> N
         problems=(reason,),
         readings=(reading,),
         path=HOSTILE,
-        commissioning=dataclasses.replace(QUIET.commissioning, stage=HOSTILE, text=HOSTILE),
+        commissioning=dataclasses.replace(
+            QUIET.commissioning,
+            stage=HOSTILE,
+            text=HOSTILE,
+            firmware=HOSTILE,
+            checks=(CheckView(HOSTILE, HOSTILE, HOSTILE, HOSTILE),),
+        ),
     )
     await opened(page, house)
     await page.get_by_role("button", name="Start discharge").click()
     await expect(page.locator("#answer")).to_contain_text(HOSTILE)
-    for place in ("#reason", "#blockers", "#problems", "#inputs", "#path", "#commissioning-text"):
+    test = ("#commissioning-text", "#commissioning-checks", "#commissioning-firmware")
+    for place in ("#reason", "#blockers", "#problems", "#inputs", "#path", *test):
         await expect(page.locator(place)).to_contain_text(HOSTILE)
     assert await page.title() == "PV Edge Agent"
     assert await page.locator("img, main script").count() == 0

@@ -126,6 +126,13 @@ function renderCommissioning(test) {
   text("commissioning-delay", seconds(test.delay_s));
   text("commissioning-lag", seconds(test.exit_lag_s));
   text("commissioning-gain", test.gain === null ? "unknown" : `${(test.gain * 100).toFixed(0)} % of commanded`);
+  text("commissioning-dead", seconds(test.dead_s));
+  text("commissioning-counter", test.counter_lag_s === null ? "not measured" : seconds(test.counter_lag_s));
+  text("commissioning-rewrite", test.rewrite_extends === null ? "not tried" : test.rewrite_extends ? "yes" : "no");
+  text("commissioning-firmware", test.firmware || "unknown");
+  list(byId("commissioning-checks"), test.checks.map((check) => ({
+    text: `${capital(check.verdict)}: ${check.text} ${check.next_step}`.trim(),
+  })));
 }
 
 function renderInputs(readings) {
