@@ -196,7 +196,7 @@ class App:
             self._journal,
             self._clock,
             choices,
-            self._planning.advice,
+            advise=self._planning.advice,
         )
         await guard.recall()
         return guard

@@ -40,7 +40,7 @@ START_S = 6.0
 """Before the first plan: a start has better to do."""
 RECENT_S = 600.0
 _RESTS_S = 60.0
-_NOT_YET = frozenset({"soc_unknown", "no_forecast", "plan_failed"})
+_NOT_YET = frozenset({"soc_unknown", "no_forecast", "nothing_priced", "plan_failed"})
 _log = logging.getLogger(__name__)
 
 Make = Callable[[Problem, Proposal | None], Awaitable[Plan]]

@@ -307,3 +307,25 @@ async def test_only_what_is_switched_on_is_planned(journal: Journal) -> None:
         (asked,) = scene.asked
         assert not any(slot.may_charge for slot in asked.slots)
         assert any(slot.may_discharge for slot in asked.slots)
+
+
+async def test_a_price_that_comes_late_is_not_waited_for_until_the_next_slot(
+    journal: Journal,
+) -> None:
+    async with running(journal, plan_aim="money") as scene:
+        known = scene.sources.known
+
+        def without_prices(now: datetime) -> Known:
+            found = known(now)
+            return replace(found, buy=replace(found.buy, stretches=()))
+
+        scene.sources.known = without_prices  # type: ignore[method-assign]
+        await scene.told()
+        shown = scene.shown().plan
+        assert shown is not None
+        assert shown.reason is not None
+        assert shown.reason.code == "nothing_priced"
+        scene.sources.known = known  # type: ignore[method-assign]
+        await scene.later(seconds=21)
+        await scene.told()
+        assert scene.shown().plan.reason.code == "solved"  # type: ignore[union-attr]
