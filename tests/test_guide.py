@@ -21,12 +21,12 @@ RESTING = {"idle", "ready", "starting", "stopping", "calculated"}
 POWERS = ("grid_power", "battery_power")
 COUNTERS = ("exported", "produced")
 BUILT = {
-    CONTRADICTED,
     *(f"{power}_{what}" for power in POWERS for what in ("stale", "frozen")),
     *(f"{counter}_{fault.value}" for counter in COUNTERS for fault in CounterFault),
     *(f"…_{quality.value}" for quality in Quality if quality is not Quality.GOOD),
     *(f"soc_at_{kind}" for kind in ("minimum", "reserve")),
     *(f"{purpose}_active" for purpose in ("charge", "discharge")),
+    CONTRADICTED,
 }
 
 
