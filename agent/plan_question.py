@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 
 from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT
 from agent.export.plan_advice import Switches
-from agent.export.plan_problem import Aim, Battery, Objective, Problem, Site
+from agent.export.plan_problem import Aim, Battery, Objective, Problem, Site, costs
 from agent.export.plan_slots import LONGEST, DailyWindow, Outlook, slots
-from agent.export.planner import Plan, no_plan
+from agent.export.planner import Plan, no_plan, unpriced
 from agent.export.snapshot import GuardSnapshot
 from agent.house.series import Series
 from agent.plan_inputs import Known
@@ -86,7 +86,21 @@ def question(
         for slot in found
     )
     objective = _objective(settings)
-    return Problem(found, _battery(settings, house, soc), _site(settings, house), objective, zone)
+    battery, site = _battery(settings, house, soc), _site(settings, house)
+    problem = Problem(found, battery, site, objective, zone)
+    # Known without a worker, which would be started in vain every few seconds.
+    return problem if any(cost.known for cost in costs(problem)) else unpriced()
+
+
+def remark(settings: Settings) -> str:
+    """Return what a person should know of the settings behind a plan; empty when all is well."""
+    if not planned(settings).discharge:
+        return ""
+    if settings.export_limit_w is None:
+        return "No discharge is planned before export_limit_w is set."
+    if min(settings.export_limit_w, settings.target_export_w) <= 0:
+        return "No discharge is planned while target_export_w or export_limit_w is 0."
+    return ""
 
 
 def _window(begins: str, ends: str) -> DailyWindow:

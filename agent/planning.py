@@ -33,7 +33,7 @@ from agent.house.series import Series
 from agent.journal import Sample
 from agent.load_learning import LoadLearner
 from agent.plan_inputs import Known
-from agent.plan_question import planned, question, switches
+from agent.plan_question import planned, question, remark, switches
 from agent.settings import Settings
 
 START_S = 6.0
@@ -235,6 +235,8 @@ class Planning:
         before = self._made.standing.plan if self._made else None
         plan = await self._make(asked, running_in(before, now))
         plan = carried_on(plan, before, now)
+        text = f"{plan.reason.text} {remark(settings)}".strip()
+        plan = replace(plan, reason=replace(plan.reason, text=text))
         _log.info("planned %d windows (%s): %s", len(plan.windows), plan.method, plan.reason.text)
         self._show(house, plan, asked, sources, known.carbon)
 

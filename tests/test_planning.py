@@ -325,7 +325,25 @@ async def test_a_price_that_comes_late_is_not_waited_for_until_the_next_slot(
         assert shown is not None
         assert shown.reason is not None
         assert shown.reason.code == "nothing_priced"
+        assert not scene.asked
         scene.sources.known = known  # type: ignore[method-assign]
         await scene.later(seconds=21)
         await scene.told()
         assert scene.shown().plan.reason.code == "solved"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"export_limit_w": None}, "before export_limit_w is set"),
+     ({"target_export_w": 0}, "while target_export_w"), ({}, "")],
+)  # fmt: skip
+async def test_a_plan_without_discharge_says_which_setting_forbids_it(
+    journal: Journal, changes: dict[str, Any], said: str
+) -> None:
+    async with running(journal, **changes) as scene:
+        await scene.told()
+        shown = scene.shown().plan
+        assert shown is not None
+        assert shown.reason is not None
+        assert said in shown.reason.text
+        assert bool(shown.today) is not bool(changes)
