@@ -142,11 +142,16 @@ def _battery(settings: Settings, house: GuardSnapshot, soc_percent: float) -> Ba
 def _site(settings: Settings, house: GuardSnapshot) -> Site:
     energy = house.energy
     limit_w = settings.export_limit_w or 0.0
+    produced_wh, exported_wh = energy.produced_wh or 0.0, energy.exported_upper_wh or 0.0
+    granted_wh = (settings.tolerance_kwh - settings.safety_margin_kwh) * _WH_PER_KWH
+    if energy.left_wh is not None:
+        # Whatever else the guard holds back is gone for the plan too.
+        exported_wh = max(exported_wh, produced_wh + granted_wh - energy.left_wh)
     return Site(
         export_limit_w=min(limit_w, settings.target_export_w),
         import_limit_w=settings.import_limit_w,
-        produced_wh=energy.produced_wh or 0.0,
-        exported_wh=energy.exported_upper_wh or 0.0,
+        produced_wh=produced_wh,
+        exported_wh=exported_wh,
         tolerance_wh=settings.tolerance_kwh * _WH_PER_KWH,
         margin_wh=settings.safety_margin_kwh * _WH_PER_KWH,
         min_command_w=settings.min_discharge_w,

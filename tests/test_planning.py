@@ -17,7 +17,7 @@ from agent import planning as planning_module
 from agent.clock import Instant
 from agent.export.advice import Advice
 from agent.export.commitments import Purpose
-from agent.export.plan_problem import Problem
+from agent.export.plan_problem import Problem, allowance_starts_wh
 from agent.export.plan_rollout import Action, Proposal
 from agent.export.planner import Method, Plan, make_plan, no_plan
 from agent.export.snapshot import GuardSnapshot
@@ -347,3 +347,12 @@ async def test_a_plan_without_discharge_says_which_setting_forbids_it(
         assert shown.reason is not None
         assert said in shown.reason.text
         assert bool(shown.today) is not bool(changes)
+
+
+async def test_what_the_guard_holds_back_is_not_planned(journal: Journal) -> None:
+    async with running(journal) as scene:
+        scene.house.picture = replace(QUIET, energy=replace(QUIET.energy, left_wh=250.0))
+        await scene.told()
+        (asked,) = scene.asked
+        today = asked.slots[0].day
+        assert allowance_starts_wh(asked)[today] == pytest.approx(250)
