@@ -225,8 +225,8 @@ class App:
             self._journal,
             self._clock,
             choices,
-            self._planning.advice,
-            self._recorder.note,
+            advise=self._planning.advice,
+            note=self._recorder.note,
         )
         await guard.recall()
         return guard

@@ -11,14 +11,14 @@ Source: export_monitor.md, section 5; D-35 to D-38.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from agent.export.plan_slots import LONGEST
 from agent.homeassistant.states import EntityState
-from agent.homeassistant.websocket import CoreConnection
 from agent.house import forecast_service as service
 from agent.house.forecast import Shape, pv_shape, read
 from agent.house.forecast_grid import CARBON, TableRow, table
@@ -158,12 +158,29 @@ def _prices(
     return table(lines, unit, key, zone, now - timedelta(hours=1), now + LONGEST)
 
 
+class Watched(Protocol):
+    """The link to Home Assistant, as far as forecasts need it."""
+
+    @property
+    def states(self) -> Mapping[str, EntityState]:
+        """Return the entities that are watched."""
+        ...
+
+    def watch(self, entity_ids: Iterable[str]) -> None:
+        """Watch more entities."""
+        ...
+
+    def subscribe_states(self, callback: Callable[[frozenset[str]], None]) -> Callable[[], None]:
+        """Call with the ids that changed; return what ends that."""
+        ...
+
+
 class HomeSources:
     """Home Assistant's entities, and the services that a person has allowed."""
 
     def __init__(
         self,
-        core: CoreConnection,
+        core: Watched,
         settings: Callable[[], Settings],
         zone: Callable[[], ZoneInfo],
     ) -> None:
@@ -172,6 +189,8 @@ class HomeSources:
         self._zone = zone
         self._services: dict[str, ForecastService] = {}
         self._key: tuple[object, ...] = ()
+        # From the first connection on, so that no plan is made before they have come.
+        core.watch(entity_ids(settings()))
 
     def known(self, now: datetime) -> Known:
         """Return what is known at this moment."""

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 
 from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT
 from agent.export.plan_advice import Switches
-from agent.export.plan_problem import Aim, Battery, Objective, Problem, Site
+from agent.export.plan_problem import Aim, Battery, Objective, Problem, Site, costs
 from agent.export.plan_slots import LONGEST, DailyWindow, Outlook, slots
-from agent.export.planner import Plan, no_plan
+from agent.export.planner import Plan, no_plan, unpriced
 from agent.export.snapshot import GuardSnapshot
 from agent.house.series import Series
 from agent.plan_inputs import Known
@@ -86,7 +86,21 @@ def question(
         for slot in found
     )
     objective = _objective(settings)
-    return Problem(found, _battery(settings, house, soc), _site(settings, house), objective, zone)
+    battery, site = _battery(settings, house, soc), _site(settings, house)
+    problem = Problem(found, battery, site, objective, zone)
+    # Known without a worker, which would be started in vain every few seconds.
+    return problem if any(cost.known for cost in costs(problem)) else unpriced()
+
+
+def remark(settings: Settings) -> str:
+    """Return what a person should know of the settings behind a plan; empty when all is well."""
+    if not planned(settings).discharge:
+        return ""
+    if settings.export_limit_w is None:
+        return "No discharge is planned before export_limit_w is set."
+    if min(settings.export_limit_w, settings.target_export_w) <= 0:
+        return "No discharge is planned while target_export_w or export_limit_w is 0."
+    return ""
 
 
 def _window(begins: str, ends: str) -> DailyWindow:
@@ -128,11 +142,16 @@ def _battery(settings: Settings, house: GuardSnapshot, soc_percent: float) -> Ba
 def _site(settings: Settings, house: GuardSnapshot) -> Site:
     energy = house.energy
     limit_w = settings.export_limit_w or 0.0
+    produced_wh, exported_wh = energy.produced_wh or 0.0, energy.exported_upper_wh or 0.0
+    granted_wh = (settings.tolerance_kwh - settings.safety_margin_kwh) * _WH_PER_KWH
+    if energy.left_wh is not None:
+        # Whatever else the guard holds back is gone for the plan too.
+        exported_wh = max(exported_wh, produced_wh + granted_wh - energy.left_wh)
     return Site(
         export_limit_w=min(limit_w, settings.target_export_w),
         import_limit_w=settings.import_limit_w,
-        produced_wh=energy.produced_wh or 0.0,
-        exported_wh=energy.exported_upper_wh or 0.0,
+        produced_wh=produced_wh,
+        exported_wh=exported_wh,
         tolerance_wh=settings.tolerance_kwh * _WH_PER_KWH,
         margin_wh=settings.safety_margin_kwh * _WH_PER_KWH,
         min_command_w=settings.min_discharge_w,

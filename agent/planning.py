@@ -28,19 +28,19 @@ from agent.export.plan_rollout import Proposal
 from agent.export.plan_view import SlotTrack
 from agent.export.plan_worker import plan_in_worker
 from agent.export.planner import Plan, by_rule_of_thumb, carried_on, no_plan, running_in
-from agent.export.snapshot import GuardSnapshot, PlanPicture, PlanSource
+from agent.export.snapshot import GuardSnapshot, PlanPicture, PlanSource, PlanView
 from agent.house.series import Series
 from agent.journal import Sample
 from agent.load_learning import LoadLearner
 from agent.plan_inputs import Known
-from agent.plan_question import planned, question, switches
+from agent.plan_question import planned, question, remark, switches
 from agent.settings import Settings
 
 START_S = 6.0
 """Before the first plan: a start has better to do."""
 RECENT_S = 600.0
 _RESTS_S = 60.0
-_NOT_YET = frozenset({"soc_unknown", "no_forecast", "plan_failed"})
+_NOT_YET = frozenset({"soc_unknown", "no_forecast", "nothing_priced", "plan_failed"})
 _log = logging.getLogger(__name__)
 
 Make = Callable[[Problem, Proposal | None], Awaitable[Plan]]
@@ -79,7 +79,7 @@ class House(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Made:
     """One plan with everything that is shown of it."""
 
@@ -119,6 +119,8 @@ class Planning:
         self._track: SlotTrack | None = None
         self._wants = Wants()
         self._wake = asyncio.Event()
+        self._told = ""
+        self._viewed: tuple[tuple[object, ...], PlanView] | None = None
 
     # What others ask; all of it from memory.
 
@@ -138,11 +140,18 @@ class Planning:
             return picture
         exported_wh, now = picture.energy.exported_wh, picture.at
         self._track = plan_view.tracked(self._track, made.standing.plan, now, exported_wh)
-        view = plan_view.plan_view(
-            made.standing, switches(self._settings()), now.date(), made.carbon, now
-        )
+        view = self._view(made, now)
         slot = plan_view.slot_view(self._track, now, exported_wh)
         return replace(picture, plan=replace(view, slot=slot), outlook=made.picture)
+
+    def _view(self, made: _Made, now: datetime) -> PlanView:
+        """Return what the entities show; made once a minute, because it is asked at each look."""
+        chosen = switches(self._settings())
+        key = (made, chosen, now.replace(second=0, microsecond=0))
+        if self._viewed is None or self._viewed[0] != key:
+            view = plan_view.plan_view(made.standing, chosen, now.date(), made.carbon, now)
+            self._viewed = (key, view)
+        return self._viewed[1]
 
     def calculate(self) -> None:
         """Plan again now: a person has asked for it."""
@@ -167,12 +176,18 @@ class Planning:
                 try:
                     wait_s = await self._turn(house)
                 except Exception as error:  # noqa: BLE001 - it must not end the planner
-                    _log.exception("Planning failed; the guard is not affected")
+                    self._tell(error)
                     self._show(house, _failed(error), None, ())
                     wait_s = _RESTS_S
                 await self._until_woken(wait_s)
         finally:
             end()
+
+    def _tell(self, error: Exception) -> None:
+        """Log where it failed, once for each kind of failure: it may come again every minute."""
+        if repr(error) != self._told:
+            self._told = repr(error)
+            _log.error("Planning failed; the guard is not affected", exc_info=error)
 
     async def _turn(self, house: House) -> float:
         """Plan if it is time; return the seconds until something is due."""
@@ -220,6 +235,8 @@ class Planning:
         before = self._made.standing.plan if self._made else None
         plan = await self._make(asked, running_in(before, now))
         plan = carried_on(plan, before, now)
+        text = f"{plan.reason.text} {remark(settings)}".strip()
+        plan = replace(plan, reason=replace(plan.reason, text=text))
         _log.info("planned %d windows (%s): %s", len(plan.windows), plan.method, plan.reason.text)
         self._show(house, plan, asked, sources, known.carbon)
 

@@ -21,7 +21,6 @@ RESTING = {"idle", "ready", "starting", "stopping", "calculated"}
 POWERS = ("grid_power", "battery_power")
 COUNTERS = ("exported", "produced")
 BUILT = {
-    CONTRADICTED,
     *(f"{power}_{what}" for power in POWERS for what in ("stale", "frozen")),
     *(f"{counter}_{fault.value}" for counter in COUNTERS for fault in CounterFault),
     *(f"…_{quality.value}" for quality in Quality if quality is not Quality.GOOD),

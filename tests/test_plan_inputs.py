@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from agent.homeassistant.states import EntityState
 from agent.house.forecast_grid import CARBON
 from agent.house.forecast_pv import WATTS
 from agent.house.series import Series, Stretch, series
-from agent.plan_inputs import entity_ids, known, whole_days
+from agent.plan_inputs import HomeSources, entity_ids, known, whole_days
 from agent.settings import Settings
 
 LONDON = ZoneInfo("Europe/London")
@@ -112,3 +112,44 @@ def test_a_forecast_that_leaves_the_night_out_knows_that_it_is_dark() -> None:
 def test_every_source_is_watched() -> None:
     settings = Settings.model_validate({"entities": {"sell_rates": "sensor.sell"}})
     assert entity_ids(settings) == {TODAY, TOMORROW, "sensor.carbon_intensity_uk", "sensor.sell"}
+
+
+class HandCore:
+    """The link to Home Assistant, made by hand."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, EntityState] = {}
+        self.watched: set[str] = set()
+        self.tell: Callable[[frozenset[str]], None] = lambda _: None
+
+    def watch(self, entity_ids: Iterable[str]) -> None:
+        self.watched |= set(entity_ids)
+
+    def subscribe_states(self, callback: Callable[[frozenset[str]], None]) -> Callable[[], None]:
+        self.tell = callback
+        return lambda: None
+
+
+async def test_sources_are_watched_from_the_start_and_tell_when_they_change() -> None:
+    core, told = HandCore(), []
+    sources = HomeSources(core, Settings, lambda: LONDON)
+    assert TODAY in core.watched
+    sources.subscribe(lambda: told.append(1))
+    core.tell(frozenset({"sensor.kettle"}))
+    assert told == []
+    core.tell(frozenset({"sensor.kettle", TODAY}))
+    assert told == [1]
+    core.states[TODAY] = solcast(TODAY, 1, 2.0)
+    found = sources.known(NOW).pv.at(NOW)
+    assert found is not None
+    assert found.value == 2000
+
+
+async def test_nobody_is_asked_who_was_not_named_or_is_not_needed() -> None:
+    chosen = Settings()
+    core = HandCore()
+    sources = HomeSources(core, lambda: chosen, lambda: LONDON)
+    assert await sources.refresh(NOW) is None
+    core.states[TODAY] = solcast(TODAY, 1, 2.0)
+    chosen = Settings(roof="51.5, -0.1, 35, 0, 4.2")
+    assert await sources.refresh(NOW) is None  # Solcast's sensor tells already

@@ -17,7 +17,7 @@ from agent import planning as planning_module
 from agent.clock import Instant
 from agent.export.advice import Advice
 from agent.export.commitments import Purpose
-from agent.export.plan_problem import Problem
+from agent.export.plan_problem import Problem, allowance_starts_wh
 from agent.export.plan_rollout import Action, Proposal
 from agent.export.planner import Method, Plan, make_plan, no_plan
 from agent.export.snapshot import GuardSnapshot
@@ -307,3 +307,52 @@ async def test_only_what_is_switched_on_is_planned(journal: Journal) -> None:
         (asked,) = scene.asked
         assert not any(slot.may_charge for slot in asked.slots)
         assert any(slot.may_discharge for slot in asked.slots)
+
+
+async def test_a_price_that_comes_late_is_not_waited_for_until_the_next_slot(
+    journal: Journal,
+) -> None:
+    async with running(journal, plan_aim="money") as scene:
+        known = scene.sources.known
+
+        def without_prices(now: datetime) -> Known:
+            found = known(now)
+            return replace(found, buy=replace(found.buy, stretches=()))
+
+        scene.sources.known = without_prices  # type: ignore[method-assign]
+        await scene.told()
+        shown = scene.shown().plan
+        assert shown is not None
+        assert shown.reason is not None
+        assert shown.reason.code == "nothing_priced"
+        assert not scene.asked
+        scene.sources.known = known  # type: ignore[method-assign]
+        await scene.later(seconds=21)
+        await scene.told()
+        assert scene.shown().plan.reason.code == "solved"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"export_limit_w": None}, "before export_limit_w is set"),
+     ({"target_export_w": 0}, "while target_export_w"), ({}, "")],
+)  # fmt: skip
+async def test_a_plan_without_discharge_says_which_setting_forbids_it(
+    journal: Journal, changes: dict[str, Any], said: str
+) -> None:
+    async with running(journal, **changes) as scene:
+        await scene.told()
+        shown = scene.shown().plan
+        assert shown is not None
+        assert shown.reason is not None
+        assert said in shown.reason.text
+        assert bool(shown.today) is not bool(changes)
+
+
+async def test_what_the_guard_holds_back_is_not_planned(journal: Journal) -> None:
+    async with running(journal) as scene:
+        scene.house.picture = replace(QUIET, energy=replace(QUIET.energy, left_wh=250.0))
+        await scene.told()
+        (asked,) = scene.asked
+        today = asked.slots[0].day
+        assert allowance_starts_wh(asked)[today] == pytest.approx(250)

@@ -68,6 +68,12 @@ def no_plan(code: str, text: str) -> Plan:
     return Plan(Method.SELF_CONSUMPTION, Reason(code, text))
 
 
+def unpriced() -> Plan:
+    """Return the plan of a question in which no slot has a price or a carbon intensity."""
+    text = "No slot has what the aim needs: carbon intensity, or both prices; check the sources."
+    return no_plan("nothing_priced", text)
+
+
 def make_plan(
     problem: Problem,
     *,
@@ -92,11 +98,7 @@ def make_plan(
     try:
         priced = costs(problem)
         if not any(cost.known for cost in priced):
-            return no_plan(
-                "nothing_priced",
-                "No slot has what the aim needs: carbon intensity, or both prices; check the "
-                "sources in the settings.",
-            )
+            return unpriced()
         return _best(problem, priced, running, (solver, fallback), time_limit_s)
     except Exception as error:  # noqa: BLE001 - a failed plan must never be more than no plan
         return no_plan(

@@ -283,15 +283,47 @@ def test_yesterdays_plan_is_no_plan_but_a_new_day_gets_a_minute() -> None:
     assert at(14).until == datetime(2026, 7, 1, 23, 1, tzinfo=UTC)
 
 
+def test_a_charge_goes_on_over_midnight_until_the_new_days_plan_is_there() -> None:
+    begin = datetime(2026, 7, 1, 22, 50, tzinfo=UTC)  # 23:50 in London
+    bench = Planned(BOUGHT, soc_percent=40, begin=begin)
+    bench.asked = plan(begin, BOUGHT)
+    bench.standing = Standing(bench.asked, bench.now().local)
+    bench.run(595)
+    assert bench.dispatching
+    bench.run(25)
+    assert bench.now().local.hour == 0
+    bench.standing = Standing(bench.asked, bench.now().local)
+    bench.run(120)
+    assert bench.dispatching
+    assert bench.kinds().count("start_charge") == 1
+    assert "stop" not in bench.kinds()
+
+
+def test_without_the_new_days_plan_it_ends_a_minute_after_midnight() -> None:
+    begin = datetime(2026, 7, 1, 22, 50, tzinfo=UTC)
+    bench = Planned(BOUGHT, soc_percent=40, begin=begin)
+    bench.asked = plan(begin, BOUGHT)
+    bench.standing = Standing(bench.asked, bench.now().local)
+    bench.run(595)
+    assert bench.dispatching
+    bench.run(100)
+    assert not bench.dispatching
+
+
 @settings(max_examples=10, deadline=None)
 @given(
     deeds=st.lists(
-        st.tuples(st.integers(5, 600), st.sampled_from([*RequestKind, "link", "plan", "switch"])),
+        st.tuples(
+            st.integers(5, 600),
+            st.sampled_from([*RequestKind, "link", "plan", "switch", "restart"]),
+        ),
         max_size=6,
     )
 )
-def test_whatever_happens_no_wish_of_a_plan_outlives_its_time(deeds: list[tuple[int, Any]]) -> None:
-    bench = Planned(SOLD, KEEP_OFF, BOUGHT, soc_percent=60)
+def test_whatever_happens_a_plan_outlives_no_time_and_passes_no_allowance(
+    deeds: list[tuple[int, Any]],
+) -> None:
+    bench = Planned(SOLD, KEEP_OFF, BOUGHT, soc_percent=60, produced_wh=900)
     bench.until(0)
     for seconds, deed in deeds:
         bench.run(seconds)
@@ -301,11 +333,14 @@ def test_whatever_happens_no_wish_of_a_plan_outlives_its_time(deeds: list[tuple[
             bench.linked = not bench.linked
         elif deed == "plan":
             bench.standing = None
+        elif deed == "restart":
+            bench.restart(json.loads(json.dumps(bench.kill())))
         else:
             bench.switches = Switches(discharge=not bench.switches.discharge, charge=True)
         wish = bench.state.wish
         if wish is not None and wish.until is not None:
             assert bench.now().local < wish.until + timedelta(seconds=3)
+        assert bench.exported_today_wh <= 900 + 10
 
 
 def _config(**changes: Any) -> Any:

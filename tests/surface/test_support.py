@@ -14,11 +14,8 @@ from playwright.async_api import Page, expect
 
 from agent.surface.web.auth import Gate, Policy
 from agent.surface.web.server import WebServer
-from tests.surface.conftest import WRITES, House, never_asked
+from tests.surface.conftest import WRITES, House, never_asked, opened
 from tests.surface.desks import HandGuard, HandSettings
-from tests.surface.test_page import browser, opened, page, shared_browser
-
-__all__ = ["browser", "page", "shared_browser"]  # fixtures
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 REPORT = {

@@ -1,0 +1,96 @@
+"""A plan of Home Assistant's own forecasts is shown, carried out, and stopped by a person."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.acceptance.conftest import Figure
+from tests.acceptance.parts import eventually
+from tests.acceptance.prepared import prepared
+from tests.acceptance.stack import Stack
+from tests.peers import table
+from tests.peers.install import NEWEST, installed_core, program
+
+HALF_HOUR = timedelta(minutes=30)
+SOLCAST = "sensor.solcast_pv_forecast_forecast_today"
+CARBON = "sensor.carbon_intensity_uk"
+PLAN = "sensor.export_monitor_discharge_plan_today"
+SUMMARY = "sensor.export_monitor_auto_control_summary"
+PLANNED_WITHIN_S = 90
+
+
+def half_hours() -> list[datetime]:
+    """Return the begins of two days of half hours, the running one first."""
+    now = datetime.now(UTC)
+    begins = now.replace(minute=now.minute // 30 * 30, second=0, microsecond=0)
+    return [begins + n * HALF_HOUR for n in range(96)]
+
+
+async def tell(house: Stack, entity_id: str, state: str, **attributes: Any) -> None:
+    """Have an entity with attributes in Core, as an integration would."""
+    headers = {"Authorization": f"Bearer {house.core.token}"}
+    body = {"state": state, "attributes": attributes}
+    async with (
+        aiohttp.ClientSession(headers=headers) as http,
+        http.post(f"{house.core.url}/api/states/{entity_id}", json=body) as answer,
+    ):
+        assert answer.status in {200, 201}
+
+
+async def forecasts(house: Stack) -> None:
+    """Half a kilowatt of sun all the time, and a grid that is dirtiest in the next hour."""
+    sun = [{"period_start": at.isoformat(), "pv_estimate": 0.5} for at in half_hours()]
+    await tell(house, SOLCAST, "12.0", unit_of_measurement="kWh", detailedForecast=sun)
+    dirty = [
+        {"from": f"{at:%Y-%m-%dT%H:%MZ}", "to": f"{at + HALF_HOUR:%Y-%m-%dT%H:%MZ}",
+         "intensity": 350 if number < 3 else 120, "index": "high"}
+        for number, at in enumerate(half_hours())
+    ]  # fmt: skip
+    await tell(house, CARBON, "high", forecast=dirty)
+
+
+async def test_a_plan_of_home_assistants_forecasts_runs_and_a_person_stops_it(
+    tmp_path: Any, figure: Figure, request: pytest.FixtureRequest
+) -> None:
+    if installed_core(NEWEST) is None or program("mosquitto") is None:
+        pytest.skip(f"not installed: Home Assistant {NEWEST} or mosquitto; run script/setup")
+    for peer in ("mosquitto", "inverter", f"homeassistant {NEWEST}"):
+        table.record(request, peer)
+    async with prepared(NEWEST, tmp_path, "ha_register") as house:
+        client, agent = house.client, house.agent
+        await client.until(PLAN, "No plan")
+        await forecasts(house)
+        await client.call("switch.turn_on", "switch.export_monitor_enable_auto_discharge")
+
+        async def discharging() -> bool:
+            return await house.simulator.discharging()
+
+        seconds = await eventually(
+            discharging, PLANNED_WITHIN_S, "the plan is carried out", house.shown
+        )
+        figure("switch to discharge by plan", house.title, seconds)
+        state = await agent.state()
+        assert state["reason"]["code"] == "discharging"
+        assert "plan" in state["reason"]["text"]
+        assert [each["text"] for each in state["outlook"]["sources"] if each["name"] == "carbon"]
+        await client.until(PLAN, lambda shown: "kWh" in shown)
+        await client.until(SUMMARY, "auto_discharge=on, auto_charge=off")
+        assert client.state("sensor.export_monitor_current_carbon_intensity") == "350.0"
+        target = client.state("sensor.export_monitor_current_slot_target")
+        assert target is not None
+        assert float(target) > 0
+
+        await house.press("stop_discharge")
+        await eventually(house.simulator.idle, 60, "the battery rests", house.shown)
+        await house.press("calculate_discharge")
+
+        async def declined() -> bool:
+            waits = (await agent.state())["plan_waits"]
+            return waits is not None and waits["code"] == "plan_declined"
+
+        await eventually(declined, 30, "the plan leaves the window alone", house.shown)
+        assert await house.simulator.idle()
