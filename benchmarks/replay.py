@@ -18,7 +18,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -99,13 +99,15 @@ def _blurred(moment_s: float, place: float) -> float:
     return moment_s + moment_s * _GOLDEN % 0.4 + place * 2e-3 + jitter_s
 
 
-def record(folder: Path, days: int, path: str, seed: int, change: Callable[[Day], Day]) -> Recorded:
+def record(
+    folder: Path, faults: Sequence[str], path: str, seed: int, change: Callable[[Day], Day]
+) -> Recorded:
     """
-    Run so many days and record every look into this folder.
+    Run a day for each fault and record every look into this folder.
 
     Args:
         folder: where the agent would keep its journal.
-        days: how many, each with its fault.
+        faults: classes of the bench, or `none`.
         path: one of `WAYS`.
         seed: of the days.
         change: makes another day of each; the identity for days as they are drawn.
@@ -127,11 +129,10 @@ def record(folder: Path, days: int, path: str, seed: int, change: Callable[[Day]
         return GuardController(config, day.instant(0.0), noting)
 
     began_s = time.monotonic()
-    for number in range(days):
-        fault = FAULTS[number % len(FAULTS)]
+    for number, fault in enumerate(faults):
         drawn = replace(draw_day(seed, number, WAYS[path]), date=_FIRST + timedelta(days=number))
         Bench(change(drawn), number, fault, noted).run()
-        note(f"day {number + 1} of {days}: {fault}, {looks} looks")
+        note(f"day {number + 1} of {len(faults)}: {fault}, {looks} looks")
     bench_s = time.monotonic() - began_s
     record_cpu_s = recorder.cpu_s()
     recorder.close(60)
@@ -143,7 +144,7 @@ def measure(days: int, path: str, seed: int) -> dict[str, Any]:
     """Record and replay so many days; return the figures."""
     with tempfile.TemporaryDirectory(prefix="pv-edge-replay-") as name:
         folder = Path(name)
-        recorded = record(folder, days, path, seed, lambda day: day)
+        recorded = record(folder, FAULTS[:days], path, seed, lambda day: day)
         began_s = time.monotonic()
         report = replay(read(pages(folder / DECISIONS_NAME)))
         return figures(recorded, report, days, time.monotonic() - began_s)

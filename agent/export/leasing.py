@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from agent.export import audit
 from agent.export import commitments as com
 from agent.export import gain as gains
 from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT
@@ -191,11 +192,12 @@ def _send(turn: Turn, purpose: Purpose, lease: Lease, cutoff_percent: float) -> 
     commitment = Commitment(
         number, purpose, block, lease.worst_case_wh, turn.now_s, turn.look.now.local
     )
-    first = not turn.state.commitments
+    older = turn.state.commitments
+    first = not older
     wish = turn.state.wish
     if wish is not None and wish.tried_s is None:
         turn.set(wish=replace(wish, tried_s=turn.now_s))
-    turn.set(commitments=(*turn.state.commitments, commitment))
+    turn.set(commitments=(*older, commitment))
     turn.say(
         "lease" if first else "renewal",
         f"{purpose.value} {block.power_w} W for {duration_s} s, worst case "
@@ -208,5 +210,8 @@ def _send(turn: Turn, purpose: Purpose, lease: Lease, cutoff_percent: float) -> 
         exported_upper_wh=round(
             turn.state.ledger.exported_upper_wh(turn.config.exported_rules.step_wh), 1
         ),
+        produced_wh=turn.state.ledger.produced_wh,
+        **audit.of_worst_case(lease.worst_case_wh, duration_s, path, older, turn.pv_bound_w()),
+        **audit.of_readback(older, turn.look.sample),
     )
     turn.write(number, block, purpose.value)

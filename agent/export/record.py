@@ -124,11 +124,11 @@ class Scribe:
         done, self._done = self._done, []
         return done
 
-    def forget(self) -> None:
-        """Begin a new chapter with the next look; pages that were cut are lost."""
+    def forget(self) -> int:
+        """Begin a new chapter with the next look; return how many looks are given up for it."""
         self.cut()
         self._last = None
-        self._done = []
+        return sum(page.looks for page in self.pages())
 
     def _packed(self, raw: bytes) -> bytes:
         pages = zlib.compressobj(_LEVEL, zdict=self._earlier) if self._earlier else (

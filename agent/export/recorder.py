@@ -55,6 +55,8 @@ class Recorder:
         self._failing = False
         self.looks = 0
         """Looks written since the start."""
+        self.lost = 0
+        """Looks dropped since the start, because the disk did not take them."""
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
@@ -100,7 +102,7 @@ class Recorder:
             self._file.close()
 
     def _turn(self, scribe: Scribe) -> None:
-        while self._inbox:
+        for _ in range(len(self._inbox)):
             self._take(scribe, self._inbox.popleft())
             time.sleep(0)  # the loop goes first
         if self._ending.is_set():
@@ -109,8 +111,8 @@ class Recorder:
         if self._pages:
             self._write()
         if len(self._pages) > _WAITING_PAGES:
+            self.lost += sum(page.looks for page in self._pages) + scribe.forget()
             self._pages.clear()
-            scribe.forget()
 
     def _take(self, scribe: Scribe, decision: Decision) -> None:
         try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from agent.export import audit
 from agent.export import commitments as com
 from agent.export import gain as gains
 from agent.export.allowance import AllowanceBasis, allowance_wh, leak_reserve_wh
@@ -55,11 +56,18 @@ class Turn:
         """Add one line to the journal."""
         self.events.append(Event(kind, text, data))
 
-    def did(self, action: str, reason: Reason, by: str, purpose: Purpose | None = None) -> None:
+    def did(
+        self,
+        action: str,
+        reason: Reason,
+        by: str,
+        purpose: Purpose | None = None,
+        **data: object,
+    ) -> None:
         """Remember the last action, as the page and the old integration's sensor show it."""
         what = purpose.value if purpose is not None else ""
         self.set(last_action=ActionView(action, reason.code, self.look.now.local, by, what))
-        self.say(action, reason.text, reason=reason.code, by=by)
+        self.say(action, reason.text, reason=reason.code, by=by, **data)
 
     def count(self, act: str, purpose: Purpose | None, *, success: bool) -> None:
         """Count a `start` or a `stop` of a discharge or a charge; a test of ours is neither."""
@@ -194,7 +202,8 @@ class Turn:
         if self.state.stopping is None:
             purpose = self._running_purpose()
             self.set(stopping=Stopping(reason, self.now_s, purpose=purpose))
-            self.did("stop", reason, by, purpose)
+            shown = audit.of_readback(self.state.commitments, self.look.sample)
+            self.did("stop", reason, by, purpose, **shown)
         if ends_wish:
             self.set(wish=None)
         elif self.state.wish is not None:

@@ -9,11 +9,16 @@ from enum import Enum
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+import pytest
 from hypothesis import strategies as st
 
+from agent.export.decide import step
+from agent.export.record import Decision
+from agent.export.states import GuardConfig, GuardState, Look, Step
 from agent.house.alphaess import DispatchBlock
 from agent.simulator.bench_site import HOUR_S, Day
 from agent.simulator.sky import Weather
+from tests.export import bench
 
 BITS = st.integers(0, 2**64 - 1).map(lambda bits: struct.unpack(">d", struct.pack(">Q", bits))[0])
 ZONES = st.one_of(
@@ -78,7 +83,23 @@ def _made_of(origin: Any, parts: tuple[Any, ...]) -> st.SearchStrategy[Any]:
     return st.lists(values(parts[0]), max_size=3).map(made)
 
 
-def short(day: Day, hours: float = 0.1) -> Day:
+def taken(seconds: float) -> list[Decision]:
+    """Return the decisions of a discharge in the small bench, one guard from its first look on."""
+    found: list[Decision] = []
+
+    def noting(state: GuardState, look: Look, config: GuardConfig) -> Step:
+        found.append(Decision(state, look, config, step(state, look, config)))
+        return found[-1].result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "step", noting)
+        house = bench.Bench()
+        house.start()
+        house.run(seconds)
+    return found
+
+
+def short(day: Day, hours: float = 0.3) -> Day:
     """Return the day with little allowance, and a window that spends it in minutes."""
     plant = replace(
         day.plant,

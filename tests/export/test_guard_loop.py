@@ -13,12 +13,16 @@ from agent.clock import SystemClock
 from agent.export import memory
 from agent.export.commissioning import Commissioning, Stage
 from agent.export.guard import STATE_NAME, Guard
+from agent.export.record import read
+from agent.export.recorder import DECISIONS_NAME, Recorder
+from agent.export.replay import replay
 from agent.export.requests import Request, RequestKind
 from agent.export.states import GuardConfig
 from agent.house.alphaess import DispatchBlock
 from agent.house.embedded import EmbeddedHouse, PollPeriods
 from agent.house.port import WriteOutcome, WriteStatus
 from agent.journal import Journal, JournalError
+from agent.replaying import pages
 from agent.settings import Settings
 from agent.simulator.inverter import Inverter
 from agent.simulator.plant import Plant, PlantSettings
@@ -72,7 +76,8 @@ async def rig(data: Path, inverter: Inverter, *, commissioned: bool = True) -> A
         begun = replace(memory.fresh(clock.now()), commissioning=passed)
         now = clock.now()
         await journal.save_state(STATE_NAME, memory.journaled(begun, now), now.local)
-    guard = Guard(house, house, journal, clock, configure)
+    recorder = Recorder(data)
+    guard = Guard(house, house, journal, clock, configure, recorder.note)
     await guard.recall()
     tasks = [asyncio.create_task(house.run()), asyncio.create_task(guard.run())]
     try:
@@ -81,6 +86,7 @@ async def rig(data: Path, inverter: Inverter, *, commissioned: bool = True) -> A
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(recorder.close)
         await journal.close()
 
 
@@ -140,6 +146,36 @@ async def test_case_35_two_agents_on_two_hosts_see_each_other_over_the_wire(tmp_
         kinds = await second.kinds()
         assert "foreign_gone" in kinds
         assert not {"lease", "stop"} & set(kinds)
+
+
+async def test_what_both_of_them_decided_comes_out_the_same_when_it_is_decided_again(
+    tmp_path: Path,
+) -> None:
+    """Real clocks, real Modbus, real files: every bit of every decision, across the restart."""
+    async with evening() as inverter:
+        async with rig(tmp_path, inverter) as house:
+            await house.until(lambda: not house.guard.snapshot().blockers)
+            house.ask(RequestKind.START_DISCHARGE)
+            await house.until(lambda: inverter.plant.battery_w > 2000)
+            assert await house.guard.release(15)
+        async with rig(tmp_path, inverter) as house:
+            await house.until(lambda: house.house.sample().linked)
+            house.ask(RequestKind.CALCULATE)
+            assert await house.guard.release(15)
+            events = await house.journal.events(limit=500)
+        again: list[tuple[str, str]] = []
+        report = replay(
+            read(pages(tmp_path / DECISIONS_NAME)),
+            watch=lambda looked, result: again.extend(
+                (looked.look.now.local.isoformat(), event.kind) for event in result.events
+            ),
+        )
+    assert report.exact, (report.first, report.unreadable)
+    assert (report.chapters, report.gaps) == (2, 2)
+    assert report.commands >= 2
+    journaled = [(event.at.isoformat(), event.kind) for event in events]
+    assert len(journaled) > 8
+    assert again[: len(journaled)] == journaled
 
 
 async def test_a_command_is_on_disk_before_it_leaves(tmp_path: Path) -> None:
