@@ -10,6 +10,7 @@ from agent.export import commitments as com
 from agent.export.allowance import allowance_wh, leak_reserve_wh
 from agent.export.commitments import Purpose
 from agent.export.lease import SECONDS_PER_HOUR, Lease, longest_affordable
+from agent.export.pricing import still_open
 from agent.export.replacing import replace
 from agent.export.snapshot import ActionView, ErrorState, Reason
 from agent.export.states import (
@@ -110,13 +111,15 @@ class Turn:
         contract grants something.
         """
         config = self.config
-        older_w = com.exposure_w(self.state.commitments, config.path.gain)
         sun_w = self.pv_bound_w()
+        older = still_open(self.state.commitments, config.path, self.now_s, sun_w)
         granted_wh = max(0.0, allowance_wh(config.allowance, 0.0, None))
-        most_w = max(config.path.max_discharge_w * config.path.gain, older_w) + sun_w
+        most_w = max(config.path.max_discharge_w * config.path.gain, older.power_w) + sun_w
         over_within_s = self.day_left_s() + granted_wh * SECONDS_PER_HOUR / most_w
-        left_wh = max(0.0, self.left_wh())
-        return longest_affordable(power_w, left_wh, sun_w, older_w, config.path, over_within_s)
+        left_wh = max(0.0, self.left_wh() - older.doubtful_wh)
+        return longest_affordable(
+            power_w, left_wh, sun_w, older.power_w, config.path, over_within_s, older.for_s
+        )
 
     def allowed_wh(self) -> float:
         """Return the day's allowance."""
