@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
@@ -134,7 +134,7 @@ def let_out_wh(begun: list[tuple[float, float, float]], sun_w: float) -> float:
         edges |= {at_s, at_s + PLAIN.exit_lag_s, at_s + lasts_s}
     times = sorted(edge for edge in edges if edge >= NOW_S)
     energy_wh = 0.0
-    for from_s, to_s in zip(times, times[1:], strict=False):
+    for from_s, to_s in pairwise(times):
         so_far = [(at_s, w, at_s + lasts_s) for at_s, w, lasts_s in begun if at_s <= from_s]
         if not so_far:
             continue
