@@ -15,13 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent.export.leakage import Leakage
+
 BREACH_TOLERANCE_WH = 10.0
 """Resolution of the meter: less than this over the allowance cannot be told from rounding."""
-
-
-_LEAK_WH_PER_H = 5.0
-_LEAK_MOST_WH = 30.0
-_HOUR_S = 3600.0
 
 
 class AllowanceBasis(StrEnum):
@@ -57,18 +54,18 @@ def allowance_wh(rule: AllowanceRule, produced_wh: float, forecast_wh: float | N
     return counted + rule.tolerance_wh - rule.safety_margin_wh
 
 
-def leak_reserve_wh(rule: AllowanceRule, day_left_s: float) -> float:
+def leak_reserve_wh(rule: AllowanceRule, leakage: Leakage, day_left_s: float) -> float:
     """
     Return what has to stay unused for the battery's own control to leak until the day ends.
 
-    Each time a load goes off, an ordinary battery lets out some watt-hours before it follows;
-    nothing can stop that. The safety margin covers it where there is one.
+    The safety margin covers it where there is one.
 
-    Source: control.md, finding 5; the bench's houses leak 16 Wh from 17 h on (median of 40), 37 Wh
-    at most, nearly all of it while dinner is cooked.
+    Args:
+        rule: the site's rule.
+        leakage: what earlier evenings have shown.
+        day_left_s: seconds until the local day ends.
     """
-    leak_wh = min(_LEAK_MOST_WH, _LEAK_WH_PER_H * day_left_s / _HOUR_S)
-    return max(0.0, leak_wh - rule.safety_margin_wh)
+    return max(0.0, leakage.reserve_wh(day_left_s) - rule.safety_margin_wh)
 
 
 def is_breach(rule: AllowanceRule, produced_wh: float, exported_wh: float) -> bool:

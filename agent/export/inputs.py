@@ -60,6 +60,7 @@ def _account(turn: Turn) -> Ledger:
     if worst_w > 0:
         worst_w += turn.pv_bound_w()
     before = turn.state.ledger
+    sure_w, still_w = _sure_sun_w(turn)
     ledger = advance(
         before,
         turn.look.now,
@@ -69,7 +70,8 @@ def _account(turn: Turn) -> Ledger:
             exported_w=None if grid_w is None else max(0.0, -grid_w),
             produced_w=turn.sun_w(),
             worst_w=worst_w,
-            sure_produced_w=_sure_sun_w(turn),
+            sure_produced_w=sure_w,
+            still_produced_w=still_w,
         ),
     )
     if ledger.day != before.day:
@@ -83,13 +85,19 @@ def _account(turn: Turn) -> Ledger:
     return ledger
 
 
-def _sure_sun_w(turn: Turn) -> float:
-    """Return the PV power if its meter moves; sun never stands still, a frozen register does."""
+def _sure_sun_w(turn: Turn) -> tuple[float, float]:
+    """
+    Return the PV power of a meter that moves, and that of one that stands still.
+
+    Sun never stands still, a frozen register does; in the dusk a live meter may for a while.
+    """
     reading, pv_w = turn.look.sample.pv_w, turn.usable(turn.look.sample.pv_w)
+    if pv_w is None or pv_w <= 0.0:
+        return 0.0, 0.0
     still_s = turn.now_s - reading.changed_s
-    if pv_w is None or pv_w <= DARK_W or still_s > turn.config.thresholds.stale_after_s:
-        return 0.0
-    return pv_w
+    if still_s > turn.config.thresholds.stale_after_s:
+        return 0.0, pv_w
+    return (pv_w, 0.0) if pv_w > DARK_W else (0.0, 0.0)
 
 
 def _note_changes(turn: Turn, lost: tuple[Reason, ...]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
 from typing import Any
 
 from agent.export import commitments as com
 from agent.export.allowance import allowance_wh, leak_reserve_wh
 from agent.export.commitments import Purpose
 from agent.export.lease import SECONDS_PER_HOUR, Lease, longest_affordable
+from agent.export.ledger import day_left_s
 from agent.export.pricing import still_open
 from agent.export.replacing import replace
 from agent.export.snapshot import ActionView, ErrorState, Reason
@@ -94,14 +94,13 @@ class Turn:
     def left_wh(self) -> float:
         """Return what a lease may still cost today."""
         upper_wh = self.state.ledger.exported_upper_wh(self.config.exported_rules.step_wh)
-        kept_wh = leak_reserve_wh(self.config.allowance, self.day_left_s())
+        leakage = self.state.ledger.leakage
+        kept_wh = leak_reserve_wh(self.config.allowance, leakage, self.day_left_s())
         return self.allowed_wh() - upper_wh - kept_wh
 
     def day_left_s(self) -> float:
-        """Return the seconds until the local day ends; not the wall clock's, which may change."""
-        local = self.look.now.local
-        midnight = datetime.combine(local.date() + timedelta(days=1), time(), local.tzinfo)
-        return midnight.timestamp() - local.timestamp()
+        """Return the seconds until the local day ends."""
+        return day_left_s(self.look.now)
 
     def affordable(self, power_w: float) -> Lease | None:
         """

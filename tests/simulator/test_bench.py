@@ -18,10 +18,6 @@ from agent.simulator.classic import classic_of
 from agent.simulator.plant import Plant
 from agent.simulator.sky import Weather
 
-SECRETLY_LATE_WH = 40
-"""Open: a counter that is secretly a minute late hides what flowed in that minute (control.md,
-assumption attacks: 39 Wh at most). The guard does not learn the lag yet."""
-
 
 def short_day(path: str = "bridge", *, seed: int = 5, hours: float = 0.7) -> Day:
     """A day with little allowance, so that a short window spends it."""
@@ -55,8 +51,7 @@ def test_no_fault_class_makes_the_guard_breach(fault: str) -> None:
     result = run(fault)
     assert result.leased, result.events
     if result.ours:
-        most_wh = SECRETLY_LATE_WH if fault == "late_counter" else 10
-        assert result.over_wh <= most_wh, (result.over_wh, result.over_at_s, result.events)
+        assert result.over_wh <= 10, (result.over_wh, result.over_at_s, result.events)
 
 
 @pytest.mark.parametrize("path", ["ha_register", "ha_helpers"])
