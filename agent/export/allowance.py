@@ -5,7 +5,7 @@ By default only what the sun has already given counts: produced + tolerance - ma
 *tolerance* is granted by the contract and added; the *safety margin* is ours and subtracted.
 The classic rule, max(produced, forecast), is kept for people who want the old behaviour; the
 margin is still subtracted, because a forecast that is revised downwards is the largest source
-of breaches.
+of breaches. Between the two stands a forecast that counts in part, for people who take that risk.
 
 Source: control.md findings 5 and 6; Energy Export Monitor section 2.2 and its defect D-01.
 """
@@ -28,6 +28,16 @@ class AllowanceBasis(StrEnum):
     CLASSIC = "classic"
 
 
+class AllowancePeriod(StrEnum):
+    """Over which time produced and exported energy are compared."""
+
+    DAY = "day"
+    """The site's local day."""
+    ROLLING_24H = "rolling_24h"
+    BOTH = "both"
+    """The smaller headroom of the two counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class AllowanceRule:
     """The rule of one site, in Wh."""
@@ -37,6 +47,9 @@ class AllowanceRule:
     """Granted by the contract on top of what was produced."""
     safety_margin_wh: float = 500.0
     """Kept back on purpose."""
+    forecast_credit: float = 0.0
+    """Share of the forecast, 0 to 1, that counts as produced; a risk that somebody has chosen."""
+    period: AllowancePeriod = AllowancePeriod.DAY
 
 
 def allowance_wh(rule: AllowanceRule, produced_wh: float, forecast_wh: float | None) -> float:
@@ -48,10 +61,15 @@ def allowance_wh(rule: AllowanceRule, produced_wh: float, forecast_wh: float | N
         produced_wh: lower bound of the PV energy of the day so far.
         forecast_wh: forecast of the whole local day; `None` when unknown or not today's.
     """
-    counted = produced_wh
-    if rule.basis is AllowanceBasis.CLASSIC and forecast_wh is not None:
-        counted = max(produced_wh, forecast_wh)
-    return counted + rule.tolerance_wh - rule.safety_margin_wh
+    return _counted_wh(rule, produced_wh, forecast_wh) + rule.tolerance_wh - rule.safety_margin_wh
+
+
+def _counted_wh(rule: AllowanceRule, produced_wh: float, forecast_wh: float | None) -> float:
+    """Return what counts as produced: what was, or as much of the forecast as was chosen."""
+    if forecast_wh is None:
+        return produced_wh
+    credit = 1.0 if rule.basis is AllowanceBasis.CLASSIC else rule.forecast_credit
+    return max(produced_wh, credit * forecast_wh)
 
 
 def leak_reserve_wh(rule: AllowanceRule, leakage: Leakage, day_left_s: float) -> float:
@@ -68,9 +86,13 @@ def leak_reserve_wh(rule: AllowanceRule, leakage: Leakage, day_left_s: float) ->
     return max(0.0, leakage.reserve_wh(day_left_s) - rule.safety_margin_wh)
 
 
-def is_breach(rule: AllowanceRule, produced_wh: float, exported_wh: float) -> bool:
+def is_breach(
+    rule: AllowanceRule, produced_wh: float, exported_wh: float, forecast_wh: float | None = None
+) -> bool:
     """Return True when more left the house than was produced and granted, beyond the meter's step.
 
-    The margin does not count here: it is where stops come, not where the contract is broken.
+    The margin does not count here: it is where stops come, not where the contract is broken. A
+    forecast counts as far as the rule says, else nothing could be exported on its account.
     """
-    return exported_wh > produced_wh + rule.tolerance_wh + BREACH_TOLERANCE_WH
+    granted_wh = _counted_wh(rule, produced_wh, forecast_wh) + rule.tolerance_wh
+    return exported_wh > granted_wh + BREACH_TOLERANCE_WH

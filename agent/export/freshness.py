@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from agent.export.counting import PERSISTENCE_S
 from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.ledger import CounterFault, Ledger
 from agent.export.replacing import replace
@@ -122,6 +123,7 @@ def problems(
         *_power("battery_power", battery, still.battery_known_s(battery), still, limits, now_s),
         *_state_of_charge(sample.soc_percent, soc, limits, now_s),
         *_counters(sample, ledger),
+        *_clock(ledger),
         *(_unusable("dispatch", "The inverter's dispatch state", sample.dispatch.start)),
     ]
     return tuple(found)
@@ -204,6 +206,16 @@ def _counters(sample: HouseSample, ledger: Ledger) -> Iterator[Reason]:
                 f"{name}: {reading.source} {_COUNTER_WORDS[counter.fault]}.",
                 reading.source,
             )
+
+
+def _clock(ledger: Ledger) -> Iterator[Reason]:
+    if ledger.day_pending:
+        yield Reason(
+            "clock_jumped",
+            f"The clock has jumped to another day than {ledger.day}. That day's account goes on "
+            f"until the clock has agreed with itself for {PERSISTENCE_S / 60:.0f} minutes. Check "
+            "date and time of this machine.",
+        )
 
 
 def warnings(sample: HouseSample, limits: Thresholds, now_s: float) -> tuple[Reason, ...]:

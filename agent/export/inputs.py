@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from agent.export import commitments as com
 from agent.export import freshness, limiter, plausible
-from agent.export.allowance import is_breach
 from agent.export.ledger import Flow, Ledger, advance
 from agent.export.plausible import CONTRADICTED
 from agent.export.snapshot import ErrorState, Reason
@@ -153,18 +152,20 @@ def _check_breach(turn: Turn) -> None:
     """Stop for good when more left the house than was produced and granted."""
     state, config = turn.state, turn.config
     leased = any(c.block.power_w > 0 for c in state.commitments)
-    exported_wh = state.ledger.exported.day_wh
     if state.breach or not leased or not state.ledger.known:
         return
-    if not is_breach(config.allowance, state.ledger.produced_wh, exported_wh):
+    broken = next((account for account in turn.accounts() if account.breached), None)
+    if broken is None:
         return
     turn.set(breach=True)
-    over_wh = exported_wh - state.ledger.produced_wh - config.allowance.tolerance_wh
+    granted_wh = broken.allowed_wh + config.allowance.safety_margin_wh
+    over_wh = broken.exported_wh - granted_wh
     turn.begin_stop(
         Reason(
             "over_export",
-            f"{exported_wh / 1000:.2f} kWh were exported, {over_wh:.0f} Wh more than produced and "
-            "granted. The discharge was stopped; look at the journal before you acknowledge.",
+            f"{broken.exported_wh / 1000:.2f} kWh were exported, {over_wh:.0f} Wh more than "
+            "produced and granted. The discharge was stopped; look at the journal before you "
+            "acknowledge.",
         ),
         hold=HoldKind.SAFETY,
         error=ErrorState.OVER_EXPORT,

@@ -63,6 +63,14 @@ class Rolling:
         """Return what was produced within the last 24 hours, and will count for a quarter yet."""
         return sum(q[2] for q in self.quarters if q[0] >= now_s - PERIOD_S + _QUARTER_S)
 
+    def surely_exported_wh(self, now_s: float) -> float:
+        """Return what was surely exported within the last 24 hours."""
+        return sum(q[1] for q in self.quarters if q[0] >= now_s - PERIOD_S)
+
+    def perhaps_produced_wh(self, now_s: float) -> float:
+        """Return what may have been produced within the last 24 hours."""
+        return sum(q[2] for q in self.quarters if q[0] > now_s - PERIOD_S - _QUARTER_S)
+
 
 def _credited(
     quarters: tuple[tuple[float, float, float], ...], produced_wh: float, since_s: float

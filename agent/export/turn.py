@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.export import commitments as com
-from agent.export.allowance import allowance_wh, leak_reserve_wh
+from agent.export.allowance import AllowancePeriod, allowance_wh, leak_reserve_wh
 from agent.export.commitments import Purpose
 from agent.export.lease import SECONDS_PER_HOUR, Lease, longest_affordable
 from agent.export.ledger import day_left_s
+from agent.export.periods import Account, accounts, tightest
 from agent.export.pricing import still_open
 from agent.export.replacing import replace
 from agent.export.snapshot import ActionView, ErrorState, Reason
@@ -91,12 +93,21 @@ class Turn:
         fresh = self.now_s - self.battery_s <= self.config.thresholds.stale_after_s
         return reading.value if reading.good and fresh else None
 
+    def accounts(self) -> tuple[Account, ...]:
+        """Return the accounts that count now: the day, the last 24 hours, or both."""
+        return accounts(
+            self.config.allowance,
+            self.state.ledger,
+            self.config.exported_rules.step_wh,
+            self.look.sample.forecast_today_wh.value,
+            self.now_s,
+        )
+
     def left_wh(self) -> float:
         """Return what a lease may still cost today."""
-        upper_wh = self.state.ledger.exported_upper_wh(self.config.exported_rules.step_wh)
         leakage = self.state.ledger.leakage
         kept_wh = leak_reserve_wh(self.config.allowance, leakage, self.day_left_s())
-        return self.allowed_wh() - upper_wh - kept_wh
+        return tightest(self.accounts()).left_wh - kept_wh
 
     def day_left_s(self) -> float:
         """Return the seconds until the local day ends."""
@@ -106,24 +117,21 @@ class Turn:
         """
         Return the longest lease at this power that the day pays for.
 
-        It is over before midnight: the new day has produced nothing yet, and pays only where the
-        contract grants something.
+        It is over before midnight where the day counts: the new day has produced nothing yet, and
+        pays only where the contract grants something.
         """
         config = self.config
         sun_w = self.pv_bound_w()
         older = still_open(self.state.commitments, config.path, self.now_s, sun_w)
         granted_wh = max(0.0, allowance_wh(config.allowance, 0.0, None))
         most_w = max(config.path.max_discharge_w * config.path.gain, older.power_w) + sun_w
-        over_within_s = self.day_left_s() + granted_wh * SECONDS_PER_HOUR / most_w
+        over_within_s = math.inf
+        if any(account.period is AllowancePeriod.DAY for account in self.accounts()):
+            over_within_s = self.day_left_s() + granted_wh * SECONDS_PER_HOUR / most_w
         left_wh = max(0.0, self.left_wh() - older.doubtful_wh)
         return longest_affordable(
             power_w, left_wh, sun_w, older.power_w, config.path, over_within_s, older.for_s
         )
-
-    def allowed_wh(self) -> float:
-        """Return the day's allowance."""
-        forecast = self.look.sample.forecast_today_wh.value
-        return allowance_wh(self.config.allowance, self.state.ledger.produced_wh, forecast)
 
     def pv_bound_w(self) -> float:
         """Return the most that the sun may add while a lease runs."""
