@@ -161,14 +161,14 @@ def advance(
             now_s, ledger.at_s, added_wh, rules[0].poll_s, _lag_s(ledger, rules[0])
         ),
     )
+    after = _verified(ledger, exported, readings[0], rules[0], now_s)
     rolling = ledger.rolling.moved(
         now_s,
-        max(0.0, exported.day_wh - ledger.exported.day_wh),
-        max(0.0, produced.day_wh - ledger.produced.day_wh),
+        after.exported.day_wh - ledger.exported.day_wh,
+        produced.day_wh - ledger.produced.day_wh,
         _midnight_s(now) if ledger.produced.last_wh is None else ledger.produced.tick_s,
     )
-    ledger = _verified(replace(ledger, rolling=rolling), exported, readings[0], rules[0], now_s)
-    return replace(ledger, at_s=now_s, produced=produced)
+    return replace(after, at_s=now_s, produced=produced, rolling=rolling)
 
 
 def _produced(
@@ -190,12 +190,14 @@ def _produced(
     )
     if flow.still_produced_w > 0.0:
         return counter, flow.still_produced_w, ledger.still_h + hours
+    if counter.tick_s != ledger.produced.tick_s:
+        # The step has told of everything up to its reading.
+        hours = min(hours, reading.age_s(now_s) / SECONDS_PER_HOUR)
+        return vouched(counter, flow.sure_produced_w * hours, rules), 0.0, 0.0
     stood_wh = 0.0
     if flow.sure_produced_w > 0.0:
         stood_h = min(ledger.still_h, _STILL_S / SECONDS_PER_HOUR)
         stood_wh = min(ledger.still_w, flow.sure_produced_w) * stood_h
-    if counter.tick_s != ledger.produced.tick_s:
-        stood_wh = 0.0  # The step has told it.
     return vouched(counter, flow.sure_produced_w * hours + stood_wh, rules), 0.0, 0.0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
@@ -14,6 +13,7 @@ from agent.export.lease import DIRECT, longest_affordable
 from agent.export.pricing import still_open
 from agent.house.alphaess import DispatchBlock
 from tests.export.bench import NOON
+from tests.export.worst import Span, span_of, worst_of_all_wh
 
 PLAIN = replace(DIRECT, gain=1.0, command_delay_s=4, exit_lag_s=8)
 NOW_S = 1000.0
@@ -107,42 +107,9 @@ def test_no_order_of_events_costs_more_than_was_paid(
     )
     if lease is None:
         return
-    spans = []
-    for each in commands:
-        lasts_s = each.block.duration_s + PLAIN.exit_lag_s
-        latest_s = each.ends_by_s(PLAIN, NOW_S) - lasts_s
-        spans.append((max(0.0, each.block.power_w), lasts_s, (each.sent_s, latest_s)))
     lasts_s = lease.duration_s + PLAIN.exit_lag_s
-    spans.append((lease.power_w, lasts_s, (NOW_S, NOW_S + PLAIN.command_delay_s)))
+    newest = Span(lease.power_w, lasts_s, (NOW_S, NOW_S + PLAIN.command_delay_s))
+    spans = [*(span_of(each, PLAIN, NOW_S) for each in commands), newest]
     paid_wh = lease.worst_case_wh + found.doubtful_wh
-    for fate in product((None, 0, 1), repeat=len(spans)):
-        begun = [
-            (when_s[which], power_w, lasts_s)
-            for (power_w, lasts_s, when_s), which in zip(spans, fate, strict=True)
-            if which is not None
-        ]
-        begins = [at_s for at_s, _, _ in begun]
-        if begins == sorted(begins):  # They arrive in the order in which they were sent.
-            assert let_out_wh(begun, sun_w) <= paid_wh + 1e-6
+    assert worst_of_all_wh(spans, PLAIN, sun_w, NOW_S) <= paid_wh + 1e-6
     assert lease.worst_case_wh <= max(0.0, left_wh - found.doubtful_wh) + 1e-6
-
-
-def let_out_wh(begun: list[tuple[float, float, float]], sun_w: float) -> float:
-    """Integrate from now on: the newest command runs, the one before fades for the exit lag."""
-    edges = {NOW_S}
-    for at_s, _, lasts_s in begun:
-        edges |= {at_s, at_s + PLAIN.exit_lag_s, at_s + lasts_s}
-    times = sorted(edge for edge in edges if edge >= NOW_S)
-    energy_wh = 0.0
-    for from_s, to_s in pairwise(times):
-        so_far = [(at_s, w, at_s + lasts_s) for at_s, w, lasts_s in begun if at_s <= from_s]
-        if not so_far:
-            continue
-        since_s, power_w, ends_s = so_far[-1]
-        power_w = power_w if from_s < ends_s else 0.0
-        for _, older_w, older_ends_s in so_far[:-1]:
-            if from_s < min(since_s + PLAIN.exit_lag_s, older_ends_s):
-                power_w = max(power_w, older_w)
-        if power_w > 0:
-            energy_wh += (power_w + sun_w) * (to_s - from_s) / 3600
-    return energy_wh
