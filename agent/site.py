@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from agent.export.allowance import AllowanceBasis, AllowanceRule
+from agent.export.allowance import AllowanceBasis, AllowancePeriod, AllowanceRule
 from agent.export.commissioning import Commissioning
 from agent.export.freshness import Thresholds
+from agent.export.lateness import MOST_LAG_S
 from agent.export.lease import DIRECT, HA_HELPERS, HA_REGISTER, CommandPath, measured
 from agent.export.ledger import CounterRules
 from agent.export.snapshot import Mode
@@ -69,6 +70,8 @@ def guard_config(
             AllowanceBasis(settings.allowance_basis),
             settings.tolerance_kwh * WH_PER_KWH,
             settings.safety_margin_kwh * WH_PER_KWH,
+            settings.forecast_credit_percent / 100.0,
+            AllowancePeriod(settings.allowance_period),
         ),
         thresholds=Thresholds(
             stale_after_s=stale_after_s,
@@ -82,6 +85,7 @@ def guard_config(
             traits.counter_poll_s,
             _CONNECTION_W,
             conservative_up=True,
+            lag_s=_counter_lag_s(test, identity),
         ),
         produced_rules=CounterRules(
             traits.produced_kind,
@@ -102,6 +106,14 @@ def guard_config(
 def wanted_feed_in(settings: Settings) -> float | None:
     """Return the feed-in limit to set, in percent; `None` leaves the inverter's own."""
     return settings.feed_in_limit_percent if settings.mode == "control" else None
+
+
+def _counter_lag_s(test: Commissioning, identity: str) -> float:
+    """Return how late the export counter tells, as the commissioning test found it."""
+    measured_s: float | None = getattr(test, "counter_lag_s", None)
+    if measured_s is None or not test.passed_for(identity):
+        return 0.0
+    return min(MOST_LAG_S, max(0.0, measured_s))
 
 
 @dataclass(slots=True)

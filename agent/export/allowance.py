@@ -5,7 +5,7 @@ By default only what the sun has already given counts: produced + tolerance - ma
 *tolerance* is granted by the contract and added; the *safety margin* is ours and subtracted.
 The classic rule, max(produced, forecast), is kept for people who want the old behaviour; the
 margin is still subtracted, because a forecast that is revised downwards is the largest source
-of breaches.
+of breaches. Between the two stands a forecast that counts in part, for people who take that risk.
 
 Source: control.md findings 5 and 6; Energy Export Monitor section 2.2 and its defect D-01.
 """
@@ -15,13 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent.export.leakage import Leakage
+
 BREACH_TOLERANCE_WH = 10.0
 """Resolution of the meter: less than this over the allowance cannot be told from rounding."""
-
-
-_LEAK_WH_PER_H = 5.0
-_LEAK_MOST_WH = 30.0
-_HOUR_S = 3600.0
 
 
 class AllowanceBasis(StrEnum):
@@ -29,6 +26,16 @@ class AllowanceBasis(StrEnum):
 
     PRODUCED = "produced"
     CLASSIC = "classic"
+
+
+class AllowancePeriod(StrEnum):
+    """Over which time produced and exported energy are compared."""
+
+    DAY = "day"
+    """The site's local day."""
+    ROLLING_24H = "rolling_24h"
+    BOTH = "both"
+    """The smaller headroom of the two counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,9 @@ class AllowanceRule:
     """Granted by the contract on top of what was produced."""
     safety_margin_wh: float = 500.0
     """Kept back on purpose."""
+    forecast_credit: float = 0.0
+    """Share of the forecast, 0 to 1, that counts as produced; a risk that somebody has chosen."""
+    period: AllowancePeriod = AllowancePeriod.DAY
 
 
 def allowance_wh(rule: AllowanceRule, produced_wh: float, forecast_wh: float | None) -> float:
@@ -56,34 +66,42 @@ def allowance_wh(rule: AllowanceRule, produced_wh: float, forecast_wh: float | N
 
 def granted_wh(rule: AllowanceRule, produced_wh: float, forecast_wh: float | None) -> float:
     """Return the allowance before the margin: more than this is over-export, in Wh."""
-    counted = produced_wh
-    if rule.basis is AllowanceBasis.CLASSIC and forecast_wh is not None:
-        counted = max(produced_wh, forecast_wh)
-    return counted + rule.tolerance_wh
+    return _counted_wh(rule, produced_wh, forecast_wh) + rule.tolerance_wh
 
 
-def leak_reserve_wh(rule: AllowanceRule, day_left_s: float) -> float:
+def counts_forecast(rule: AllowanceRule) -> bool:
+    """Return True when the forecast is part of what may be exported."""
+    return rule.basis is AllowanceBasis.CLASSIC or rule.forecast_credit > 0.0
+
+
+def _counted_wh(rule: AllowanceRule, produced_wh: float, forecast_wh: float | None) -> float:
+    """Return what counts as produced: what was, or as much of the forecast as was chosen."""
+    if forecast_wh is None:
+        return produced_wh
+    credit = 1.0 if rule.basis is AllowanceBasis.CLASSIC else rule.forecast_credit
+    return max(produced_wh, credit * forecast_wh)
+
+
+def leak_reserve_wh(rule: AllowanceRule, leakage: Leakage, day_left_s: float) -> float:
     """
     Return what has to stay unused for the battery's own control to leak until the day ends.
 
-    Each time a load goes off, an ordinary battery lets out some watt-hours before it follows;
-    nothing can stop that. The safety margin covers it where there is one.
+    The safety margin covers it where there is one.
 
-    Source: control.md, finding 5; the bench's houses leak 16 Wh from 17 h on (median of 40), 37 Wh
-    at most, nearly all of it while dinner is cooked.
+    Args:
+        rule: the site's rule.
+        leakage: what earlier evenings have shown.
+        day_left_s: seconds until the local day ends.
     """
-    leak_wh = min(_LEAK_MOST_WH, _LEAK_WH_PER_H * day_left_s / _HOUR_S)
-    return max(0.0, leak_wh - rule.safety_margin_wh)
+    return max(0.0, leakage.reserve_wh(day_left_s) - rule.safety_margin_wh)
 
 
 def is_breach(
-    rule: AllowanceRule, produced_wh: float, exported_wh: float, forecast_wh: float | None
+    rule: AllowanceRule, produced_wh: float, exported_wh: float, forecast_wh: float | None = None
 ) -> bool:
     """Return True when more left the house than was granted, beyond the meter's step.
 
-    The margin does not count here: it is where stops come, not where the contract is broken. With
-    the classic rule and no forecast at the moment nobody can tell, and nothing is leased either.
+    The margin does not count here: it is where stops come, not where the contract is broken. A
+    forecast counts as far as the rule says, else nothing could be exported on its account.
     """
-    if rule.basis is AllowanceBasis.CLASSIC and forecast_wh is None:
-        return False
     return exported_wh > granted_wh(rule, produced_wh, forecast_wh) + BREACH_TOLERANCE_WH

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from agent.export import agreement, day_clock, freshness, gain, limiter, plausible
 from agent.export import commitments as com
-from agent.export.allowance import granted_wh, is_breach
 from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.ledger import Flow, Ledger, advance
 from agent.export.plausible import CONTRADICTED
@@ -80,6 +79,7 @@ def _account(turn: Turn) -> Ledger:
         worst_w += turn.pv_bound_w()
     before = turn.state.ledger
     exported_w = None if grid_w is None else max(0.0, -grid_w)
+    sure_w, still_w = _sure_sun_w(turn)
     ledger = advance(
         before,
         day_clock.believed(turn.state.day_clock, turn.look.now),
@@ -89,7 +89,8 @@ def _account(turn: Turn) -> Ledger:
             exported_w=exported_w,
             produced_w=turn.sun_w(),
             worst_w=worst_w,
-            sure_produced_w=_sure_sun_w(turn),
+            sure_produced_w=sure_w,
+            still_produced_w=still_w,
         ),
     )
     hours = (turn.now_s - before.at_s) / SECONDS_PER_HOUR
@@ -107,13 +108,19 @@ def _account(turn: Turn) -> Ledger:
     return ledger
 
 
-def _sure_sun_w(turn: Turn) -> float:
-    """Return the PV power if its meter moves; sun never stands still, a frozen register does."""
+def _sure_sun_w(turn: Turn) -> tuple[float, float]:
+    """
+    Return the PV power of a meter that moves, and that of one that stands still.
+
+    Sun never stands still, a frozen register does; in the dusk a live meter may for a while.
+    """
     reading, pv_w = turn.look.sample.pv_w, turn.usable(turn.look.sample.pv_w)
+    if pv_w is None or pv_w <= 0.0:
+        return 0.0, 0.0
     still_s = turn.now_s - reading.changed_s
-    if pv_w is None or pv_w <= DARK_W or still_s > turn.config.thresholds.stale_after_s:
-        return 0.0
-    return pv_w
+    if still_s > turn.config.thresholds.stale_after_s:
+        return 0.0, pv_w
+    return (pv_w, 0.0) if pv_w > DARK_W else (0.0, 0.0)
 
 
 def _note_changes(turn: Turn, lost: tuple[Reason, ...]) -> None:
@@ -184,19 +191,20 @@ def _check_breach(turn: Turn) -> None:
     """Stop for good when more left the house than was produced and granted."""
     state, config = turn.state, turn.config
     leased = any(c.block.power_w > 0 for c in state.commitments)
-    exported_wh = state.ledger.exported.day_wh
     if state.breach or not leased or not state.ledger.known:
         return
-    produced_wh, forecast_wh = state.ledger.produced_wh, turn.forecast_wh()
-    if not is_breach(config.allowance, produced_wh, exported_wh, forecast_wh):
+    broken = next((account for account in turn.accounts() if account.breached), None)
+    if broken is None:
         return
     turn.set(breach=True)
-    over_wh = exported_wh - granted_wh(config.allowance, produced_wh, forecast_wh)
+    granted_wh = broken.allowed_wh + config.allowance.safety_margin_wh
+    over_wh = broken.exported_wh - granted_wh
     turn.begin_stop(
         Reason(
             "over_export",
-            f"{exported_wh / 1000:.2f} kWh were exported, {over_wh:.0f} Wh more than produced and "
-            "granted. The discharge was stopped; look at the journal before you acknowledge.",
+            f"{broken.exported_wh / 1000:.2f} kWh were exported, {over_wh:.0f} Wh more than "
+            "produced and granted. The discharge was stopped; look at the journal before you "
+            "acknowledge.",
         ),
         hold=HoldKind.SAFETY,
         error=ErrorState.OVER_EXPORT,

@@ -138,12 +138,14 @@ def longest_affordable(
     unconfirmed_w: float,
     path: CommandPath,
     over_within_s: float = math.inf,
+    unconfirmed_s: float = math.inf,
 ) -> Lease | None:
     """
     Return the longest lease at the wanted power that the allowance pays for in advance.
 
     Near the end of the allowance the lease first gets shorter, then weaker, then there is none:
-    what is left is worth less than the risk.
+    what is left is worth less than the risk. An older command whose end is known is paid for
+    twice over: to its end, in case the new one is lost, and until the new one has taken hold.
 
     Args:
         wanted_w: battery power the controller asks for, positive for discharge.
@@ -152,6 +154,7 @@ def longest_affordable(
         unconfirmed_w: power of an older command that may still be running; 0 once read back.
         path: traits found at commissioning.
         over_within_s: by then the inverter has surely stopped, at the latest: the day's end.
+        unconfirmed_s: the older command has surely ended by then; unknown by default.
 
     Raises:
         ValueError: an input is negative; a caller that produces one has lost track of its signs.
@@ -159,11 +162,21 @@ def longest_affordable(
     if min(wanted_w, pv_bound_w, unconfirmed_w) < 0:
         raise ValueError(f"lease inputs below zero: {wanted_w=} {pv_bound_w=} {unconfirmed_w=}")
     power_w = whole_steps_w(min(wanted_w, path.max_discharge_w), path)
-    while power_w >= path.min_discharge_w:
-        exported_w = max(power_w * path.gain, unconfirmed_w) + pv_bound_w
-        duration_s = _affordable_s(exported_w, left_wh, over_within_s, path)
+    lost_wh = 0.0
+    if unconfirmed_w > 0 and unconfirmed_s < math.inf:
+        lost_wh = (unconfirmed_w + pv_bound_w) * unconfirmed_s / SECONDS_PER_HOUR
+    while power_w >= path.min_discharge_w and lost_wh <= left_wh:
+        exported_w, before_wh = power_w * path.gain + pv_bound_w, 0.0
+        weaker_w = max(0.0, unconfirmed_w - power_w * path.gain)
+        if unconfirmed_s < math.inf:
+            takes_hold_s = min(unconfirmed_s, path.command_delay_s + path.exit_lag_s)
+            before_wh = weaker_w * takes_hold_s / SECONDS_PER_HOUR
+        else:
+            exported_w += weaker_w
+        duration_s = _affordable_s(exported_w, left_wh - before_wh, over_within_s, path)
         if duration_s >= path.shortest_lease_s:
-            return Lease(power_w, duration_s, worst_case_wh(exported_w, duration_s, path))
+            worst_wh = before_wh + worst_case_wh(exported_w, duration_s, path)
+            return Lease(power_w, duration_s, max(lost_wh, worst_wh))
         power_w = whole_steps_w(power_w * _WEAKER, path)
     return None
 

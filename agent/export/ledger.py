@@ -3,83 +3,43 @@ The energy of the local day, twice: the best estimate, and the most it can have 
 
 A counter that arrives every minute in steps of 10 Wh cannot say what left the house since its
 last tick. So everything that a running command and the sun could have let out since then counts
-as exported (`unverified`) until the counter ticks again and tells. Counters that fall, jump or
-stand still while power flows are not believed; they are named, and never hand allowance back.
+as exported (`unverified`) until the counter ticks again and tells; a counter that is known to tell
+late proves that much less. Which day it is, `day_clock` says.
 
-Source: control.md 4.2 (ledger, unverified) and cases 12 to 17; defects D-16, D-20.
+Source: control.md 4.2 (ledger, unverified) and cases 2 to 5, 12 to 17; defects D-16, D-20.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date
-from enum import StrEnum
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
 
 from agent.clock import Instant
+from agent.export import lateness
+from agent.export.accrual import NOTHING, Accrual
+from agent.export.counting import (
+    CounterFault,
+    CounterRules,
+    DayCounter,
+    came_back,
+    charged,
+    count,
+    flowed,
+    should_have_ticked,
+    turned,
+    vouched,
+)
+from agent.export.lateness import Lateness
+from agent.export.leakage import Leakage
 from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.replacing import replace
+from agent.export.rolling import Rolling
 from agent.house.readings import CounterKind, Reading
 
-PERSISTENCE_S = 900.0
-"""A fallen or jumped value that stays this long is a reset, a replaced meter or a late catch-up."""
-MISSED_TICKS = 4
-_LATE_POLL_S = 15.0
-_RETURN_S = 10.0
-"""A counter that was away for longer comes back from a restart of its source, not from a blink."""
-_MIDNIGHT_S = 900.0
-_SLACK = 1.5
-_SURE_SHARE = 0.9
+__all__ = ["CounterFault", "CounterRules", "DayCounter", "Flow", "Ledger", "advance", "restored"]
 
-
-class CounterFault(StrEnum):
-    """Why a counter is not believed at the moment."""
-
-    FELL = "counter_fell"
-    JUMPED = "counter_jumped"
-    STANDS_STILL = "counter_frozen"
-
-
-@dataclass(frozen=True, slots=True)
-class CounterRules:
-    """What a counter can be expected to do."""
-
-    kind: CounterKind
-    step_wh: float
-    poll_s: float
-    max_power_w: float
-    """More than this cannot flow: it tells a catch-up from a jump."""
-    conservative_up: bool
-    """A doubtful rise counts (exports) or does not (production)."""
-
-
-@dataclass(frozen=True, slots=True)
-class DayCounter:
-    """One counter's share of the day."""
-
-    last_wh: float | None = None
-    """Newest believed value of the counter."""
-    seen_s: float = 0.0
-    """When a believed value was last there."""
-    tick_s: float = 0.0
-    """When it last moved."""
-    day_wh: float = 0.0
-    flow_wh: float = 0.0
-    """Measured energy since it last moved: what it should have shown."""
-    due_s: float | None = None
-    """Since when so much has flowed that it should have moved."""
-    away_s: float | None = None
-    """Since when there is no value."""
-    blind_wh: float = 0.0
-    """Most that can have flowed unmeasured since it last moved."""
-    doubt_wh: float | None = None
-    """A value that fell or jumped and is being watched."""
-    doubt_since_s: float = 0.0
-    """Since when it is watched, or stands still."""
-    fault: CounterFault | None = None
-    sure_wh: float = 0.0
-    """Part of its next step that a meter which moves vouches for."""
-    awaits_reset: bool = False
-    """The local day has turned and the daily counter has not yet followed."""
+_STILL_S = 120.0
+"""Longest that a PV meter may stand still and then be believed to have shown what was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +48,24 @@ class Ledger:
 
     day: date
     at_s: float
-    exported: DayCounter = DayCounter()
-    produced: DayCounter = DayCounter()
+    exported: DayCounter = field(default_factory=DayCounter)
+    produced: DayCounter = field(default_factory=DayCounter)
     unverified_wh: float = 0.0
     """What may have left the house since the export counter last ticked."""
+
+    rest_wh: float | None = None
+    """Most that the export counter's next step hid when it last ticked; `None` for a whole one."""
+    accrual: Accrual = NOTHING
+    """The same in pieces of time, for as long as a tick may look back."""
+    open_s: float | None = None
+    """Since when some command of a discharge runs, or may run, without a break."""
+    late: Lateness = field(default_factory=Lateness)
+    leakage: Leakage = field(default_factory=Leakage)
+    rolling: Rolling = field(default_factory=Rolling)
+    still_w: float = 0.0
+    """What a PV meter shows that does not move, and"""
+    still_h: float = 0.0
+    """for how long it has."""
 
     @property
     def known(self) -> bool:
@@ -105,7 +79,12 @@ class Ledger:
 
     def exported_upper_wh(self, step_wh: float) -> float:
         """Return the most that can have been exported on this day."""
-        return self.exported.day_wh + step_wh + self.unverified_wh
+        return self.exported.day_wh + self.open_wh(step_wh)
+
+    def open_wh(self, step_wh: float) -> float:
+        """Return the most that has left the house and is in no tick yet."""
+        rest_wh = step_wh if self.rest_wh is None else min(step_wh, self.rest_wh)
+        return rest_wh + self.unverified_wh
 
     @property
     def produced_wh(self) -> float:
@@ -123,6 +102,8 @@ class Flow:
     """Most that a command which runs, or may run, can let out; 0 without one."""
     sure_produced_w: float = 0.0
     """PV power of a meter that moves; 0 where it stands still, as in the dark or frozen."""
+    still_produced_w: float = 0.0
+    """PV power of a meter that stands still."""
 
 
 def advance(
@@ -142,182 +123,154 @@ def advance(
         rules: the same two, what they can be expected to do.
         flow: power since the last look.
     """
-    ledger = _turn_day(ledger, now.day)
-    hours = max(0.0, now.monotonic_s - ledger.at_s) / SECONDS_PER_HOUR
+    ledger = _turn_day(ledger, now)
+    now_s = now.monotonic_s
+    hours = max(0.0, now_s - ledger.at_s) / SECONDS_PER_HOUR
+    produced, still_w, still_h = _produced(ledger, readings[1], rules[1], flow, hours, now_s)
     exported = count(
-        _flowed(ledger.exported, flow.exported_w, rules[0], hours, now.monotonic_s),
+        flowed(ledger.exported, flow.exported_w, rules[0], hours, now_s),
         readings[0],
         rules[0],
-        now.monotonic_s,
+        now_s,
     )
-    produced = count(
-        _flowed(ledger.produced, flow.produced_w, rules[1], hours, now.monotonic_s),
-        readings[1],
-        rules[1],
-        now.monotonic_s,
+    added_wh = max(flow.worst_w, flow.exported_w or 0.0) * hours
+    ledger = replace(
+        ledger,
+        unverified_wh=ledger.unverified_wh + added_wh,
+        open_s=None if flow.worst_w <= 0.0 else ledger.open_s or ledger.at_s,
+        still_w=still_w,
+        still_h=still_h,
+        late=lateness.watched(
+            ledger.late, flow.exported_w, (flow.exported_w or 0.0) * hours, now_s, rules[0].poll_s
+        ),
+        leakage=ledger.leakage.passed(flow, hours, day_left_s(now)),
     )
-    produced = _vouched(produced, flow.sure_produced_w * hours, rules[1])
-    unverified_wh = ledger.unverified_wh + max(flow.worst_w, flow.exported_w or 0.0) * hours
-    if _came_back(ledger.exported, exported, rules[0], now.monotonic_s):
+    ledger = replace(
+        ledger,
+        accrual=ledger.accrual.added(
+            now_s, ledger.at_s, added_wh, rules[0].poll_s, _lag_s(ledger, rules[0])
+        ),
+    )
+    after = _verified(ledger, exported, readings[0], rules[0], now_s)
+    rolling = ledger.rolling.moved(
+        now_s,
+        after.exported.day_wh - ledger.exported.day_wh,
+        produced.day_wh - ledger.produced.day_wh,
+        _midnight_s(now) if ledger.produced.last_wh is None else ledger.produced.tick_s,
+    )
+    return replace(after, at_s=now_s, produced=produced, rolling=rolling)
+
+
+def _produced(
+    ledger: Ledger,
+    reading: Reading,
+    rules: CounterRules,
+    flow: Flow,
+    hours: float,
+    now_s: float,
+) -> tuple[DayCounter, float, float]:
+    """
+    Return the production counter, and what its power meter shows while it stands still.
+
+    In the dusk a live meter may show the same watts for a minute or two. Only when it moves again
+    is that believed, and no more of it than both values allow.
+    """
+    counter = count(
+        flowed(ledger.produced, flow.produced_w, rules, hours, now_s), reading, rules, now_s
+    )
+    if flow.still_produced_w > 0.0:
+        return counter, flow.still_produced_w, ledger.still_h + hours
+    if counter.tick_s != ledger.produced.tick_s:
+        # The step has told of everything up to its reading.
+        hours = min(hours, reading.age_s(now_s) / SECONDS_PER_HOUR)
+        return vouched(counter, flow.sure_produced_w * hours, rules), 0.0, 0.0
+    stood_wh = 0.0
+    if flow.sure_produced_w > 0.0:
+        stood_h = min(ledger.still_h, _STILL_S / SECONDS_PER_HOUR)
+        stood_wh = min(ledger.still_w, flow.sure_produced_w) * stood_h
+    return vouched(counter, flow.sure_produced_w * hours + stood_wh, rules), 0.0, 0.0
+
+
+def _midnight_s(now: Instant) -> float:
+    """Return the monotonic time of the begin of this local day."""
+    midnight = datetime.combine(now.day, time(), now.local.tzinfo)
+    return now.monotonic_s - (now.local.timestamp() - midnight.timestamp())
+
+
+def day_left_s(now: Instant) -> float:
+    """Return the seconds until the local day ends; not the wall clock's, which may change."""
+    midnight = datetime.combine(now.day + timedelta(days=1), time(), now.local.tzinfo)
+    return midnight.timestamp() - now.local.timestamp()
+
+
+def _lag_s(ledger: Ledger, rules: CounterRules) -> float:
+    return max(rules.lag_s, ledger.late.learned_s)
+
+
+def _verified(
+    ledger: Ledger, exported: DayCounter, reading: Reading, rules: CounterRules, now_s: float
+) -> Ledger:
+    """Return the account with the new state of the export counter, and what that proves."""
+    before, unverified_wh = ledger.exported, ledger.unverified_wh
+    if came_back(before, exported, rules, now_s):
         # What flowed meanwhile may never be told: it is charged as far as a command can have run.
-        told_wh = exported.day_wh - ledger.exported.day_wh
-        exported = _charged(exported, max(0.0, unverified_wh - told_wh))
-        unverified_wh = 0.0
-    elif exported.tick_s != ledger.exported.tick_s:
-        # A tick proves the energy up to when it was read, which after a gap is not now.
-        since_hours = readings[0].age_s(now.monotonic_s) / SECONDS_PER_HOUR
-        unverified_wh = min(unverified_wh, rules[0].max_power_w * since_hours)
-    elif _should_have_ticked(exported, rules[0], now.monotonic_s):
-        exported = replace(exported, fault=CounterFault.STANDS_STILL, doubt_since_s=now.monotonic_s)
-    return Ledger(ledger.day, now.monotonic_s, exported, produced, unverified_wh)
+        told_wh = exported.day_wh - before.day_wh
+        exported = charged(exported, max(0.0, unverified_wh - told_wh))
+        return replace(ledger, exported=exported, unverified_wh=0.0, rest_wh=None)
+    if exported.tick_s != before.tick_s:
+        # A tick proves the energy up to when it was read, which after a gap is not now, and less
+        # the lag of the counter.
+        lag_s = _lag_s(ledger, rules)
+        told_s = now_s - reading.age_s(now_s) - lag_s
+        most_wh = rules.max_power_w * (now_s - told_s) / SECONDS_PER_HOUR
+        after_wh = min(unverified_wh, ledger.accrual.after_wh(told_s), most_wh)
+        late = lateness.ticked(
+            ledger.late,
+            exported.day_wh - before.day_wh,
+            rules.step_wh,
+            now_s - reading.age_s(now_s),
+        )
+        return replace(
+            ledger,
+            exported=exported,
+            unverified_wh=after_wh,
+            rest_wh=_rest_wh(ledger, before, told_s, lag_s),
+            late=late,
+            leakage=ledger.leakage.told(exported.day_wh - before.day_wh),
+        )
+    if should_have_ticked(exported, rules, now_s):
+        exported = replace(exported, fault=CounterFault.STANDS_STILL, doubt_since_s=now_s)
+    return replace(ledger, exported=exported)
 
 
-def _came_back(before: DayCounter, after: DayCounter, rules: CounterRules, now_s: float) -> bool:
+def _rest_wh(ledger: Ledger, before: DayCounter, told_s: float, lag_s: float) -> float | None:
     """
-    Return True when a daily counter of Core is there again after a restart of its source.
+    Return the most that flowed between a tick's step and its reading; `None` where unknown.
 
-    Before 2026 such a meter loses what flowed between its last poll and the restart.
+    The reading before still showed the old value, so the step was passed since; a command that
+    ran all the while bounds what came on top of it.
     """
-    return (
-        rules.kind is CounterKind.DAILY
-        and before.away_s is not None
-        and after.away_s is None
-        and after.fault in (None, CounterFault.STANDS_STILL)
-        and now_s - before.away_s > _RETURN_S
-    )
+    if before.read_s is None or before.fault is not None or ledger.open_s is None:
+        return None
+    unread_s = before.read_s - lag_s
+    if ledger.open_s > unread_s:
+        return None
+    rest_wh = ledger.accrual.after_wh(unread_s) - ledger.accrual.after_wh(told_s)
+    return rest_wh if rest_wh >= 0.0 else None
 
 
-def _vouched(counter: DayCounter, produced_wh: float, rules: CounterRules) -> DayCounter:
-    """
-    Return the production counter with what was surely produced of its next step.
-
-    It moves in steps of 100 Wh, so on average 50 Wh of the day are not in it. Measured power tells
-    most of that; a tenth is left off for the meter's error, and a full step is never passed.
-    """
-    if counter.fault is not None or counter.awaits_reset or counter.last_wh is None:
-        return counter if counter.sure_wh == 0.0 else replace(counter, sure_wh=0.0)
-    if produced_wh <= 0.0:
-        return counter
-    sure_wh = min(_SURE_SHARE * rules.step_wh, counter.sure_wh + _SURE_SHARE * produced_wh)
-    return replace(counter, sure_wh=sure_wh)
-
-
-def _turn_day(ledger: Ledger, day: date) -> Ledger:
+def _turn_day(ledger: Ledger, now: Instant) -> Ledger:
     """Start the new day's account; what is unverified is charged to both days."""
-    if day <= ledger.day:
+    if now.day <= ledger.day:
         # A wall clock set back must not grant yesterday's allowance again.
         return ledger
     return replace(
         ledger,
-        day=day,
-        exported=replace(ledger.exported, day_wh=0.0, awaits_reset=True),
-        produced=replace(ledger.produced, day_wh=0.0, sure_wh=0.0, awaits_reset=True),
+        day=now.day,
+        exported=turned(ledger.exported, produced=False),
+        produced=turned(ledger.produced, produced=True),
+        leakage=ledger.leakage.closed(),
     )
-
-
-def _flowed(
-    counter: DayCounter, power_w: float | None, rules: CounterRules, hours: float, now_s: float
-) -> DayCounter:
-    if hours == 0.0 or power_w == 0.0:
-        return counter
-    if power_w is None:
-        return replace(counter, blind_wh=counter.blind_wh + rules.max_power_w * hours)
-    flow_wh = counter.flow_wh + power_w * hours
-    due_s = counter.due_s
-    if due_s is None and flow_wh >= MISSED_TICKS * rules.step_wh:
-        due_s = now_s
-    return replace(counter, flow_wh=flow_wh, due_s=due_s)
-
-
-def _should_have_ticked(counter: DayCounter, rules: CounterRules, now_s: float) -> bool:
-    return (
-        counter.fault is None
-        and counter.last_wh is not None
-        and counter.due_s is not None
-        and now_s - counter.due_s > 2 * rules.poll_s + _LATE_POLL_S
-    )
-
-
-def count(counter: DayCounter, reading: Reading, rules: CounterRules, now_s: float) -> DayCounter:
-    """Return the counter's share of the day after one more reading."""
-    value = reading.value
-    if not reading.good or value is None:
-        return counter if counter.away_s is not None else replace(counter, away_s=now_s)
-    # A value that was read a minute ago says nothing of that minute.
-    unread_wh = rules.max_power_w * max(0.0, reading.age_s(now_s)) / SECONDS_PER_HOUR
-    if counter.last_wh is None:
-        first = value if rules.kind is CounterKind.DAILY else 0.0
-        return DayCounter(value, now_s, now_s, first, blind_wh=max(unread_wh, _poll_wh(rules)))
-    if value == counter.last_wh:
-        return _unmoved(counter, rules, now_s)
-    if counter.awaits_reset and rules.kind is CounterKind.DAILY:
-        return _after_midnight(counter, value, rules, now_s)
-    moved = _moved(counter, value, rules, now_s)
-    if moved.tick_s == counter.tick_s:
-        return moved
-    return replace(
-        moved,
-        flow_wh=min(counter.flow_wh, unread_wh),
-        # A meter that follows another counter looks new when it is asked, and shows the last poll
-        # of its source; what was not measured meanwhile may still come with the next steps.
-        blind_wh=min(counter.blind_wh, max(unread_wh, min(counter.blind_wh / 2, _poll_wh(rules)))),
-    )
-
-
-def _poll_wh(rules: CounterRules) -> float:
-    """Return the most that can flow between two polls."""
-    return rules.max_power_w * rules.poll_s / SECONDS_PER_HOUR
-
-
-def _unmoved(counter: DayCounter, rules: CounterRules, now_s: float) -> DayCounter:
-    """
-    Return the counter after a reading that shows the same value again.
-
-    One that stands still may not forbid the rest of the day when nothing flows that could move it:
-    what was measured instead is charged. If it catches up after all, that counts twice.
-    """
-    if counter.fault not in (None, CounterFault.STANDS_STILL):
-        # A value that fell or jumped and came back was a glitch.
-        return replace(counter, seen_s=now_s, away_s=None, doubt_wh=None, fault=None)
-    counter = replace(counter, seen_s=now_s, away_s=None)
-    if counter.fault is None or now_s - counter.doubt_since_s <= PERSISTENCE_S:
-        return counter
-    return _charged(counter, counter.flow_wh if rules.conservative_up else 0.0)
-
-
-def _charged(counter: DayCounter, energy_wh: float) -> DayCounter:
-    """Return the counter with energy that it did not tell, and nothing more to wait for."""
-    return replace(counter, day_wh=counter.day_wh + energy_wh, flow_wh=0.0, due_s=None, fault=None)
-
-
-def _moved(counter: DayCounter, value: float, rules: CounterRules, now_s: float) -> DayCounter:
-    """Take a step that is possible; watch one that is not until it has proved itself."""
-    delta = value - (counter.last_wh or 0.0)
-    possible_wh = _SLACK * counter.flow_wh + counter.blind_wh + MISSED_TICKS * rules.step_wh
-    if 0 < delta <= possible_wh:
-        return DayCounter(value, now_s, now_s, counter.day_wh + delta)
-    fault = CounterFault.FELL if delta < 0 else CounterFault.JUMPED
-    if counter.doubt_wh is None or counter.fault is not fault:
-        return replace(counter, doubt_wh=value, doubt_since_s=now_s, fault=fault)
-    if now_s - counter.doubt_since_s < PERSISTENCE_S:
-        return replace(counter, doubt_wh=value)
-    gained = delta if delta > 0 and rules.conservative_up else 0.0
-    lost = counter.flow_wh + counter.blind_wh if delta < 0 and rules.conservative_up else 0.0
-    return DayCounter(value, now_s, now_s, counter.day_wh + gained + lost)
-
-
-def _after_midnight(
-    counter: DayCounter, value: float, rules: CounterRules, now_s: float
-) -> DayCounter:
-    """Take the first move of a daily counter after the day has turned."""
-    last_wh = counter.last_wh or 0.0
-    if value < last_wh or now_s - counter.seen_s > _MIDNIGHT_S:
-        # It was reset: all it shows belongs to the new day.
-        return DayCounter(value, now_s, now_s, counter.day_wh + value)
-    gained = value - last_wh if rules.conservative_up else 0.0
-    # A counter that stood at zero has nothing to reset; its first step is the new day's.
-    first = value if last_wh == 0 else gained
-    return DayCounter(value, now_s, now_s, counter.day_wh + first, awaits_reset=last_wh > 0)
 
 
 def restored(
@@ -347,8 +300,10 @@ def restored(
             counter,
             last_wh=counter.last_wh if kept else None,
             sure_wh=counter.sure_wh if kept else 0.0,
+            carried_wh=counter.carried_wh if kept else rule.step_wh,
             seen_s=now.monotonic_s - away_s,
             tick_s=now.monotonic_s - away_s,
+            read_s=None,
             due_s=None,
             away_s=None,
             blind_wh=counter.blind_wh + rule.max_power_w * away_s / SECONDS_PER_HOUR,
@@ -362,4 +317,9 @@ def restored(
         exported=moved(ledger.exported, rules[0]),
         produced=moved(ledger.produced, rules[1]),
         unverified_wh=ledger.unverified_wh + exposure_wh,
+        rest_wh=None,
+        accrual=NOTHING,
+        open_s=None,
+        still_w=0.0,
+        still_h=0.0,
     )

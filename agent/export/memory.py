@@ -20,8 +20,11 @@ from agent.export.breaker import Breaker
 from agent.export.commissioning import Commissioning, Stage
 from agent.export.commissioning_checks import Check, Verdict
 from agent.export.commitments import Commitment, Purpose, Status
+from agent.export.lateness import Lateness
+from agent.export.leakage import Leakage
 from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.ledger import DayCounter, Ledger, restored
+from agent.export.rolling import Rolling
 from agent.export.snapshot import ActionView, Reason, StatisticsView
 from agent.export.states import GuardConfig, GuardState, Hold, HoldKind, Wish
 from agent.house.alphaess import DispatchBlock
@@ -59,6 +62,9 @@ def journaled(state: GuardState, now: Instant) -> dict[str, Any]:
             "unverified_wh": state.ledger.unverified_wh,
             "exported": asdict(state.ledger.exported),
             "produced": asdict(state.ledger.produced),
+            "lag_s": state.ledger.late.learned_s,
+            "leakage": asdict(state.ledger.leakage),
+            "rolling": _ages(state.ledger.rolling, now),
         },
         "wish": None
         if state.wish is None
@@ -113,6 +119,32 @@ def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
+def _ages(rolling: Rolling, now: Instant) -> dict[str, Any]:
+    now_s = now.monotonic_s
+    return {
+        "since_ago_s": None if rolling.since_s is None else now_s - rolling.since_s,
+        "quarters": [
+            [round(now_s - at_s, 1), round(exported_wh, 1), round(produced_wh, 1)]
+            for at_s, exported_wh, produced_wh in rolling.quarters
+        ],
+    }
+
+
+def _recall_rolling(data: Mapping[str, Any] | None, now_s: float, away_s: float) -> Rolling:
+    """A journal of a version that kept no such past begins one."""
+    if data is None:
+        return Rolling()
+    then_s, ago_s = now_s - away_s, data["since_ago_s"]
+    quarters = tuple((then_s - ago_s, e, p) for ago_s, e, p in data["quarters"])
+    return Rolling(quarters, None if ago_s is None else then_s - ago_s)
+
+
+def _recall_leakage(data: Mapping[str, Any] | None) -> Leakage:
+    if data is None:
+        return Leakage()
+    return Leakage(**{**data, "evenings": tuple(data["evenings"]), "quiet": False})
+
+
 def _dated(view: ActionView | StatisticsView | None, date_name: str) -> dict[str, Any] | None:
     if view is None:
         return None
@@ -155,6 +187,9 @@ def recalled(data: Mapping[str, Any], now: Instant, config: GuardConfig) -> Guar
         exported=DayCounter(**{**account["exported"], "fault": None}),
         produced=DayCounter(**{**account["produced"], "fault": None}),
         unverified_wh=account["unverified_wh"],
+        late=Lateness(account.get("lag_s", 0.0)),
+        leakage=_recall_leakage(account.get("leakage")),
+        rolling=_recall_rolling(account.get("rolling"), now.monotonic_s, away_s),
     )
     exposure_w = com.exposure_w(commitments, config.path.gain)
     longest_s = max((c.block.duration_s for c in commitments), default=0)

@@ -164,6 +164,8 @@ class EnergyView:
     forecast_wh: float | None
     breach: bool
     """More left the house than was produced and granted, and nobody has acknowledged it."""
+    period: str = "day"
+    """What sets the allowance now: `day`, or `rolling_24h` where that leaves less."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 from typing import Any
 
 from agent.export import audit
 from agent.export import commitments as com
 from agent.export import gain as gains
-from agent.export.allowance import AllowanceBasis, allowance_wh, leak_reserve_wh
+from agent.export.allowance import AllowancePeriod, allowance_wh, counts_forecast, leak_reserve_wh
 from agent.export.commitments import Purpose
 from agent.export.lease import SECONDS_PER_HOUR, Lease, longest_affordable
+from agent.export.ledger import day_left_s
+from agent.export.periods import Account, accounts, tightest
+from agent.export.pricing import still_open
 from agent.export.replacing import replace
 from agent.export.snapshot import ActionView, ErrorState, Reason
 from agent.export.states import (
@@ -106,41 +110,47 @@ class Turn:
         """Delivered over commanded power, as leases are paid for."""
         return gains.of_energy(self.state.gain, self.config.path.gain)
 
+    def accounts(self) -> tuple[Account, ...]:
+        """Return the accounts that count now: the day, the last 24 hours, or both."""
+        return accounts(
+            self.config.allowance,
+            self.state.ledger,
+            self.config.exported_rules.step_wh,
+            self.forecast_wh(),
+            self.now_s,
+        )
+
     def left_wh(self) -> float:
         """Return what a lease may still cost today."""
-        upper_wh = self.state.ledger.exported_upper_wh(self.config.exported_rules.step_wh)
-        kept_wh = leak_reserve_wh(self.config.allowance, self.day_left_s())
-        return self.allowed_wh() - upper_wh - kept_wh
+        leakage = self.state.ledger.leakage
+        kept_wh = leak_reserve_wh(self.config.allowance, leakage, self.day_left_s())
+        return tightest(self.accounts()).left_wh - kept_wh
 
     def day_left_s(self) -> float:
-        """Return the seconds until the local day ends; not the wall clock's, which may change."""
-        local = self.look.now.local
-        midnight = datetime.combine(local.date() + timedelta(days=1), time(), local.tzinfo)
-        return midnight.timestamp() - local.timestamp()
+        """Return the seconds until the local day ends."""
+        return day_left_s(self.look.now)
 
     def affordable(self, power_w: float) -> Lease | None:
         """
         Return the longest lease at this power that the day pays for.
 
-        It is over before midnight: the new day has produced nothing yet, and pays only where the
-        contract grants something.
+        It is over before midnight where the day counts: the new day has produced nothing yet, and
+        pays only where the contract grants something.
         """
         config = self.config
         path = config.path
         if self.gain > path.gain:
             path = replace(path, gain=self.gain)
-        older_w = com.exposure_w(self.state.commitments, path.gain)
         sun_w = self.pv_bound_w()
+        older = still_open(self.state.commitments, path, self.now_s, sun_w)
         granted_wh = max(0.0, allowance_wh(config.allowance, 0.0, None))
-        most_w = max(path.max_discharge_w * path.gain, older_w) + sun_w
-        over_within_s = self.day_left_s() + granted_wh * SECONDS_PER_HOUR / most_w
-        left_wh = max(0.0, self.left_wh())
-        return longest_affordable(power_w, left_wh, sun_w, older_w, path, over_within_s)
-
-    def allowed_wh(self) -> float:
-        """Return the day's allowance."""
-        return allowance_wh(
-            self.config.allowance, self.state.ledger.produced_wh, self.forecast_wh()
+        most_w = max(path.max_discharge_w * path.gain, older.power_w) + sun_w
+        over_within_s = math.inf
+        if any(account.period is AllowancePeriod.DAY for account in self.accounts()):
+            over_within_s = self.day_left_s() + granted_wh * SECONDS_PER_HOUR / most_w
+        left_wh = max(0.0, self.left_wh() - older.doubtful_wh)
+        return longest_affordable(
+            power_w, left_wh, sun_w, older.power_w, path, over_within_s, older.for_s
         )
 
     def forecast_wh(self) -> float | None:
@@ -149,7 +159,7 @@ class Turn:
 
         One that has not spoken since midnight is yesterday's, and unknown.
         """
-        if self.config.allowance.basis is AllowanceBasis.PRODUCED:
+        if not counts_forecast(self.config.allowance):
             return None
         reading, local = self.look.sample.forecast_today_wh, self.look.now.local
         midnight = datetime.combine(local.date(), time(), local.tzinfo)

@@ -7,6 +7,7 @@ from dataclasses import fields
 from agent.export import asks, commissioning, following, freshness
 from agent.export.commitments import Commitment, Purpose, Status
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
+from agent.export.periods import tightest
 from agent.export.snapshot import (
     BreakerView,
     CheckView,
@@ -162,17 +163,19 @@ def _energy(turn: Turn) -> EnergyView:
         return EnergyView(
             ledger.day.isoformat(), none, none, none, none, none, none, forecast.value, False
         )
-    allowed_wh = turn.allowed_wh()
+    tight = tightest(turn.accounts())
     return EnergyView(
         day=ledger.day.isoformat(),
         produced_wh=ledger.produced_wh,
         exported_wh=ledger.exported_wh,
         exported_upper_wh=ledger.exported_upper_wh(turn.config.exported_rules.step_wh),
-        allowance_wh=allowed_wh,
-        headroom_wh=allowed_wh - ledger.exported_wh,
+        # Told as of today, whatever period sets it: what was exported, and what may still be.
+        allowance_wh=ledger.exported_wh + tight.headroom_wh,
+        headroom_wh=tight.headroom_wh,
         left_wh=turn.left_wh(),
         forecast_wh=forecast.value,
         breach=turn.state.breach,
+        period=tight.period.value,
     )
 
 

@@ -142,8 +142,9 @@ GUARD_ENTITIES: tuple[Entity, ...] = (
     sensor(
         "export_allowed",
         "mdi:scale-balance",
-        "The day's allowance.",
+        "What may be exported in the local day; the attribute says which period sets it.",
         value=lambda snapshot: kwh(snapshot.energy.allowance_wh),
+        attributes=lambda snapshot: {"period": snapshot.energy.period},
         unit="kWh",
         device_class="energy",
         category="diagnostic",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from agent.export.allowance import AllowanceRule, leak_reserve_wh
+from agent.export.leakage import Leakage
 from agent.export.lease import DIRECT, HA_REGISTER, longest_affordable
 from tests.export.bench import CONFIG, Bench
 
@@ -73,10 +74,10 @@ def test_a_lease_is_as_short_as_the_day_asks_for() -> None:
 
 def test_what_a_battery_leaks_in_its_own_control_is_kept_until_the_day_ends() -> None:
     bare = AllowanceRule(safety_margin_wh=0)
-    assert leak_reserve_wh(bare, 2 * 3600) == 10
-    assert leak_reserve_wh(bare, 20 * 3600) == 30
-    assert leak_reserve_wh(AllowanceRule(safety_margin_wh=25), 20 * 3600) == 5
-    assert leak_reserve_wh(AllowanceRule(), 20 * 3600) == 0
+    assert leak_reserve_wh(bare, Leakage(), 2 * 3600) == 5
+    assert leak_reserve_wh(bare, Leakage(), 20 * 3600) == 30
+    assert leak_reserve_wh(AllowanceRule(safety_margin_wh=25), Leakage(), 20 * 3600) == 5
+    assert leak_reserve_wh(AllowanceRule(), Leakage(), 20 * 3600) == 0
 
 
 def test_a_discharge_leaves_room_for_the_leak_of_the_evening() -> None:

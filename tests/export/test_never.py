@@ -7,21 +7,26 @@ own account, says what left it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.clock import Instant
 from agent.export import memory, view
-from agent.export.allowance import AllowanceRule
+from agent.export.allowance import AllowancePeriod, AllowanceRule
 from agent.export.decide import step
-from agent.export.requests import Request, RequestKind
+from agent.export.requests import Answer, Request, RequestKind
 from agent.export.snapshot import ErrorState
 from agent.export.states import GuardState, Look, Reply
+from agent.export.turn import Turn
 from agent.house.port import WriteOutcome, WriteStatus
-from agent.house.readings import DispatchReadings, HouseSample, Quality, Reading
+from agent.house.readings import CounterKind, DispatchReadings, HouseSample, Quality, Reading
 from tests.export.bench import CONFIG, LONDON, NOON, Bench
+from tests.export.worst import span_of, worst_of_all_wh
 
 VALUES = ("grid_w", "battery_w", "soc_percent", "exported_wh", "produced_wh")
 
@@ -95,6 +100,93 @@ def test_no_sequence_of_faults_breaches_while_a_lease_is_open(
         assert all(block.duration_s <= 90 for _, block in bench.writes)
 
 
+TWISTS: dict[str, Callable[[Reading], Reading]] = {
+    "gone": lambda r: replace(r, value=None, quality=Quality.UNAVAILABLE),
+    "zero": lambda r: replace(r, value=0.0),
+    "negative": lambda r: replace(r, value=-(r.value or 0.0) - 1.0),
+    "spike": lambda r: replace(r, value=(r.value or 0.0) + 7000.0),
+    "half": lambda r: replace(r, value=(r.value or 0.0) / 2),
+    "old": lambda r: replace(r, changed_s=r.changed_s - 300, reported_s=r.changed_s - 300),
+}
+
+
+class Priced(Bench):
+    """A house in which every command is held against the allowance before it leaves."""
+
+    priced = 0
+
+    def look(self, *kinds: RequestKind, by: str = "test") -> tuple[Answer, ...]:
+        written = len(self.writes)
+        answers = super().look(*kinds, by=by)
+        if any(block.start and block.power_w > 0 for _, block in self.writes[written:]):
+            self.hold_against_the_allowance()
+        return answers
+
+    def hold_against_the_allowance(self) -> None:
+        turn = Turn(Look(self.now(), self.sample()), self.config, self.state)
+        path, step_wh = self.config.path, self.config.exported_rules.step_wh
+        spans = [span_of(each, path, self.now_s) for each in self.state.commitments]
+        worst_wh = worst_of_all_wh(spans[-5:], path, turn.pv_bound_w(), self.now_s)
+        upper_wh = self.state.ledger.exported_upper_wh(step_wh)
+        assert upper_wh + worst_wh <= self.state.ledger.produced_wh + 1e-6
+        self.priced += 1
+
+
+disturbances = st.one_of(
+    faults,
+    st.tuples(st.sampled_from(sorted(TWISTS)), st.sampled_from((*VALUES, "pv_w"))),
+    st.tuples(st.just("untwist"), st.just("")),
+    st.tuples(st.just("clock"), st.sampled_from(["-7200", "7200", "86400"])),
+    st.tuples(st.just("pause"), st.sampled_from(["40", "400", "4000"])),
+)
+
+
+def disturb(bench: Bench, fault: str, what: str) -> None:
+    """Let one thing happen to the house, to what is read of it, or to the time."""
+    if fault in TWISTS:
+        bench.twists[what] = TWISTS[fault]
+    elif fault == "untwist":
+        bench.twists.clear()
+    elif fault == "clock":
+        bench.begin += timedelta(seconds=float(what))
+    elif fault == "pause":
+        bench.now_s += float(what)  # The process slept; the house went on, unseen.
+        bench.plant.step(float(what))
+    else:
+        throw(bench, fault, what)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.tuples(disturbances, st.integers(1, 90)), min_size=3, max_size=14),
+    st.sampled_from([100.0, 300.0, 700.0]),
+    st.booleans(),
+)
+def test_what_was_and_what_may_still_come_never_exceeds_the_allowance(
+    sequence: list[tuple[tuple[str, str], int]], produced_wh: float, report_times: bool
+) -> None:
+    """Upper bound of exported + worst case of every command that may still run <= allowance."""
+    bench = Priced(produced_wh=produced_wh, report_times=report_times)
+    bench.start()
+    for (fault, what), seconds in sequence:
+        disturb(bench, fault, what)
+        bench.run(seconds)
+
+
+def test_the_property_is_put_to_the_test_by_a_quiet_discharge() -> None:
+    bench = Priced(produced_wh=700)
+    bench.start()
+    bench.run_until(lambda: bench.state.completed is not None, 3600)
+    assert bench.priced > 20
+
+
+def test_the_property_can_fail() -> None:
+    """A guard that believes in more than was produced is caught at once."""
+    bench = Priced(replace(CONFIG, allowance=AllowanceRule(tolerance_wh=5000)), produced_wh=100)
+    with pytest.raises(AssertionError):
+        bench.start()
+
+
 readings = st.builds(
     Reading,
     st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False, width=32)),
@@ -116,8 +208,10 @@ samples = st.builds(
     reserve_soc_percent=readings,
     dispatch=st.builds(DispatchReadings, readings, readings, readings, readings, readings),
 )
+Answered = tuple[int, WriteStatus]
 looks = st.tuples(
     st.floats(0, 600),
+    st.sampled_from([0.0, 0.0, -7200.0, 7200.0, 1e6]),
     samples,
     st.lists(st.sampled_from(list(RequestKind)), max_size=2),
     st.lists(st.tuples(st.integers(0, 6), st.sampled_from(list(WriteStatus))), max_size=2),
@@ -125,16 +219,30 @@ looks = st.tuples(
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(looks, min_size=1, max_size=12), st.booleans())
+@given(
+    st.lists(looks, min_size=1, max_size=12),
+    st.booleans(),
+    st.sampled_from(list(AllowancePeriod)),
+    st.sampled_from(list(CounterKind)),
+)
 def test_no_reading_time_or_reply_makes_the_guard_raise(
-    sequence: list[tuple[float, HouseSample, list[RequestKind], list[tuple[int, WriteStatus]]]],
+    sequence: list[tuple[float, float, HouseSample, list[RequestKind], list[Answered]]],
     reserve: bool,
+    period: AllowancePeriod,
+    kind: CounterKind,
 ) -> None:
     now = Instant(1000.0, NOON.astimezone(LONDON))
-    config = replace(CONFIG, observe_reserve_soc=reserve)
+    config = replace(
+        CONFIG,
+        observe_reserve_soc=reserve,
+        allowance=AllowanceRule(period=period, forecast_credit=0.5),
+        exported_rules=replace(CONFIG.exported_rules, kind=kind, lag_s=60.0),
+        produced_rules=replace(CONFIG.produced_rules, kind=kind),
+    )
     state: GuardState = memory.fresh(now)
-    for pause_s, sample, kinds, replies in sequence:
-        now = Instant(now.monotonic_s + pause_s, now.local)
+    for pause_s, wall_s, sample, kinds, replies in sequence:
+        local = now.local + timedelta(seconds=pause_s + wall_s)
+        now = Instant(now.monotonic_s + pause_s, local)
         look = Look(
             now,
             sample,

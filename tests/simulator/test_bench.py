@@ -21,9 +21,6 @@ from agent.simulator.sky import Weather
 
 STOPPED_WITHIN_S = 30.0
 """From bad data to the end of the forced discharge, on the bridge path (T6)."""
-SECRETLY_LATE_WH = 40
-"""Open: a counter that is secretly a minute late hides what flowed in that minute (control.md,
-assumption attacks: 39 Wh at most). The guard does not learn the lag yet."""
 
 
 def short_day(path: str = "bridge", *, seed: int = 5, hours: float = 0.7) -> Day:
@@ -58,8 +55,7 @@ def test_no_fault_class_makes_the_guard_breach(fault: str) -> None:
     result = run(fault)
     assert result.leased, result.events
     if result.ours:
-        most_wh = SECRETLY_LATE_WH if fault == "late_counter" else 10
-        assert result.over_wh <= most_wh, (result.over_wh, result.over_at_s, result.events)
+        assert result.over_wh <= 10, (result.over_wh, result.over_at_s, result.events)
     if fault != "freeze_counter":  # which shows when enough has flowed to move it
         assert max(result.stop_s, default=0.0) <= STOPPED_WITHIN_S, result.stop_s
     assert result.writes_idle == 0

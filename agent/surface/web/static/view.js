@@ -76,7 +76,8 @@ function renderNow(state) {
 
 function renderEnergy(energy) {
   text("left", kwh(energy.left_wh));
-  text("left-words", energy.left_wh !== null && energy.left_wh < 0 ? "over what may leave" : "may still leave");
+  const words = energy.left_wh !== null && energy.left_wh < 0 ? "over what may leave" : "may still leave";
+  text("left-words", energy.period === "rolling_24h" ? `${words}, by the last 24 hours` : words);
   text("exported", kwh(energy.exported_wh));
   text("exported-upper", kwh(energy.exported_upper_wh));
   text("allowance", kwh(energy.allowance_wh));
