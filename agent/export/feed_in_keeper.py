@@ -21,7 +21,7 @@ from agent.journal import Journal, JournalError
 
 STATE_NAME = "feed_in"
 _LOOK_AGAIN_S = 300.0
-_PENDING_S = 5.0
+_PENDING_S = 2.0
 _ANSWER_S = 10.0
 _log = logging.getLogger(__name__)
 
@@ -126,13 +126,15 @@ class FeedInKeeper:
             return True
         now = self._clock.now()
         start = self._meter.sample().dispatch.start
+        if not start.good or start.value != 0:
+            return False  # Nothing may be written now, so nothing has to be asked either.
         step = feed_in.decide(
             state,
             Situation(
                 now_s=now.monotonic_s,
                 wanted_percent=None if wanted is None else round(wanted),
                 seen_percent=await self._port.read(_ANSWER_S),
-                idle=start.good and start.value == 0,
+                idle=True,
                 closing=closing,
             ),
         )
