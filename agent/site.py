@@ -83,7 +83,7 @@ def guard_config(
         breaker_failures=settings.breaker_failures,
         breaker_pause_s=settings.breaker_pause_s,
         minimum_off_s=settings.minimum_off_s,
-        write_deadline_s=settings.write_deadline_s,
+        write_deadline_s=min(settings.write_deadline_s, path.longest_answer_s),
     )
 
 

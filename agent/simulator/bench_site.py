@@ -79,7 +79,7 @@ WAYS = {
     "bridge": Way(
         "bridge", DIRECT, power_s=(2, 2), late_s=0, pv_s=4, soc_s=2, counters_s=6, dispatch_s=6,
         answer_s=(1, 1), shown_s=(1, 1), kind=CounterKind.LIFETIME, stale_after_s=20,
-        readback_poll_s=6, write_deadline_s=10, through_core=False,
+        readback_poll_s=6, write_deadline_s=4, through_core=False,
     ),
     "ha_register": _HA,
     "ha_helpers": replace(_HA, name="ha_helpers", path=HA_HELPERS, readback_poll_s=15),
