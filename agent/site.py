@@ -85,7 +85,7 @@ def guard_config(
             traits.counter_poll_s,
             _CONNECTION_W,
             conservative_up=True,
-            lag_s=_counter_lag_s(test, identity),
+            lag_s=_counter_lag_s(test, identity, firmware),
         ),
         produced_rules=CounterRules(
             traits.produced_kind,
@@ -98,7 +98,7 @@ def guard_config(
         breaker_failures=settings.breaker_failures,
         breaker_pause_s=settings.breaker_pause_s,
         minimum_off_s=settings.minimum_off_s,
-        write_deadline_s=settings.write_deadline_s,
+        write_deadline_s=min(settings.write_deadline_s, path.longest_answer_s),
         firmware=firmware,
     )
 
@@ -108,10 +108,10 @@ def wanted_feed_in(settings: Settings) -> float | None:
     return settings.feed_in_limit_percent if settings.mode == "control" else None
 
 
-def _counter_lag_s(test: Commissioning, identity: str) -> float:
+def _counter_lag_s(test: Commissioning, identity: str, firmware: str) -> float:
     """Return how late the export counter tells, as the commissioning test found it."""
-    measured_s: float | None = getattr(test, "counter_lag_s", None)
-    if measured_s is None or not test.passed_for(identity):
+    measured_s = test.counter_lag_s
+    if measured_s is None or not test.passed_for(identity, firmware):
         return 0.0
     return min(MOST_LAG_S, max(0.0, measured_s))
 

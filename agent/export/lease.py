@@ -57,6 +57,11 @@ class CommandPath:
     """Powers come often enough to learn the gain while a dispatch runs."""
     longest_stale_s: float = math.inf
     """An older power ends a discharge, whatever longer time the settings allow."""
+    longest_answer_s: float = math.inf
+    """A command not answered by then is unconfirmed, whatever longer time the settings allow."""
+    repeat_after_s: float = math.inf
+    """A reduction that the registers do not show by then is written again while the limit is
+    exceeded; where read-backs are slower than renewals, the renewal repeats it."""
 
 
 HA_REGISTER = CommandPath(
@@ -77,6 +82,8 @@ DIRECT = CommandPath(
     verify_s=20,
     learns_gain=True,
     longest_stale_s=20,
+    longest_answer_s=4,
+    repeat_after_s=4,
 )
 """Registers within one hop: an ESPHome bridge, or Modbus TCP to the simulated inverter."""
 

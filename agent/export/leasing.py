@@ -117,11 +117,13 @@ def _due(turn: Turn, newest: Commitment | None, since_s: float | None, power_w: 
     path = turn.config.path
     if newest is None or since_s is None or since_s >= path.renew_after_s:
         return True
+    grid_w, limit_w = turn.look.sample.grid_w.value or 0.0, turn.config.export_limit_w or 0.0
+    if -grid_w > limit_w and newest.confirmed_s is None and since_s >= path.repeat_after_s:
+        return True  # The reduction is lost, and the next renewal is too far.
     if power_w >= newest.block.power_w - _REDUCE_W or since_s < path.reduce_every_s:
         return False
     # Only the limit is in a hurry. More export than wanted has been paid for, and to follow every
     # kettle would cost a write each time.
-    grid_w, limit_w = turn.look.sample.grid_w.value or 0.0, turn.config.export_limit_w or 0.0
     beyond = newest.block.power_w > cap_w(_rule(turn), turn.state.net.lowest_w) + _REDUCE_W
     return beyond or -grid_w > limit_w or since_s >= _FOLLOW_S
 

@@ -26,6 +26,9 @@ WINDOW_S = 600.0
 STEADY_W = 150.0
 _BUCKET_S = 15.0
 _LOW_W = itemgetter(1)
+_DEEPER = 1.2
+"""Taken off for each watt above the limit: an inverter that follows slowly is below it a second
+sooner, and the ramp gives the rest back."""
 _ALIGNED_S = 20.0
 """Two battery readings may be this far apart and still bracket a grid reading."""
 
@@ -128,7 +131,7 @@ def discharge_power_w(
     excess_w = -grid_w - rule.export_limit_w
     if excess_w > 0 and last_w > 0:
         # Measured above the limit: step down from what flows, whatever the model believes.
-        power_w = min(power_w, battery_w - excess_w - GUARD_BAND_W)
+        power_w = min(power_w, battery_w - _DEEPER * excess_w - GUARD_BAND_W)
     if last_w > 0:
         power_w = min(power_w, last_w + RAMP_W_PER_S * elapsed_s)
     return max(power_w, 0.0)

@@ -224,7 +224,7 @@ class Bench:
             if event.kind == "foreign_dispatch" and self._foreign_s is not None:
                 self.result.noticed_s.append(now_s - self._foreign_s)
                 self._foreign_s = None
-        if self._revived_s is not None and self.controller.confirmed:
+        if self._revived_s is not None and self.controller.ready:
             self.result.back_s.append(now_s - self._revived_s)
             self._revived_s = None
         killed = self._kills and self._doomed(commands)
@@ -247,11 +247,16 @@ class Bench:
         self.on_write(self.now_s, command.block)
 
     def _unneeded(self, command: Command) -> bool:
-        """Return True for a lease that changes nothing, and comes before its renewal was due."""
-        if not command.block.start or self._sent_s is None:
+        """
+        Return True for a lease that changes nothing, and comes before its renewal was due.
+
+        One that repeats what never arrived, or was reset by somebody else, is needed.
+        """
+        if not command.block.start or self._sent_s is None or not self.plant.dispatch.active:
             return False
         early = self.now_s - self._sent_s < self.config.path.renew_after_s
-        return early and command.block.power_w == self._power_w
+        same = command.block.power_w == self._power_w == self.plant.dispatch.power_w
+        return early and same
 
     def _doomed(self, commands: tuple[Command, ...]) -> bool:
         """Return True when a kill has found its moment."""
@@ -293,9 +298,8 @@ class Bench:
     def _revive(self, now_s: float) -> None:
         self._revives_s = None
         self.alive = True
-        was_wanted = self.day.opens_s <= now_s < self.day.closes_s - _WARM_UP_S
         self.controller.restart(self.day.instant(now_s))
-        self._revived_s = now_s if was_wanted and self.controller.busy else None
+        self._revived_s = now_s if self._single else None
 
     def _bend(self, now_s: float) -> None:
         """Let faults begin and end."""

@@ -193,7 +193,8 @@ def _flaps(day: Day, source: random.Random) -> list[Fault]:
 def _restarts(begins_s: float, day: Day, source: random.Random) -> list[Fault]:
     found = []
     for _ in range(source.randint(1, 4)):
-        away_s = source.uniform(2, 5) * MINUTE_S
+        # Some come back while their lease still runs, and have to adopt it.
+        away_s = source.choice((source.uniform(5, 50), source.uniform(120, 300)))
         # The end counts from the kill, which may wait for its moment.
         found.append(_kill(Fault("restart", begins_s, begins_s + away_s), day, source))
         begins_s += away_s + source.uniform(2, 20) * MINUTE_S

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from agent.clock import Instant
 from agent.export import memory
 from agent.export.decide import step
+from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.requests import Request, RequestKind
 from agent.export.states import Command, Event, GuardConfig, GuardState, Look, Reply, Step
 from agent.export.turn import Turn
@@ -44,8 +45,8 @@ class Controller(Protocol):
         ...
 
     @property
-    def confirmed(self) -> bool:
-        """The registers have shown a lease of ours."""
+    def ready(self) -> bool:
+        """It knows what runs, and could command."""
         ...
 
     @property
@@ -94,9 +95,11 @@ class GuardController:
         return any(commitment.block.power_w > 0 for commitment in self.state.commitments)
 
     @property
-    def confirmed(self) -> bool:
-        """The registers have shown a lease of ours."""
-        return any(c.confirmed_s is not None for c in self.state.commitments)
+    def ready(self) -> bool:
+        """What was found is judged, and the inputs are good for a command."""
+        state = self.state
+        enough = state.good_samples >= SAMPLES_BEFORE_COMMAND
+        return enough and not state.adopting and not state.lost
 
     @property
     def left_wh(self) -> float:

@@ -97,7 +97,7 @@ class DayResult:
     counter_writes: int = 0
     """Stops written against a foreign dispatch."""
     back_s: list[float] = field(default_factory=list)
-    """From a restart to a confirmed lease."""
+    """From a restart until what runs is judged and a command could leave."""
     events: dict[str, int] = field(default_factory=dict)
 
     @property

@@ -67,19 +67,21 @@ class Way:
     stale_after_s: float
     readback_poll_s: float
     write_deadline_s: float
+    waits_s: float
+    """Longest that a command which is not answered may wait and run all the same, on a good day."""
     through_core: bool
 
 
 _HA = Way(
     "ha_register", HA_REGISTER, power_s=(5, 10), late_s=5, pv_s=10, soc_s=10, counters_s=60,
     dispatch_s=5, answer_s=(1, 6), shown_s=(2, 6), kind=CounterKind.DAILY, stale_after_s=30,
-    readback_poll_s=10, write_deadline_s=30, through_core=True,
+    readback_poll_s=10, write_deadline_s=30, waits_s=30, through_core=True,
 )  # fmt: skip
 WAYS = {
     "bridge": Way(
         "bridge", DIRECT, power_s=(2, 2), late_s=0, pv_s=4, soc_s=2, counters_s=6, dispatch_s=6,
         answer_s=(1, 1), shown_s=(1, 1), kind=CounterKind.LIFETIME, stale_after_s=20,
-        readback_poll_s=6, write_deadline_s=10, through_core=False,
+        readback_poll_s=6, write_deadline_s=4, waits_s=4, through_core=False,
     ),
     "ha_register": _HA,
     "ha_helpers": replace(_HA, name="ha_helpers", path=HA_HELPERS, readback_poll_s=15),

@@ -36,6 +36,9 @@ def step_times_s(path: str, seed: int, days: int, steps: int, first: int = 0) ->
         days: houses, each with its own dead time and lag.
         steps: in each of them.
         first: number of the first house.
+
+    Raises:
+        ValueError: so many steps do not fit into one day of a house.
     """
     numbers = range(first, first + days)
     return [time_s for number in numbers for time_s in _steps_of(path, seed, number, steps)]
@@ -45,20 +48,23 @@ def _steps_of(path: str, seed: int, number: int, steps: int) -> list[float]:
     drawn = draw_day(seed, number, WAYS[path])
     source = random.Random(f"steps {drawn.seed}")  # noqa: S311 - loads, not keys
     plant = replace(drawn.plant, capacity_wh=200_000.0, ac_limit_w=8000.0, max_discharge_w=8000.0)
-    opens_s = 20 * HOUR_S
+    opens_s = HOUR_S
     day = replace(
         drawn,
         plant=plant,
         limit_w=2500.0,
         target_w=2500.0,
         opens_s=opens_s,
-        closes_s=opens_s + 3.5 * HOUR_S,
+        closes_s=drawn.length_s,
         window_soc_percent=100.0,
     )
     bench = Bench(day, number, controllers=_unbound)
     bench.plant.pv_override_w, bench.plant.load_override_w = 0.0, _BASE_W
     bench.start()
     bench.run_to(opens_s + 1.0)
+    most = int((day.closes_s - opens_s) / (_SETTLED_S + _WATCHED_S + 60.0))
+    if steps > most:
+        raise ValueError(f"{steps} steps do not fit into one day; {most} do")
     return [_one_step(bench, source, sunny=n % 2 == 1) for n in range(steps)]
 
 

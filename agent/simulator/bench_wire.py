@@ -24,6 +24,7 @@ from agent.simulator.dispatch import Dispatch
 _LOST_SHARE = 0.01
 """Commands that go wrong on a good day (control.md, section 4.1)."""
 _WAITS_S = 30.0
+"""Longest that a command which is not answered waits somewhere, on a bad day of any path."""
 _FRAME_S = 1.0
 _OFFSETS = {"cutoff": 6, "power": 1, "duration": 7}
 
@@ -57,6 +58,7 @@ class Wire:
         self._queue_s = 0.0
         self._outage = False
         self._loss = _LOST_SHARE
+        self._waits_s = day.way.waits_s
         self._down = False
         self._package = Package(dispatch) if day.way.name == "ha_helpers" else None
 
@@ -72,6 +74,7 @@ class Wire:
         self._down = any(fault.kind in broken for fault in faults)
         self._outage = any(fault.kind == "command_outage" for fault in faults)
         self._loss = max([_LOST_SHARE, *(f.amount for f in faults if f.kind == "command_loss")])
+        self._waits_s = _WAITS_S if self._loss > _LOST_SHARE else self._day.way.waits_s
 
     def send(self, command: Command, now_s: float) -> bool:
         """Take a command of the controller; return whether it leaves at all."""
@@ -85,7 +88,7 @@ class Wire:
             if self._random.random() < 0.5:  # noqa: PLR2004 - silently, or without an answer
                 status = WriteStatus.UNCONFIRMED
                 if not self._outage and self._random.random() < 0.5:  # noqa: PLR2004 - as above
-                    runs, at_s = True, at_s + self._random.uniform(0, _WAITS_S)
+                    runs, at_s = True, at_s + self._random.uniform(0, self._waits_s)
         if runs:
             self._queue_s = at_s
             done_s = self._run(command.block, at_s)

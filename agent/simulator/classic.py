@@ -81,9 +81,9 @@ class Classic:
         return self._active or self._toggle
 
     @property
-    def confirmed(self) -> bool:
-        """It reads nothing back."""
-        return self._active
+    def ready(self) -> bool:
+        """It asks nobody what runs."""
+        return True
 
     def look(
         self, now: Instant, sample: HouseSample, replies: tuple[Reply, ...], *, window: bool

@@ -123,6 +123,7 @@ class Bench:
         self.twists: dict[str, Callable[[Reading], Reading]] = {}
         self.frozen: set[str] = set()
         self.write_delay_s = 2.0
+        self.unconfirmed_after_s = 30.0
         self.fate: Callable[[DispatchBlock], tuple[bool, WriteStatus]] = lambda _: (
             True,
             WriteStatus.DELIVERED,
@@ -231,7 +232,8 @@ class Bench:
             runs, status = self.fate(command.block)
             if not self.linked:
                 runs, status = False, WriteStatus.REFUSED
-            delay_s = self.write_delay_s if status is not WriteStatus.UNCONFIRMED else 30.0
+            delay_s = self.write_delay_s if status is not WriteStatus.UNCONFIRMED else 0.0
+            delay_s = delay_s or self.unconfirmed_after_s
             outcome = WriteOutcome(status, "" if status is WriteStatus.DELIVERED else "bench")
             self.pending.append(Pending(self.now_s + delay_s, command, runs, outcome))
         return result.answers

@@ -53,7 +53,7 @@ def test_sun_that_exports_already_leaves_less_for_the_battery() -> None:
 
 def test_a_measured_excess_is_taken_off_what_flows() -> None:
     reduced = power(RULE, net(3000), grid_w=-4000, battery_w=4500, last_w=4500)
-    assert reduced == 4500 - 320 - GUARD_BAND_W
+    assert reduced == 4500 - 1.2 * 320 - GUARD_BAND_W
 
 
 def test_power_is_raised_by_a_ramp_and_lowered_at_once() -> None:
