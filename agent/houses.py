@@ -20,6 +20,8 @@ from agent.house.hass_helpers import HassHelpers
 from agent.house.port import BatteryActuator, SiteMeter
 from agent.settings import Settings
 
+_LIVED_S = 60.0
+"""A house begins in balance, not with a battery that has yet to follow the sun."""
 _AFTERNOON_S = 17.25 * 3600
 _PRODUCED_WH = 4200.0
 _EXPORTED_WH = 300.0
@@ -96,7 +98,8 @@ async def simulated(clock: SystemClock, seed: int) -> AsyncIterator[House]:
     from agent.simulator.inverter import Inverter  # noqa: PLC0415
     from agent.simulator.plant import Plant, PlantSettings  # noqa: PLC0415
 
-    plant = Plant(PlantSettings(seed=seed, start_s=_AFTERNOON_S, soc_percent=72.0))
+    plant = Plant(PlantSettings(seed=seed, start_s=_AFTERNOON_S - _LIVED_S, soc_percent=72.0))
+    plant.step(_LIVED_S)
     async with Inverter(plant) as inverter:
         adapter = EmbeddedHouse(
             "127.0.0.1",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.export.ledger import CounterFault
+from agent.export.plausible import CONTRADICTED
 from agent.export.snapshot import ErrorState
 from agent.house.readings import Quality
 
@@ -25,6 +26,7 @@ BUILT = {
     *(f"…_{quality.value}" for quality in Quality if quality is not Quality.GOOD),
     *(f"soc_at_{kind}" for kind in ("minimum", "reserve")),
     *(f"{purpose}_active" for purpose in ("charge", "discharge")),
+    CONTRADICTED,
 }
 
 

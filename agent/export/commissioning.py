@@ -20,7 +20,7 @@ from agent.export.lease import CommandPath
 
 TEST_POWER_W = 300
 TEST_DURATION_S = 30
-_LONGEST_S = 120
+LONGEST_TEST_S = 120
 """Of a repeated test; 300 W for so long is 10 Wh."""
 _STRONGER_W = 600
 """Used when the battery already delivers about the test power to the house by itself."""
@@ -239,13 +239,13 @@ def _ended(test: Commissioning, gone_s: float, now_s: float) -> Commissioning:
 def _longer(test: Commissioning, now_s: float) -> Commissioning:
     """Return the next test after one that was over before its power could be measured."""
     lasted = f"The dispatch of {test.duration_s} s ended before its power could be measured"
-    if test.duration_s >= _LONGEST_S:
+    if test.duration_s >= LONGEST_TEST_S:
         return failed(
             test,
             f"{lasted}: the battery's power comes too seldom. Shorten its scan interval, "
             "then try again.",
         )
-    next_s = min(2 * test.duration_s, _LONGEST_S)
+    next_s = min(2 * test.duration_s, LONGEST_TEST_S)
     text = f"{lasted}; it is repeated with {next_s} s."
     return replace(begin(now_s, test.by, test.path), text=text, duration_s=next_s)
 

@@ -7,6 +7,9 @@ registers, never by what the agent says of itself elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from tests.acceptance.parts import Json, eventually
 from tests.acceptance.stack import Stack
 
@@ -96,3 +99,14 @@ async def lies(house: Stack, shadow: str, fault: str) -> None:
     """Have a sensor of Home Assistant lie, or tell the truth again with `none`."""
     select = f"input_select.shadow_{shadow}_fault"
     await house.client.call("input_select.select_option", select, option=fault)
+
+
+@asynccontextmanager
+async def lying(house: Stack, shadow: str, fault: str) -> AsyncIterator[None]:
+    """Have a sensor lie in the block, where nothing may be commanded; afterwards all is well."""
+    before = await commands(house)
+    await lies(house, shadow, fault)
+    yield
+    assert await commands(house) == before
+    await lies(house, shadow, "none")
+    await all_is_well(house)

@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import aiohttp
 import pytest
 
 from agent import houses
@@ -28,24 +27,18 @@ from agent.export.guard import STATE_NAME
 from agent.homeassistant.link import LinkState
 from agent.journal import Journal
 from agent.setting_models import Settings
-from tests.acceptance.parts import Agent, Json, Simulator, eventually
+from tests.acceptance.parts import Json, eventually
 from tests.acceptance.paths import PATHS
 from tests.acceptance.people import all_is_well, lies
 from tests.acceptance.stack import (
-    FULL_SUN,
     JUDGED_WITHIN_S,
-    PREPARED,
     QUIET,
     Stack,
-    noon_zone,
-    reset_over,
+    without_agent,
 )
 from tests.homeassistant.linked import linked, until, until_link
-from tests.peers import hillview
-from tests.peers.ha_client import CoreClient
 from tests.peers.homeassistant import Core
 from tests.peers.install import CORES, installed_core, program
-from tests.peers.mosquitto import Broker
 
 SHADOWED = {
     "grid_power": "sensor.shadow_power_grid",
@@ -98,33 +91,14 @@ async def prepared(version: str, directory: Path, path: str) -> AsyncIterator[St
     """Run one such house until the block ends."""
     wishes = WISHES | {"path": path}
     began_s = time.monotonic()
-    async with AsyncExitStack() as exits:
-        http = await exits.enter_async_context(aiohttp.ClientSession())
-        simulator = Simulator(directory / "simulator.log")
-        exits.callback(simulator.kill)
-        await simulator.start(http, pv_w=500, load_w=700)
-        broker = exits.enter_context(Broker(directory / "mosquitto"))
-        (directory / "core").mkdir()
-        core = Core(
-            version,
-            directory / "core",
-            broker=broker,
-            packages={"alphaess": hillview.package(simulator.modbus_port, slowest_scan_s=2)},
-            time_zone=noon_zone(),
-        )
-        exits.callback(core.kill)
-        core.spawn()
-        await core.running(120)
-        client = await exits.enter_async_context(CoreClient(core.url, core.token))
-        agent = Agent(directory, http)
-        exits.callback(agent.kill)
-        agent.meet(core, broker)
-        house = Stack(PATHS[path], simulator, broker, core, agent, client)
-        await reset_over(client)
-        await _produce(house)
+    async with without_agent(version, PATHS[path], directory, slowest_scan_s=2) as house:
+        await house.has_had(PRODUCED_KWH, EXPORTED_KWH)
+        for shadow, kwh in (("produced_today", PRODUCED_KWH), ("exported_today", EXPORTED_KWH)):
+            await house.client.until(SHADOWED[shadow], lambda state, kwh=kwh: float(state) >= kwh)
+        agent = house.agent
         agent.data.mkdir()
         (agent.data / "settings.json").write_text(json.dumps(wishes))
-        journal = await commissioned(agent.data, await _identity(core, wishes))
+        journal = await commissioned(agent.data, await _identity(house.core, wishes))
         await journal.close()
         await agent.start()
         await house.ready()
@@ -176,28 +150,3 @@ async def _identity(core: Core, wishes: Json) -> str:
         finally:
             running.cancel()
             await asyncio.wait([running])
-
-
-async def _produce(house: Stack) -> None:
-    """Let the day's meters show more exported than produced, without waiting for it."""
-    client, simulator = house.client, house.simulator
-    meters = {
-        "sensor.alphaess_today_s_energy_from_pv": PRODUCED_KWH,
-        "sensor.alphaess_today_s_energy_feed_to_grid_meter": EXPORTED_KWH,
-    }
-    totals = [
-        "sensor.alphaess_total_energy_from_pv",
-        "sensor.alphaess_total_energy_feed_to_grid_meter",
-    ]
-    await client.until_known(totals)
-    # A daily meter of Core has neither value nor unit until its counter has moved.
-    await simulator.set(plant=FULL_SUN)
-    await simulator.set(advance_s=180)
-    await simulator.set(plant=PREPARED)
-    for total in totals:  # all of it has to be in before the meter is set, or it would jump after
-        await client.call("homeassistant.update_entity", total)
-    await client.until_known(meters)
-    for meter, kwh in meters.items():
-        await client.call("utility_meter.calibrate", meter, value=f"{kwh:.2f}")
-    for shadow, kwh in (("produced_today", PRODUCED_KWH), ("exported_today", EXPORTED_KWH)):
-        await client.until(SHADOWED[shadow], lambda state, kwh=kwh: float(state) >= kwh)

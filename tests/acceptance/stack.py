@@ -72,7 +72,7 @@ class Stack:
     up_s: float = 0.0
     """Seconds until everything ran and the agent had fresh values."""
     exported_before_wh: float = 0.0
-    """Reading of the inverter's counter when the day's meters were set."""
+    """What the inverter's counter would have shown at the day's begin."""
 
     @property
     def title(self) -> str:
@@ -83,10 +83,33 @@ class Stack:
         """Press a button of the agent's device in Home Assistant."""
         await self.client.call("button.press", f"button.export_monitor_{button}")
 
+    async def has_had(self, produced_kwh: float, exported_kwh: float) -> None:
+        """Let the day's meters show this much before the agent looks, without waiting for it."""
+        client, simulator = self.client, self.simulator
+        meters = {
+            "sensor.alphaess_today_s_energy_from_pv": produced_kwh,
+            "sensor.alphaess_today_s_energy_feed_to_grid_meter": exported_kwh,
+        }
+        for total in TOTALS:  # the first polls may meet a hub that is not connected yet
+            await client.call("homeassistant.update_entity", total)
+        await client.until_known(TOTALS, 90)
+        # A daily meter of Core has neither value nor unit until its counter has moved.
+        await simulator.set(plant=FULL_SUN)
+        await simulator.set(advance_s=180)
+        await simulator.set(plant=PREPARED)
+        for total in TOTALS:  # all of it has to be in before the meter is set, or it jumps after
+            await client.call("homeassistant.update_entity", total)
+        await client.until_known(meters, 90)
+        for meter, kwh in meters.items():
+            await client.call("utility_meter.calibrate", meter, value=f"{kwh:.2f}")
+            await client.until(meter, lambda state, kwh=kwh: float(state) >= kwh)
+        counters = (await simulator.state())["counters"]
+        self.exported_before_wh = counters["exported_wh"] - exported_kwh * 1000
+
     async def exported_wh(self) -> float:
         """Return what has truly left the house today, as the allowance counts it."""
         counters = (await self.simulator.state())["counters"]
-        return counters["exported_wh"] - self.exported_before_wh + EXPORTED_KWH * 1000
+        return counters["exported_wh"] - self.exported_before_wh
 
     async def ready(self, within_s: float = JUDGED_WITHIN_S) -> float:
         """Wait until nothing but a commissioning test stands in the way of a start."""
@@ -308,6 +331,35 @@ def noon_zone() -> str:
 async def stack(version: str, path: HousePath, directory: Path) -> AsyncIterator[Stack]:
     """Run a house with an agent that may control it, not yet commissioned, until the block ends."""
     began_s = time.monotonic()
+    async with without_agent(version, path, directory) as house:
+        await house.simulator.set(faults={"slow_s": ANSWER_S[version]})
+        await house.has_had(PRODUCED_KWH, EXPORTED_KWH)
+        await house.agent.start()
+        await house.agent.settings(
+            path=path.name,
+            mode="control",
+            export_limit_w=3680,
+            target_export_w=3000,
+            minimum_off_s=0,
+        )
+        await house.ready()
+        house.up_s = time.monotonic() - began_s
+        yield house
+
+
+@asynccontextmanager
+async def without_agent(
+    version: str, path: HousePath, directory: Path, **package: int
+) -> AsyncIterator[Stack]:
+    """
+    Run every part of a house but its agent, which ends with them when the block ends.
+
+    Args:
+        version: of Home Assistant Core.
+        path: how the agent will command.
+        directory: an empty one, for what the parts write.
+        package: how the Hillview package differs, as `hillview.package` takes it.
+    """
     async with AsyncExitStack() as exits:
         http = await exits.enter_async_context(aiohttp.ClientSession())
         simulator = Simulator(directory / "simulator.log")
@@ -319,31 +371,18 @@ async def stack(version: str, path: HousePath, directory: Path) -> AsyncIterator
             version,
             directory / "core",
             broker=broker,
-            packages={"alphaess": hillview.package(simulator.modbus_port)},
+            packages={"alphaess": hillview.package(simulator.modbus_port, **package)},
             time_zone=noon_zone(),
         )
         exits.callback(core.kill)
         core.spawn()
         await core.running(120)
-        await simulator.set(faults={"slow_s": ANSWER_S[version]})
         client = await exits.enter_async_context(CoreClient(core.url, core.token))
         agent = Agent(directory, http)
         exits.callback(agent.kill)
         agent.meet(core, broker)
-        house = Stack(path, simulator, broker, core, agent, client)
         await reset_over(client)
-        await _produce(house)
-        await agent.start()
-        await agent.settings(
-            path=path.name,
-            mode="control",
-            export_limit_w=3680,
-            target_export_w=3000,
-            minimum_off_s=0,
-        )
-        await house.ready()
-        house.up_s = time.monotonic() - began_s
-        yield house
+        yield Stack(path, simulator, broker, core, agent, client)
 
 
 async def reset_over(client: CoreClient) -> None:
@@ -356,26 +395,3 @@ async def reset_over(client: CoreClient) -> None:
         ),
         60,
     )
-
-
-async def _produce(house: Stack) -> None:
-    """Let the day's meters show a sunny morning, without waiting for one."""
-    client, simulator = house.client, house.simulator
-    meters = {
-        "sensor.alphaess_today_s_energy_from_pv": PRODUCED_KWH,
-        "sensor.alphaess_today_s_energy_feed_to_grid_meter": EXPORTED_KWH,
-    }
-    for total in TOTALS:  # the first polls may meet a hub that is not connected yet
-        await client.call("homeassistant.update_entity", total)
-    await client.until_known(TOTALS, 90)
-    # A daily meter of Core has neither value nor unit until its counter has moved.
-    await simulator.set(plant=FULL_SUN)
-    await simulator.set(advance_s=180)
-    await simulator.set(plant=PREPARED)
-    for total in TOTALS:
-        await client.call("homeassistant.update_entity", total)
-    await client.until_known(meters, 90)
-    for meter, kwh in meters.items():
-        await client.call("utility_meter.calibrate", meter, value=f"{kwh:.2f}")
-        await client.until(meter, lambda state, kwh=kwh: float(state) >= kwh)
-    house.exported_before_wh = (await simulator.state())["counters"]["exported_wh"]

@@ -24,9 +24,9 @@ from tests.acceptance.people import (
     STATUS,
     all_is_well,
     asks_to_start,
-    commands,
     is_refused,
     lies,
+    lying,
     sees,
     starts_again,
     told,
@@ -145,19 +145,15 @@ async def test_scenario_3_an_impossible_value_is_named_and_nothing_starts_on_it(
     shadow: str, fault: str, code: str, calm: dict[str, Stack]
 ) -> None:
     async def case(house: Stack) -> None:
-        before = await commands(house)
-        await lies(house, shadow, fault)
-        named = f"sensor.shadow_{shadow}"
-        await house.client.until_state(
-            HEALTH,
-            lambda it: any(named in text for text in it["attributes"]["problems"]),
-            20,
-        )
-        assert named in await is_refused(house, code)
-        await sees(house, "soc_read_failed" if shadow == "soc" else "no_data", "Error")
-        assert await commands(house) == before
-        await lies(house, shadow, "none")
-        await all_is_well(house)
+        async with lying(house, shadow, fault):
+            named = f"sensor.shadow_{shadow}"
+            await house.client.until_state(
+                HEALTH,
+                lambda it: any(named in text for text in it["attributes"]["problems"]),
+                20,
+            )
+            assert named in await is_refused(house, code)
+            await sees(house, "soc_read_failed" if shadow == "soc" else "no_data", "Error")
 
     await in_each(calm, case)
 
@@ -166,15 +162,11 @@ async def test_error_state_soc_read_failed_refuses_a_start_and_goes_with_its_cau
     calm: dict[str, Stack],
 ) -> None:
     async def case(house: Stack) -> None:
-        before = await commands(house)
-        await lies(house, "soc", "unavailable")
-        await house.client.until(HEALTH, "Stale Data")
-        assert "sensor.shadow_soc" in await is_refused(house, "soc_unavailable")
-        await sees(house, "soc_read_failed", "Error")
-        assert "number from 0 to 100" in await told(house, "soc_read_failed")
-        assert await commands(house) == before
-        await lies(house, "soc", "none")
-        await all_is_well(house)
+        async with lying(house, "soc", "unavailable"):
+            await house.client.until(HEALTH, "Stale Data")
+            assert "sensor.shadow_soc" in await is_refused(house, "soc_unavailable")
+            await sees(house, "soc_read_failed", "Error")
+            assert "number from 0 to 100" in await told(house, "soc_read_failed")
 
     await in_each(calm, case)
 
@@ -183,15 +175,11 @@ async def test_error_state_no_data_refuses_a_start_and_goes_with_its_cause(
     calm: dict[str, Stack],
 ) -> None:
     async def case(house: Stack) -> None:
-        before = await commands(house)
-        await lies(house, "produced_today", "unavailable")
-        await house.client.until(HEALTH, "Stale Data")
-        assert "sensor.shadow_produced_today" in await is_refused(house, "produced_unavailable")
-        await sees(house, "no_data", "Error")
-        assert "shadow" in await told(house, "lost_input")
-        assert await commands(house) == before
-        await lies(house, "produced_today", "none")
-        await all_is_well(house)
+        async with lying(house, "produced_today", "unavailable"):
+            await house.client.until(HEALTH, "Stale Data")
+            assert "sensor.shadow_produced_today" in await is_refused(house, "produced_unavailable")
+            await sees(house, "no_data", "Error")
+            assert "shadow" in await told(house, "lost_input")
 
     await in_each(calm, case)
 

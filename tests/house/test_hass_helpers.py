@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from agent.export.commissioning import LONGEST_TEST_S
 from agent.homeassistant.errors import CallRefusedError, CallTimeoutError, NotConnectedError
 from agent.homeassistant.states import EntityState
 from agent.house import hass_helpers
@@ -215,11 +216,12 @@ async def test_d23_no_timer_is_ever_started_before_its_toggle_is_on(
     assert "start" not in [service for service, _ in core.calls]
 
 
+@pytest.mark.parametrize("test_s", [60, LONGEST_TEST_S])
 async def test_the_packages_timer_ends_after_the_commissioning_test_not_with_it(
-    core: Core, helpers: BatteryActuator
+    core: Core, helpers: BatteryActuator, test_s: int
 ) -> None:
     """Else the package's reset would end what the inverter has to end unaided."""
-    await helpers.write(DispatchBlock(True, 300, 21, 60), 5)
+    await helpers.write(DispatchBlock(True, 300, 21, test_s), 5)
     assert core.calls[-2:] == [("turn_on", TOGGLE), ("start", TIMER)]
 
 
