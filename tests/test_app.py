@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 import yaml
 
 from agent import __version__
+from agent.export.recorder import Recorder
 from agent.journal import Journal, JournalLimits, Sample
 from agent.options import Options
+from tests.export.record_cases import taken
 from tests.journal_help import NOON, contents, until
 
 ADDON = Path(__file__).parents[1] / "addon"
@@ -28,7 +31,7 @@ def left_out(app: dict[str, Any], name: str) -> bool:
     return any((SUPERVISORS_DATA / name).match(glob) for glob in app["backup_exclude"])
 
 
-async def test_a_backup_leaves_out_the_history_and_nothing_else(
+async def test_a_backup_leaves_out_history_and_record_and_nothing_else(
     app: dict[str, Any], tmp_path: Path
 ) -> None:
     limits = JournalLimits(flush_samples_s=0.01)
@@ -36,10 +39,14 @@ async def test_a_backup_leaves_out_the_history_and_nothing_else(
         journal.note_sample(Sample(NOON.timestamp(), grid_w=1.0))
         await journal.append("started", {}, NOON)
         await until(lambda: "samples.sqlite3-wal" in contents(tmp_path), "the history")
+        recorder = Recorder(tmp_path, turn_s=0.01)
+        recorder.note(taken(0)[0])
+        await until(lambda: "decisions.sqlite3-wal" in contents(tmp_path), "the record")
         names = set(contents(tmp_path))
+        await asyncio.to_thread(recorder.close)
     out = {name for name in names if left_out(app, name)}
-    assert out == {name for name in names if name.startswith("samples")}
-    assert {"samples.sqlite3", "samples.sqlite3-wal"} <= out
+    assert out == {name for name in names if name.startswith(("samples", "decisions"))}
+    assert {"samples.sqlite3", "samples.sqlite3-wal", "decisions.sqlite3-wal"} <= out
     assert {"journal.sqlite3", "journal.sqlite3-wal"} <= names - out
     assert not left_out(app, "settings.json")
 

@@ -35,7 +35,7 @@ from benchmarks.replay import Recorded, record
 from tests.export.record_cases import short
 from tests.journal_help import NOON
 
-DAYS = ("none", "restart", "storm", "kill")
+DAYS = ("kill", "restart", "storm")
 """In the tests; benchmarks/replay.py records and replays two weeks."""
 
 
@@ -53,11 +53,11 @@ def entries(days: tuple[Path, Recorded]) -> list[Entry]:
 
 @pytest.fixture(scope="module")
 def busy(entries: list[Entry]) -> list[Decision]:
-    """Six hundred decisions of one guard, around its first command."""
+    """Three hundred decisions of one guard, around its first command."""
     taken = list(decisions(entries))
     for first, each in enumerate(taken):
-        found = taken[first - 200 : first + 400]
-        whole = len(found) == 600 and all(a.result.state is b.before for a, b in pairwise(found))
+        found = taken[first - 100 : first + 200]
+        whole = len(found) == 300 and all(a.result.state is b.before for a, b in pairwise(found))
         if whole and each.result.commands:
             return found
     raise AssertionError("no guard ran on after its first command")
@@ -65,13 +65,13 @@ def busy(entries: list[Entry]) -> list[Decision]:
 
 @pytest.fixture(scope="module")
 def book(busy: list[Decision]) -> list[tuple[int, bytes]]:
-    """The same as pages of forty looks, in chapters of two hundred."""
+    """The same as pages of twenty looks, in chapters of a hundred."""
     scribe = Scribe(provenance.present())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("agent.export.record.LOOKS_PER_CHAPTER", 200)
+        patch.setattr("agent.export.record.LOOKS_PER_CHAPTER", 100)
         for n, decision in enumerate(busy):
             scribe.add(decision)
-            if n % 40 == 39:
+            if n % 20 == 19:
                 scribe.cut()
     return list(enumerate((page.data for page in scribe.pages()), start=1))
 
@@ -119,7 +119,7 @@ def test_two_weeks_at_the_pace_of_a_house_fit_into_the_bound(days: tuple[Path, R
 def test_the_pages_of_a_book_are_replayed(book: list[tuple[int, bytes]]) -> None:
     report = replay(read(book))
     assert report.exact
-    assert (report.looks, report.chapters, report.gaps) == (600, 3, 1)
+    assert (report.looks, report.chapters, report.gaps) == (300, 3, 1)
     assert len(book) == 15
     assert [opens_chapter(data) for _, data in book] == [True, *[False] * 4] * 3
 
@@ -140,7 +140,7 @@ def test_a_changed_byte_of_the_record_is_found_wherever_it_is(
 def test_a_torn_page_costs_its_chapter_and_no_other(book: list[tuple[int, bytes]]) -> None:
     report = replay(read((n, data[:-3] if n == 7 else data) for n, data in book))
     assert [each.page for each in report.unreadable] == [7]
-    assert report.looks == 600 - 4 * 40
+    assert report.looks == 300 - 4 * 20
     assert report.differences == 0
     assert not report.exact
 
@@ -161,7 +161,7 @@ def test_a_record_whose_oldest_pages_were_let_go_begins_with_the_next_chapter(
 ) -> None:
     report = replay(read(book[2:]))
     assert report.exact
-    assert (report.looks, report.chapters) == (400, 2)
+    assert (report.looks, report.chapters) == (200, 2)
 
 
 def test_an_altered_look_is_found_where_it_stands(book: list[tuple[int, bytes]]) -> None:
@@ -180,7 +180,7 @@ def test_an_altered_look_is_found_where_it_stands(book: list[tuple[int, bytes]])
     chapters = iter([each for each in read(book) if isinstance(each, Opened)])
     whole: list[Entry] = []
     for n, each in enumerate(looked):
-        if n % 200 == 0:
+        if n % 100 == 0:
             whole.append(next(chapters))
         whole.append(altered(each))
     report = replay(whole)
@@ -212,7 +212,7 @@ def test_a_state_that_a_chapter_goes_on_from_is_compared(book: list[tuple[int, b
 
     report = replay(map(forged, read(book)))
     assert report.first is not None
-    assert report.first.look == 200
+    assert report.first.look == 100
     assert report.first.what == "the state that a chapter goes on from differs in numbers"
 
 
@@ -221,7 +221,7 @@ def test_the_command_says_that_all_is_the_same_and_ends_with_0(
 ) -> None:
     assert main(["replay", "--data", str(shelved(tmp_path, book)), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["exact"], found["looks"]) == (True, 600)
+    assert (found["exact"], found["looks"]) == (True, 300)
     assert found["recorded_by"] == [found["replayed_by"]]
     assert main(["replay", "--data", str(tmp_path)]) == 0
     assert "same commands, events and state, bit for bit" in capsys.readouterr().out
@@ -233,7 +233,7 @@ def test_the_command_begins_with_the_chapter_of_the_moment_it_is_told(
     moment = NOON + timedelta(hours=8.5)
     folder = str(shelved(tmp_path, book))
     assert main(["replay", "--data", folder, "--from", moment.isoformat(), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["looks"] == 400
+    assert json.loads(capsys.readouterr().out)["looks"] == 200
 
 
 def test_the_command_names_what_cannot_be_replayed_and_ends_with_1(
@@ -250,14 +250,14 @@ def test_the_command_names_the_first_difference_and_ends_with_1(
     """As after an update: the record is whole, and the code decides otherwise."""
     scribe = Scribe(replace(provenance.present(), code="0badc0de"))
     for n, decision in enumerate(busy):
-        wake_s = decision.result.wake_s + (1.0 if n == 300 else 0.0)
+        wake_s = decision.result.wake_s + (1.0 if n == 150 else 0.0)
         scribe.add(replace(decision, result=replace(decision.result, wake_s=wake_s)))
     scribe.cut()
     shelved(tmp_path, enumerate((page.data for page in scribe.pages()), start=1))
     assert main(["replay", "--data", str(tmp_path)]) == 1
     told = capsys.readouterr().out
     assert "other code: recorded by version 0.1.0, code 0badc0de" in told
-    assert "1 looks differ, the first is look 301 at " in told
+    assert "1 looks differ, the first is look 151 at " in told
     assert "events, answers or deadline" in told
 
 
