@@ -95,12 +95,11 @@ class Entities(BaseModel):
         "Forecast of the grid's carbon intensity, in the attributes; several continue each other.",
     )
     buy_rates: SomeEntities = _forecast(
-        "event.octopus_energy_electricity_current_day_rates, "
-        "event.octopus_energy_electricity_next_day_rates",
+        "event.octopus_current_day_rates, event.octopus_next_day_rates",
         "Prices of what is imported, in the attributes; several continue each other.",
     )
     sell_rates: SomeEntities = _forecast(
-        "event.octopus_energy_electricity_export_current_day_rates",
+        "event.octopus_export_current_day_rates",
         "Prices of what is exported, in the same way.",
     )
     dispatch_start: OneEntity = _read(
