@@ -262,7 +262,7 @@ def _refusal(described: Described, value: Any) -> str:
     end = f"; for example {plain(extra['example'])}"
     if kind in {"secret", "url"}:  # both may hold a password
         return f"{key}: is not {_EXPECTED[kind]}{end}"
-    shown = plain(value) if _is_number(value) else shorten(value)
+    shown = _cut(plain(value)) if _is_number(value) else shorten(value)
     if kind in {"number", "integer"}:
         span = range_words(extra)
         number = _as_number(value)
@@ -291,7 +291,10 @@ def plain(value: Any) -> str:
 
 def shorten(value: Any) -> str:
     """Return a hostile value as one short line without control characters."""
-    text = ascii(value)
+    return _cut(ascii(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
