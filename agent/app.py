@@ -19,14 +19,13 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from agent import __version__, houses
+from agent import __version__, demo, houses
 from agent.brokers import find_broker
 from agent.clock import SystemClock
 from agent.desks import HISTORY_EVERY_S, Reception, SettingsCounter
 from agent.export.feed_in_keeper import FeedInKeeper
 from agent.export.guard import Guard
 from agent.export.recorder import Recorder
-from agent.export.requests import Request, RequestKind
 from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
 from agent.house.port import SiteMeter
@@ -52,8 +51,6 @@ RELEASE_S = 25.0
 RESTORE_S = 20.0
 """Longest wait for the inverter's own feed-in limit to be back; only where it was changed."""
 _SITE_STATE = "site"
-_DEMO_TESTS = 3
-"""So often the demo runs the commissioning test by itself."""
 _FORECASTS = ("forecast_tomorrow", "ci_forecast", "buy_rates", "sell_rates")
 """Entities that only plans read."""
 _log = logging.getLogger(__name__)
@@ -153,7 +150,7 @@ class App:
                 ),
             }
         if self._place.demo is not None:
-            lasting["demo"] = show(desk)
+            lasting["demo"] = demo.show(desk)
         for name, work in lasting.items():
             doors.callback(tasks.create_task(work, name=name).cancel)
         support = Support(
@@ -320,32 +317,6 @@ async def _run(house: House) -> None:
     await house.run()
 
 
-async def show(desk: Reception) -> None:
-    """
-    Demo: run the commissioning test, then ask for a discharge; both as a person would.
-
-    A cloud may spoil the test; then it is run again.
-    """
-    changed = asyncio.Event()
-    tries = 0
-    end = desk.subscribe(changed.set)
-    try:
-        while True:
-            picture = desk.snapshot()
-            codes = {reason.code for reason in picture.blockers}
-            untested = codes == {"not_commissioned"} and not picture.commissioning.running
-            if untested and tries < _DEMO_TESTS:
-                tries += 1
-                desk.request(Request(RequestKind.COMMISSION, "demo"))
-            if picture.commissioning.passed and not codes:
-                desk.request(Request(RequestKind.START_DISCHARGE, "demo"))
-                return
-            await changed.wait()
-            changed.clear()
-    finally:
-        end()
-
-
 @asynccontextmanager
 async def opened(options: Options, place: Place) -> AsyncIterator[App]:
     """
@@ -373,27 +344,11 @@ async def _opened_alone(options: Options, place: Place) -> AsyncIterator[App]:
         zone = store.current.time_zone or site.get("time_zone") or "UTC"
         clock = SystemClock(ZoneInfo(zone))
         if place.demo is not None:
-            await _prepare_demo(store)
+            await demo.prepare(store)
         yield App(options, place, store, journal, recorder, clock)
     finally:
         await asyncio.to_thread(recorder.close)
         await journal.close()
-
-
-async def _prepare_demo(store: SettingsStore) -> None:
-    """A newcomer's house: limit and target of a usual UK connection, ready to control."""
-    if store.current.export_limit_w is None:
-        await store.update(
-            {
-                "mode": "control",
-                "export_limit_w": 3680,
-                "target_export_w": 3000,
-                "enable_ci_planning": True,
-                "enable_charge_planning": True,
-                "charge_window_end": "00:00",
-            },
-            "demo",
-        )
 
 
 async def serve(options: Options, place: Place, ready: Callable[[int], None]) -> None:

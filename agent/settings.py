@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.options import Options, OptionsError, lives_in_options, load_options
+from agent.setting_entities import Entities
 from agent.setting_fields import (
     Described,
     SettingError,
@@ -31,7 +32,7 @@ from agent.setting_fields import (
     range_words,
     walk,
 )
-from agent.setting_models import Entities, Settings
+from agent.setting_models import Settings
 
 __all__ = [
     "Entities",
