@@ -77,7 +77,7 @@ async def rig(data: Path, inverter: Inverter, *, commissioned: bool = True) -> A
         now = clock.now()
         await journal.save_state(STATE_NAME, memory.journaled(begun, now), now.local)
     recorder = Recorder(data)
-    guard = Guard(house, house, journal, clock, configure, recorder.note)
+    guard = Guard(house, house, journal, clock, configure, note=recorder.note)
     await guard.recall()
     tasks = [asyncio.create_task(house.run()), asyncio.create_task(guard.run())]
     try:
