@@ -35,7 +35,8 @@ _OPEN_END = timedelta(days=2)
 _MOST_CARBON_G = 3000.0
 _MOST_PRICE = 10.0
 """Per kWh in a main unit of currency, either sign; more is a mistake in the unit."""
-_PER_MAIN_UNIT = {"p": 100.0, "pence": 100.0, "ct": 100.0, "cent": 100.0, "c": 100.0}
+_HUNDREDTHS = {"p": "GBP", "pence": "GBP", "ct": "EUR", "cent": "EUR", "c": "c"}
+"""Small units and the currency of their hundred; which dollars `c` belongs to nobody tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,13 @@ def rates(payload: object, source: str, unit: str, naive: tzinfo = UTC) -> Serie
         naive: zone of times that name none: the site's.
     """
     head, _, tail = unit.strip().partition("/")
-    divide = _PER_MAIN_UNIT.get(head.strip().lower(), 1.0)
+    small = head.strip().lower()
+    divide = 100.0 if small in _HUNDREDTHS else 1.0
     if tail.strip().lower() == "mwh":
         divide *= 1000.0
     elif tail.strip().lower() != "kwh":
         return empty(unit, source, f"{unit!r} is not a price per kWh; for example GBP/kWh or p/kWh")
-    main = {"p": "GBP", "pence": "GBP", "ct": "EUR", "cent": "EUR"}.get(head.lower(), head)
+    main = _HUNDREDTHS.get(small, head.strip())
     read: list[_Span | None] = []
     lists = [payload]
     if isinstance(payload, Mapping):

@@ -209,7 +209,10 @@ def test_octopus_api_in_pence_newest_first() -> None:
 def test_a_flat_rate_without_an_end_holds_for_the_plan() -> None:
     payload = {"results": [{"value_inc_vat": 15.0, "valid_from": "2026-07-01T00:00:00Z",
                             "valid_to": None}]}  # fmt: skip
-    assert value(rates(payload, "p/kWh"), "2026-07-02T12:00") == pytest.approx(0.15)
+    for unit in ("p/kWh", " P / kWh"):
+        found = rates(payload, unit)
+        assert found.unit == "GBP/kWh"
+        assert value(found, "2026-07-02T12:00") == pytest.approx(0.15)
 
 
 def test_the_octopus_integration_and_day_ahead_sensors() -> None:
