@@ -24,8 +24,6 @@ from agent.export.turn import Turn
 
 _AGAIN_S = 300.0
 """Between the end of a wish that could go no further and the next try in the same window."""
-_WORTH_WH = 60.0
-"""Less is not started for (control.md, section 5)."""
 _REFILL_PERCENT = 2.0
 """A battery this near to its charge target counts as full: no charge for a few minutes."""
 SHUTDOWN = "shutdown"
@@ -164,7 +162,7 @@ def _obstacles(turn: Turn, purpose: Purpose) -> Iterator[Reason]:
     if turn.now_s < following.again_s:
         text = "The window could go no further; it is tried again within some minutes."
         yield Reason("plan_rests", text)
-    if purpose is Purpose.DISCHARGE and turn.left_wh() < _WORTH_WH:
+    if purpose is Purpose.DISCHARGE and turn.left_wh() < asks.AGAIN_FROM_WH:
         text = f"{max(0.0, turn.left_wh()):.0f} Wh are left of the day's allowance: too little."
         yield Reason("allowance_used", text)
     soc, full = turn.look.sample.soc_percent.value, turn.config.charge_target_soc_percent

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from agent.export.states import Command, GuardConfig, Reply
 from agent.house.alphaess import DispatchBlock
 from agent.simulator.bench_faults import (
+    BAD_DATA,
     DATA,
     NOT_OURS,
     Fault,
@@ -49,20 +50,6 @@ _WINDOW_SHARE = 0.6
 _RAISED_W = 300
 _FOREIGN_S = 7200
 """No lease of ours, and so known for somebody else's."""
-_BAD_DATA = frozenset(
-    {
-        "unavailable",
-        "dropout",
-        "freeze_power",
-        "freeze_counter",
-        "freeze_all",
-        "unavailable_as_zero",
-        "negative_jump",
-        "counter_reset",
-    }
-)
-"""Faults after which a discharge has to stop; how soon is promised, but for a counter that stands
-still: that shows when enough has flowed to move it."""
 
 Controllers = Callable[[GuardConfig, Day, Plant], Controller]
 
@@ -320,7 +307,7 @@ class Bench:
 
     def _begin(self, fault: Fault, now_s: float) -> None:
         through_core = self.day.way.through_core
-        if self._single and fault.kind in _BAD_DATA and fault.values & DATA:
+        if self._single and fault.kind in BAD_DATA and fault.values & DATA:
             # A counter's fall is there to be seen when the counter is read, and not before.
             falls = fault.kind in ("negative_jump", "counter_reset")
             self._bad_from_s = max(now_s, self.meter.next_s("exported_wh") if falls else 0.0)
@@ -334,7 +321,7 @@ class Bench:
             self.wire.put(block, now_s)
 
     def _end(self, fault: Fault, now_s: float) -> None:
-        if fault.kind in _BAD_DATA:
+        if fault.kind in BAD_DATA:
             self._bad_from_s = None
             self.judge.data_are_back(self.now_s)
         if fault.kind == "core_restart" and self.day.way.through_core:

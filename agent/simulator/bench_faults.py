@@ -28,7 +28,7 @@ EXPORT_COUNTER = frozenset({"exported_wh"})
 EVERYTHING = DATA | POWERS
 NOT_OURS = frozenset({"foreign_controller", "inverter_ignores_timer"})
 """What no controller can answer for: their breaches are counted apart."""
-CLASSES = (
+BAD_DATA = (
     "unavailable",
     "dropout",
     "freeze_power",
@@ -37,6 +37,11 @@ CLASSES = (
     "unavailable_as_zero",
     "negative_jump",
     "counter_reset",
+)
+"""Faults after which a discharge has to stop; how soon is promised, but for a counter that stands
+still: that shows when enough has flowed to move it."""
+CLASSES = (
+    *BAD_DATA,
     "restart",
     "core_restart",
     "kill",

@@ -22,6 +22,14 @@ LATCHED = "binary_sensor.export_monitor_acknowledge_needed"
 START = "button.export_monitor_start_discharge"
 OURS = "export_monitor_"
 SOON_S = 20
+SHADOWED = {
+    "grid_power": "sensor.shadow_power_grid",
+    "battery_power": "sensor.shadow_power_battery",
+    "soc": "sensor.shadow_soc",
+    "exported_today": "sensor.shadow_exported_today",
+    "produced_today": "sensor.shadow_produced_today",
+}
+"""Sensors of Home Assistant that can be made to lie, by what the agent reads of them."""
 
 
 async def sees(house: Stack, error: str, health: str, within_s: float = SOON_S) -> Json:

@@ -29,7 +29,7 @@ from agent.journal import Journal
 from agent.setting_models import Settings
 from tests.acceptance.parts import Json, eventually
 from tests.acceptance.paths import PATHS
-from tests.acceptance.people import all_is_well, lies
+from tests.acceptance.people import SHADOWED, all_is_well, lies
 from tests.acceptance.stack import (
     JUDGED_WITHIN_S,
     QUIET,
@@ -40,13 +40,6 @@ from tests.homeassistant.linked import linked, until, until_link
 from tests.peers.homeassistant import Core
 from tests.peers.install import CORES, installed_core, program
 
-SHADOWED = {
-    "grid_power": "sensor.shadow_power_grid",
-    "battery_power": "sensor.shadow_power_battery",
-    "soc": "sensor.shadow_soc",
-    "exported_today": "sensor.shadow_exported_today",
-    "produced_today": "sensor.shadow_produced_today",
-}
 PRODUCED_KWH, EXPORTED_KWH, TOLERANCE_KWH = 6.0, 6.5, 5.0
 WISHES: Json = {
     "mode": "control",

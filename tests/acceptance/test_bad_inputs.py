@@ -18,21 +18,14 @@ import pytest
 
 from tests.acceptance.conftest import Figure, in_each
 from tests.acceptance.parts import eventually, watched
+from tests.acceptance.people import HEALTH, SHADOWED
 from tests.acceptance.stack import JUDGED_WITHIN_S, Stack
 
 OLDEST = "2024.1.0"
-HEALTH = "sensor.export_monitor_system_health"
 VERIFIED_WITHIN_S = 60
 FELT_W = 2000
 WATCHED_S = 4
 """The agent looks every second, and its next lease would follow its first good look."""
-SHADOWED = {
-    "grid_power": "sensor.shadow_power_grid",
-    "battery_power": "sensor.shadow_power_battery",
-    "soc": "sensor.shadow_soc",
-    "exported_today": "sensor.shadow_exported_today",
-    "produced_today": "sensor.shadow_produced_today",
-}
 
 
 @dataclass(frozen=True, slots=True)

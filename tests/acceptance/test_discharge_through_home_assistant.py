@@ -7,6 +7,7 @@ import time
 
 from tests.acceptance.conftest import Figure, in_each
 from tests.acceptance.parts import eventually
+from tests.acceptance.people import HEALTH, STATUS
 from tests.acceptance.stack import JUDGED_WITHIN_S, Stack
 
 DETECTED = dict.fromkeys(("grid_power", "battery_power", "soc", "exported_today", "produced_today"))
@@ -15,8 +16,6 @@ CORE_DOWN_S = 60
 OLDEST = "2024.1.0"
 """It keeps no report times."""
 RENEWED_WITHIN_S = 15
-STATUS = "sensor.export_monitor_discharge_status"
-HEALTH = "sensor.export_monitor_system_health"
 
 
 async def test_button_becomes_a_dispatch_and_the_other_button_its_verified_end(

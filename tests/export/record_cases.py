@@ -1,9 +1,9 @@
-"""What the tests of the record share: looks that nobody would think of, and days that are short."""
+"""What the tests of the record share: looks that nobody would think of."""
 
 from __future__ import annotations
 
 import struct
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import Enum
 from types import UnionType
@@ -16,8 +16,6 @@ from agent.export.decide import step
 from agent.export.record import Decision
 from agent.export.states import GuardConfig, GuardState, Look, Step
 from agent.house.alphaess import DispatchBlock
-from agent.simulator.bench_site import HOUR_S, Day
-from agent.simulator.sky import Weather
 from tests.export import bench
 
 BITS = st.integers(0, 2**64 - 1).map(lambda bits: struct.unpack(">d", struct.pack(">Q", bits))[0])
@@ -97,25 +95,3 @@ def taken(seconds: float) -> list[Decision]:
         house.start()
         house.run(seconds)
     return found
-
-
-def short(day: Day, hours: float = 0.3) -> Day:
-    """Return the day with little allowance, and a window that spends it in minutes."""
-    plant = replace(
-        day.plant,
-        sunrise_s=8 * HOUR_S,
-        sunset_s=16 * HOUR_S,
-        weather=Weather.CLEAR,
-        pv_peak_w=450.0,
-        base_load_w=300.0,
-        capacity_wh=15_000.0,
-    )
-    return replace(
-        day,
-        plant=plant,
-        limit_w=3680.0,
-        target_w=3680.0,
-        opens_s=(23.8 - hours) * HOUR_S,
-        closes_s=23.8 * HOUR_S,
-        window_soc_percent=90.0,
-    )

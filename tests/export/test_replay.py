@@ -32,8 +32,8 @@ from agent.export.states import GuardConfig, GuardState, Look, Step
 from agent.journal_blocks import Block, BlockFile
 from agent.replaying import pages
 from benchmarks.replay import Recorded, record
-from tests.export.record_cases import short
 from tests.journal_help import NOON
+from tests.simulator.short_days import shortened
 
 DAYS = ("kill", "restart", "storm")
 """In the tests; benchmarks/replay.py records and replays two weeks."""
@@ -43,7 +43,7 @@ DAYS = ("kill", "restart", "storm")
 def days(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recorded]:
     """Days with short windows, as the running agent records them."""
     folder = tmp_path_factory.mktemp("days")
-    return folder, record(folder, DAYS, "bridge", 3, short)
+    return folder, record(folder, DAYS, "bridge", 3, lambda day: shortened(day, 0.3))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from agent.simulator.bench_measure import DayResult, Excursion, Judge, lockouts
 from agent.simulator.bench_site import HOUR_S, WAYS, Day, draw_day, with_clock_change
 from agent.simulator.classic import classic_of
 from agent.simulator.plant import Plant
-from agent.simulator.sky import Weather
+from tests.simulator.short_days import shortened
 
 STOPPED_WITHIN_S = 30.0
 """From bad data to the end of the forced discharge, on the bridge path (T6)."""
@@ -25,25 +25,7 @@ STOPPED_WITHIN_S = 30.0
 
 def short_day(path: str = "bridge", *, seed: int = 5, hours: float = 0.7) -> Day:
     """A day with little allowance, so that a short window spends it."""
-    day = draw_day(seed, 0, WAYS[path])
-    plant = replace(
-        day.plant,
-        sunrise_s=8 * HOUR_S,
-        sunset_s=16 * HOUR_S,
-        weather=Weather.CLEAR,
-        pv_peak_w=450.0,
-        base_load_w=300.0,
-        capacity_wh=15_000.0,
-    )
-    return replace(
-        day,
-        plant=plant,
-        limit_w=3680.0,
-        target_w=3680.0,
-        opens_s=(23.8 - hours) * HOUR_S,
-        closes_s=23.8 * HOUR_S,
-        window_soc_percent=90.0,
-    )
+    return shortened(draw_day(seed, 0, WAYS[path]), hours)
 
 
 def run(fault: str, path: str = "bridge", **options: float) -> DayResult:
