@@ -23,8 +23,8 @@ class HousePath:
     renewed_within_s: float
     """From one lease to the next, with a queue before it."""
     spare_wh: float
-    """Left of the allowance when the last discharge begins: for a first lease of 90 Wh and some
-    more, or where leases last for minutes for one of 230 to 300 Wh and a shorter one."""
+    """Left of the allowance when the last discharge begins: for a first lease and some weaker
+    ones."""
     faster: float
     """Speed of the inverter's clock while nobody is there to touch its dispatch; at 1 the test
     waits as a user would."""
@@ -37,12 +37,12 @@ class HousePath:
 PATHS = {
     path.name: path
     for path in (
-        HousePath("ha_register", lease_s=90, renewed_within_s=60, spare_wh=180, faster=1),
+        HousePath("ha_register", lease_s=90, renewed_within_s=60, spare_wh=120, faster=1),
         HousePath(
             "ha_helpers",
             lease_s=360,
             renewed_within_s=120,
-            spare_wh=310,
+            spare_wh=140,
             faster=30,
             toggle=TOGGLE,
             timer=TIMER,

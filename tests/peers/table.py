@@ -40,7 +40,7 @@ BUDGETS_S = {
     "acceptance ha_register": 1200,
     "acceptance ha_helpers": 1200,
     "benchmarks": 120,
-    "export": 180,
+    "export": 240,
     "fleet": 120,
     "firmware": 120,
     "homeassistant": 90,
