@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import time as time_of_day
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,24 @@ class Instant:
     def day(self) -> date:
         """The site's local day, the one the allowance belongs to."""
         return self.local.date()
+
+    @property
+    def day_begun_s(self) -> float:
+        """Seconds since the site's local day began."""
+        return (self.local - local_day(self.day, self.local.tzinfo)[0]).total_seconds()
+
+    @property
+    def day_left_s(self) -> float:
+        """Seconds until the site's local day ends; not the wall clock's, which may change."""
+        return (local_day(self.day, self.local.tzinfo)[1] - self.local).total_seconds()
+
+
+def local_day(day: date, zone: tzinfo | None) -> tuple[datetime, datetime]:
+    """Return begin and end of a zone's day in UTC; 23, 24 or 25 hours apart."""
+    begins, ends = (
+        datetime.combine(each, time_of_day(), zone) for each in (day, day + timedelta(days=1))
+    )
+    return begins.astimezone(UTC), ends.astimezone(UTC)
 
 
 class Clock(Protocol):

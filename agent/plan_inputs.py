@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from agent.clock import local_day
 from agent.export.plan_slots import LONGEST
 from agent.homeassistant.states import EntityState
 from agent.house import forecast_service as service
@@ -25,7 +26,7 @@ from agent.house.forecast_grid import CARBON, TableRow, table
 from agent.house.forecast_pv import WATTS
 from agent.house.forecast_service import ForecastService, Question
 from agent.house.hass_entities import ids
-from agent.house.series import Series, Stretch, empty, local_day
+from agent.house.series import Series, Stretch, empty
 from agent.setting_texts import roof, tariff
 from agent.settings import Settings
 

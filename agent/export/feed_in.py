@@ -47,15 +47,13 @@ class FeedIn:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What one decision is made of."""
+    """What one decision is made of; there is none during a dispatch, which ignores the register."""
 
     now_s: float
     wanted_percent: int | None
     """The setting; `None` is off."""
     seen_percent: int | None
     """As it was just read; `None` where it could not be."""
-    idle: bool
-    """No dispatch runs: during one the inverter ignores the register."""
     closing: bool
     """The agent ends, or leaves this inverter."""
 
@@ -127,7 +125,7 @@ def _towards(state: FeedIn, now: Situation, *, active: bool) -> Step:
     if tries >= TRIES:
         return Step(state, problem=_refused(target, seen or 0))
     waits = not fresh and state.tried_s is not None and now.now_s - state.tried_s < AGAIN_S
-    if waits or not now.idle:
+    if waits:
         return Step(state, settled=False)
     written = state.written if not fresh else (*state.written[-1:], target)
     state = replace(state, written=written, tries=tries + 1, tried_s=now.now_s)

@@ -134,7 +134,6 @@ class FeedInKeeper:
                 now_s=now.monotonic_s,
                 wanted_percent=None if wanted is None else round(wanted),
                 seen_percent=await self._port.read(_ANSWER_S),
-                idle=True,
                 closing=closing,
             ),
         )

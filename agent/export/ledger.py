@@ -12,7 +12,7 @@ Source: control.md 4.2 (ledger, unverified) and cases 2 to 5, 12 to 17; defects 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date
 
 from agent.clock import Instant
 from agent.export import lateness
@@ -143,7 +143,7 @@ def advance(
         late=lateness.watched(
             ledger.late, flow.exported_w, (flow.exported_w or 0.0) * hours, now_s, rules[0].poll_s
         ),
-        leakage=ledger.leakage.passed(flow, hours, day_left_s(now)),
+        leakage=ledger.leakage.passed(flow, hours, now.day_left_s),
     )
     ledger = replace(
         ledger,
@@ -156,7 +156,7 @@ def advance(
         now_s,
         after.exported.day_wh - ledger.exported.day_wh,
         produced.day_wh - ledger.produced.day_wh,
-        _midnight_s(now) if ledger.produced.last_wh is None else ledger.produced.tick_s,
+        now_s - now.day_begun_s if ledger.produced.last_wh is None else ledger.produced.tick_s,
     )
     return replace(after, at_s=now_s, produced=produced, rolling=rolling)
 
@@ -189,18 +189,6 @@ def _produced(
         stood_h = min(ledger.still_h, _STILL_S / SECONDS_PER_HOUR)
         stood_wh = min(ledger.still_w, flow.sure_produced_w) * stood_h
     return vouched(counter, flow.sure_produced_w * hours + stood_wh, rules), 0.0, 0.0
-
-
-def _midnight_s(now: Instant) -> float:
-    """Return the monotonic time of the begin of this local day."""
-    midnight = datetime.combine(now.day, time(), now.local.tzinfo)
-    return now.monotonic_s - (now.local.timestamp() - midnight.timestamp())
-
-
-def day_left_s(now: Instant) -> float:
-    """Return the seconds until the local day ends; not the wall clock's, which may change."""
-    midnight = datetime.combine(now.day + timedelta(days=1), time(), now.local.tzinfo)
-    return midnight.timestamp() - now.local.timestamp()
 
 
 def _lag_s(ledger: Ledger, rules: CounterRules) -> float:

@@ -11,8 +11,9 @@ Source: issue "export guard", part 5; control.md, cases 1 and 38; D-31 to D-34.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
+from agent.clock import local_day
 from agent.export.advice import Advice
 from agent.export.commitments import Purpose
 from agent.export.plan_rollout import Action
@@ -60,9 +61,10 @@ def advice_of(standing: Standing | None, now: datetime, switches: Switches) -> A
     """
     if standing is None:
         return None
+    begun, ends = local_day(now.date(), now.tzinfo)
     if not fresh(standing, now):
         yesterday = standing.made.date() == now.date() - timedelta(days=1)
-        return None if yesterday and now - _midnight(now) < _NEW_DAY else NOTHING
+        return None if yesterday and now.astimezone(UTC) - begun < _NEW_DAY else NOTHING
     step, window = standing.plan.step_at(now), standing.plan.window_at(now)
     if step is None or window is None:
         return NOTHING
@@ -70,7 +72,7 @@ def advice_of(standing: Standing | None, now: datetime, switches: Switches) -> A
     if not may.get(step.action, False):
         return NOTHING
     discharges = step.action is Action.DISCHARGE
-    until = min(window.ends, (standing.made + OLDEST).astimezone(UTC), _until_midnight(now))
+    until = min(window.ends, (standing.made + OLDEST).astimezone(UTC), ends + _NEW_DAY)
     return Advice(
         Purpose.DISCHARGE if discharges else Purpose.CHARGE,
         max(0.0, -step.grid_w) if discharges else -step.battery_w,
@@ -78,13 +80,3 @@ def advice_of(standing: Standing | None, now: datetime, switches: Switches) -> A
         until,
         window.reason.text,
     )
-
-
-def _midnight(now: datetime) -> datetime:
-    return datetime.combine(now.date(), time(), now.tzinfo)
-
-
-def _until_midnight(now: datetime) -> datetime:
-    """Return when the new day's plan has to be there."""
-    midnight = datetime.combine(now.date() + timedelta(days=1), time(), now.tzinfo)
-    return midnight.astimezone(UTC) + _NEW_DAY

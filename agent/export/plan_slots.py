@@ -16,8 +16,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from agent.clock import local_day
 from agent.export.plan_problem import Slot
-from agent.house.series import Series, local_day
+from agent.house.series import Series
 
 _HALF_HOUR = timedelta(minutes=30)
 LONGEST = timedelta(hours=36)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from datetime import datetime, time
 from typing import Any
 
 from agent.export import audit
@@ -13,7 +12,6 @@ from agent.export import gain as gains
 from agent.export.allowance import AllowancePeriod, allowance_wh, counts_forecast, leak_reserve_wh
 from agent.export.commitments import Purpose
 from agent.export.lease import SECONDS_PER_HOUR, Lease, longest_affordable
-from agent.export.ledger import day_left_s
 from agent.export.periods import Account, accounts, tightest
 from agent.export.pricing import still_open
 from agent.export.replacing import replace
@@ -128,7 +126,7 @@ class Turn:
 
     def day_left_s(self) -> float:
         """Return the seconds until the local day ends."""
-        return day_left_s(self.look.now)
+        return self.look.now.day_left_s
 
     def affordable(self, power_w: float) -> Lease | None:
         """
@@ -161,10 +159,9 @@ class Turn:
         """
         if not counts_forecast(self.config.allowance):
             return None
-        reading, local = self.look.sample.forecast_today_wh, self.look.now.local
-        midnight = datetime.combine(local.date(), time(), local.tzinfo)
-        today_s = local.timestamp() - midnight.timestamp()
-        return reading.value if reading.good and reading.age_s(self.now_s) <= today_s else None
+        reading = self.look.sample.forecast_today_wh
+        of_today = reading.age_s(self.now_s) <= self.look.now.day_begun_s
+        return reading.value if reading.good and of_today else None
 
     def pv_bound_w(self) -> float:
         """Return the most that the sun may add while a lease runs."""

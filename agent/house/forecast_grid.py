@@ -18,8 +18,9 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from agent.clock import local_day
 from agent.house.forecast_rows import first, moment, number, objects, rows, usual_step
-from agent.house.series import Series, Stretch, empty, local_day, series
+from agent.house.series import Series, Stretch, empty, series
 
 CARBON = "gCO2/kWh"
 _BEGINS = ("from", "start", "valid_from", "datetime", "start_time", "startsAt")

@@ -15,9 +15,8 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 SECONDS_PER_HOUR = 3600.0
 
@@ -184,10 +183,3 @@ def series(
         return empty(unit, source, nothing or "it holds no row that can be read")
     reason = f"{left_out} rows could not be read" if left_out else ""
     return Series(unit, source, kept, reason)
-
-
-def local_day(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Return begin and end of the site's day in UTC; 23, 24 or 25 hours apart."""
-    begins = datetime.combine(day, time(), zone)
-    ends = datetime.combine(day + timedelta(days=1), time(), zone)
-    return begins.astimezone(UTC), ends.astimezone(UTC)

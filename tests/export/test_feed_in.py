@@ -206,7 +206,7 @@ async def test_an_inverter_that_does_not_take_it_is_tried_three_times(tmp_path: 
         register = EmbeddedFeedIn(house.house, INVERTER)
         state, now_s = FeedIn(INVERTER), time.monotonic()
         for n in range(TRIES + 2):
-            step = decide(state, Situation(now_s + 20.0 * n, 60, house.percent, True, False))
+            step = decide(state, Situation(now_s + 20.0 * n, 60, house.percent, False))
             state = step.state
             if step.write_percent is not None:
                 await register.write(step.write_percent, 5)
@@ -248,27 +248,25 @@ async def test_the_path_of_helpers_refuses_it_with_a_sentence(tmp_path: Path) ->
         st.tuples(
             st.one_of(st.none(), st.integers(0, 100)),
             st.one_of(st.none(), st.just(-1), st.integers(0, 100)),
-            st.booleans(),
         ),
         max_size=30,
     ),
 )
 def test_no_sequence_ever_writes_more_than_was_there(
-    first: int, looks: list[tuple[int | None, int | None, bool]]
+    first: int, looks: list[tuple[int | None, int | None]]
 ) -> None:
     """`None` cannot be read, -1 is untouched by others, anything else is somebody's new value."""
     state, percent, allowed, now_s = FeedIn("x"), first, first, 0.0
-    for wanted, other, idle in looks:
+    for wanted, other in looks:
         now_s += 20
         if other is not None and other >= 0:
             if other != percent:
                 allowed = max(allowed, other)
             percent = other
         seen = None if other is None else percent
-        step = decide(state, Situation(now_s, wanted, seen, idle, closing=False))
+        step = decide(state, Situation(now_s, wanted, seen, closing=False))
         state = step.state
         if step.write_percent is not None:
-            assert idle
             assert step.write_percent <= allowed
             assert state.saved_percent is not None
             assert step.write_percent <= state.saved_percent
@@ -278,7 +276,7 @@ def test_no_sequence_ever_writes_more_than_was_there(
 @pytest.mark.parametrize("closing", [False, True])
 def test_what_cannot_be_read_is_not_written(closing: bool) -> None:
     held = FeedIn("x", 80, (60,))
-    step = decide(held, Situation(0, None, None, True, closing))
+    step = decide(held, Situation(0, None, None, closing))
     assert step.write_percent is None
     assert step.state == held
     assert not step.settled

@@ -9,7 +9,7 @@ import pytest
 
 from agent.clock import Instant
 from agent.export.day_clock import BELIEVED_AFTER_S, DayClock, believed, watch
-from agent.export.ledger import CounterFault, CounterRules, Flow, Ledger, advance, day_left_s
+from agent.export.ledger import CounterFault, CounterRules, Flow, Ledger, advance
 from agent.house.readings import CounterKind
 from tests.export.bench import CONFIG, LONDON, Bench
 from tests.export.test_ledger import (
@@ -142,7 +142,7 @@ def test_a_discharge_waits_until_a_jumped_clock_is_sure_of_its_day() -> None:
 )
 def test_a_day_lasts_as_long_as_it_does(month: int, day: int, hours: float) -> None:
     now = Instant(0.0, datetime(2026, month, day, 0, 30, tzinfo=LONDON))
-    assert day_left_s(now) == hours * 3600
+    assert now.day_left_s == hours * 3600
 
 
 def test_the_hour_that_comes_twice_grants_nothing_twice() -> None:

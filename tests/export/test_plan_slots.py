@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.clock import local_day
 from agent.export.load_profile import LoadProfile, expected, learn
 from agent.export.plan_problem import Slot
 from agent.export.plan_slots import DailyWindow, Outlook, slots
-from agent.house.series import Series, Stretch, empty, local_day, series
+from agent.house.series import Series, Stretch, empty, series
 
 LONDON = ZoneInfo("Europe/London")
 HALF_HOUR = timedelta(minutes=30)

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +61,15 @@ def note_all(recorder: Recorder, decisions: list[Decision]) -> None:
     until(lambda: not recorder.waiting, "the thread takes them")
 
 
+def recorded(folder: Path, decisions: Sequence[Decision]) -> Recorder:
+    """Note these with a recorder that is closed afterwards."""
+    recorder = Recorder(folder)
+    for decision in decisions:
+        recorder.note(decision)
+    recorder.close()
+    return recorder
+
+
 def replayed(folder: Path) -> Report:
     return replay(read(pages(folder / DECISIONS_NAME)))
 
@@ -68,10 +77,7 @@ def replayed(folder: Path) -> Report:
 def test_what_was_noted_is_replayed_after_a_close(
     tmp_path: Path, decisions: list[Decision]
 ) -> None:
-    recorder = Recorder(tmp_path)
-    for decision in decisions:
-        recorder.note(decision)
-    recorder.close()
+    recorder = recorded(tmp_path, decisions)
     report = replayed(tmp_path)
     assert report.exact
     assert report.looks == recorder.looks == len(decisions) > 300
@@ -164,10 +170,7 @@ def test_a_thread_that_is_stuck_delays_nobody_and_the_oldest_looks_give_way(
 def test_looks_that_were_never_taken_begin_a_new_chapter(
     tmp_path: Path, decisions: list[Decision]
 ) -> None:
-    recorder = Recorder(tmp_path)
-    for decision in [*decisions[:100], *decisions[150:]]:
-        recorder.note(decision)
-    recorder.close()
+    recorded(tmp_path, [*decisions[:100], *decisions[150:]])
     report = replayed(tmp_path)
     assert report.exact
     assert (report.chapters, report.gaps) == (2, 2)
@@ -179,10 +182,7 @@ def test_a_decision_that_no_record_can_hold_costs_that_look_alone(
 ) -> None:
     odd = Event("odd", "A number that JSON does not know.", {"value": 1j})
     broken = replace(decisions[50], result=replace(decisions[50].result, events=(odd,)))
-    recorder = Recorder(tmp_path)
-    for decision in [*decisions[:50], broken, *decisions[51:]]:
-        recorder.note(decision)
-    recorder.close()
+    recorded(tmp_path, [*decisions[:50], broken, *decisions[51:]])
     report = replayed(tmp_path)
     assert report.exact
     assert report.looks == len(decisions) - 1
@@ -194,10 +194,7 @@ def test_a_damaged_record_is_begun_anew(
     tmp_path: Path, decisions: list[Decision], content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(tmp_path / DECISIONS_NAME, content)
-    recorder = Recorder(tmp_path)
-    for decision in decisions:
-        recorder.note(decision)
-    recorder.close()
+    recorded(tmp_path, decisions)
     assert replayed(tmp_path).looks == len(decisions)
     assert "record of decisions begins anew" in caplog.text
 
@@ -226,10 +223,7 @@ def test_the_record_never_takes_more_than_its_bound_and_the_oldest_chapters_go(
 def test_two_weeks_of_two_looks_a_second_fit_into_the_usual_bound(
     tmp_path: Path, decisions: list[Decision]
 ) -> None:
-    recorder = Recorder(tmp_path)
-    for decision in decisions:
-        recorder.note(decision)
-    recorder.close()
+    recorded(tmp_path, decisions)
     per_look = len(contents(tmp_path)[DECISIONS_NAME]) / len(decisions)
     assert per_look * 2 * 14 * 86_400 < DECISIONS_BYTES
 
@@ -238,10 +232,7 @@ def test_a_second_agent_goes_on_after_the_pages_of_the_first(
     tmp_path: Path, decisions: list[Decision]
 ) -> None:
     for _ in range(2):
-        recorder = Recorder(tmp_path)
-        for decision in decisions[:50]:
-            recorder.note(decision)
-        recorder.close()
+        recorded(tmp_path, decisions[:50])
     report = replayed(tmp_path)
     assert report.exact
     assert (report.looks, report.gaps) == (100, 2)
@@ -275,10 +266,7 @@ def test_a_record_can_be_replayed_while_it_is_written(
 def test_a_record_copied_without_its_log_is_replayed_as_far_as_it_goes(
     tmp_path: Path, decisions: list[Decision]
 ) -> None:
-    recorder = Recorder(tmp_path)
-    for decision in decisions:
-        recorder.note(decision)
-    recorder.close()
+    recorded(tmp_path, decisions)
     (tmp_path / "copy").mkdir()
     shutil.copy(tmp_path / DECISIONS_NAME, tmp_path / "copy")
     assert replayed(tmp_path / "copy").exact

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.house.series import Stretch, empty, local_day, series
+from agent.clock import local_day
+from agent.house.series import Stretch, empty, series
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)

@@ -1,6 +1,7 @@
 // The last hour as lines: power against time, drawn as SVG. Missing values leave a gap.
 
-const NS = "http://www.w3.org/2000/svg";
+import { label, make } from "./svg.js";
+
 const SPAN_S = 3600;
 const GAP_S = 30;
 const SPACING_S = 4;
@@ -79,18 +80,6 @@ export class Chart {
     if (!this.points.length) svg.append(label("No history yet", width / 2, height / 2, "middle"));
     this.box.replaceChildren(svg);
   }
-}
-
-function make(name, attributes) {
-  const element = document.createElementNS(NS, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  return element;
-}
-
-function label(text, x, y, anchor) {
-  const element = make("text", { x, y, "text-anchor": anchor });
-  element.textContent = text;
-  return element;
 }
 
 function value(point, line) {

@@ -1,6 +1,7 @@
 // The plan: what the battery is to do today and tomorrow, drawn as SVG, and why in words.
 
-const NS = "http://www.w3.org/2000/svg";
+import { label, make } from "./svg.js";
+
 const byId = (id) => document.getElementById(id);
 const MARGIN = { left: 52, right: 44 };
 const UPPER = { top: 18, height: 74 }; // carbon or price
@@ -197,18 +198,6 @@ const kwh = (wh) => `${(wh / 1000).toFixed(2)} kWh`;
 const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 const day = (at) => new Date(at).toLocaleDateString([], { weekday: "short" });
 const span = (begins, ends) => `${day(begins)} ${clock(begins)} – ${clock(ends)}`;
-
-function make(name, attributes) {
-  const element = document.createElementNS(NS, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  return element;
-}
-
-function label(words, x, y, anchor) {
-  const element = make("text", { x, y, "text-anchor": anchor });
-  element.textContent = words;
-  return element;
-}
 
 function put(element, words) {
   if (element.textContent !== words) element.textContent = words;
