@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from asyncio import sleep
 from collections.abc import Awaitable, Callable, Sequence
 
 from agent.surface.desk import GuardDesk, SettingsDesk
@@ -93,7 +94,7 @@ class MqttPublisher:
                     self._show(ended.state)
                 if clock() - began_s > SETTLED_S:
                     backoff_s = BACKOFF_FIRST_S
-                await asyncio.sleep(backoff_s)
+                await sleep(backoff_s)
                 backoff_s = min(backoff_s * 2, BACKOFF_LONGEST_S)
         finally:
             self._show(MqttState(MqttStatus.STOPPED))

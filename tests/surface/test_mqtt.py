@@ -300,7 +300,7 @@ async def test_pauses_grow_to_a_minute_and_no_longer(
 
     agent = Agent(None, base)
     with monkeypatch.context() as patch:
-        patch.setattr(mqtt.asyncio, "sleep", note)
+        patch.setattr(mqtt, "sleep", note)
         agent.start()
         async with asyncio.timeout(PATIENCE_S):
             while len(pauses) < 9:
