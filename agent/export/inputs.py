@@ -12,12 +12,14 @@ from agent.export import commitments as com
 from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.ledger import Flow, Ledger, advance
 from agent.export.plausible import CONTRADICTED
+from agent.export.replacing import quick
 from agent.export.snapshot import ErrorState, Reason
 from agent.export.states import HoldKind
 from agent.export.turn import DARK_W, Turn
 
 SAMPLES_BEFORE_COMMAND = 2
 _BREAKER_EVERY_S = 10.0
+_flow = quick(Flow)
 _DELIVERED_AFTER_S = 10.0
 """After a power has settled for the limiter, an inverter with 4 s of lag still creeps on."""
 
@@ -85,7 +87,7 @@ def _account(turn: Turn) -> Ledger:
         day_clock.believed(turn.state.day_clock, turn.look.now),
         (sample.exported_wh, sample.produced_wh),
         (config.exported_rules, config.produced_rules),
-        Flow(
+        _flow(
             exported_w=exported_w,
             produced_w=turn.sun_w(),
             worst_w=worst_w,

@@ -46,19 +46,16 @@ def replace(record: _RecordT, /, **changes: object) -> _RecordT:
 
 def quick(kind: Callable[_P, _RecordT]) -> Callable[_P, _RecordT]:
     """
-    Return a constructor of the same record at half the price, for those made a million times.
+    Return a constructor of the same record at a third of the price, for those made a million times.
 
     Raises:
         TypeError: the record checks what it is made of, or has no slots.
     """
-    draft_of = _draft_of(kind)  # type: ignore[arg-type]
 
-    def make(*args: _P.args, **named: _P.kwargs) -> _RecordT:
-        draft = draft_of(*args, **named)
+    def become(draft: Any) -> None:
         draft.__class__ = kind
-        return draft  # type: ignore[no-any-return]
 
-    return make
+    return _draft_of(kind, {"__post_init__": become})  # type: ignore[arg-type]
 
 
 def _filled_of(kind: type) -> Callable[[Any], Any]:
@@ -70,7 +67,7 @@ def _filled_of(kind: type) -> Callable[[Any], Any]:
     return names["filled"]  # type: ignore[no-any-return]
 
 
-def _draft_of(kind: type) -> Callable[..., Any]:
+def _draft_of(kind: type, methods: dict[str, Any] | None = None) -> Callable[..., Any]:
     """Return a class with the same fields and slots, whose records may still be changed."""
     if hasattr(kind, "__post_init__") or "__slots__" not in vars(kind):
         raise TypeError(f"{kind.__name__} checks what it is made of, or has no slots")
@@ -80,4 +77,4 @@ def _draft_of(kind: type) -> Callable[..., Any]:
         else (f.name, Any, field(default=f.default))
         for f in fields(kind)
     ]
-    return make_dataclass(f"_{kind.__name__}Draft", same, slots=True)
+    return make_dataclass(f"_{kind.__name__}Draft", same, slots=True, namespace=methods)

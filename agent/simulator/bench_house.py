@@ -159,12 +159,13 @@ class Meter:
     def _make(self) -> HouseSample:
         readings, linked, gone = self._readings, self.linked, self._gone
 
-        def of(name: str) -> Reading:
+        def unless_gone(name: str) -> Reading:
             reading = readings[name]
-            if linked and (not gone or ("dispatch" if name in _DISPATCH else name) not in gone):
+            if linked and ("dispatch" if name in _DISPATCH else name) not in gone:
                 return reading
             return Reading(None, Quality.UNAVAILABLE, reading.source, reading.changed_s)
 
+        of = readings.__getitem__ if linked and not gone else unless_gone
         return _sample(
             linked,
             of("grid_w"),
