@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from agent.export import agreement, day_clock, freshness, gain, limiter, plausible
 from agent.export import commitments as com
+from agent.export.agreement import Agreement
 from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.ledger import Flow, Ledger, advance
 from agent.export.plausible import CONTRADICTED
@@ -28,7 +29,7 @@ def take_in(turn: Turn) -> None:
     """Bring ledger, freshness, net load and breach up to this moment."""
     sample, state = turn.look.sample, turn.state
     turn.set(day_clock=day_clock.watch(state.day_clock, turn.look.now))
-    ledger = _account(turn)
+    ledger, told = _account(turn)
     still = freshness.watch_stillness(
         state.still,
         sample.battery_w,
@@ -45,7 +46,7 @@ def take_in(turn: Turn) -> None:
         dispatching=bool(state.commitments),
     )
     soc = freshness.watch_soc(state.soc, sample, turn.now_s, believed=rules.balanced)
-    turn.set(ledger=ledger, soc=soc, still=still, plausible=rules)
+    turn.set(ledger=ledger, agreement=told, soc=soc, still=still, plausible=rules)
     lost = freshness.problems(sample, ledger, soc, still, limits, turn.now_s)
     if sample.linked:
         lost = (*lost, *plausible.contradictions(rules, sample, turn.now_s))
@@ -68,8 +69,8 @@ def _silent_readback(turn: Turn) -> tuple[Reason, ...]:
     return freshness.silent_readback(turn.look.sample.dispatch, state.still, limit_s, turn.now_s)
 
 
-def _account(turn: Turn) -> Ledger:
-    """Return the ledger with what flowed, and with what may have flowed."""
+def _account(turn: Turn) -> tuple[Ledger, Agreement]:
+    """Return the ledger with what may have flowed, and how far counter and power agree."""
     sample, config = turn.look.sample, turn.config
     # A meter that stands still where it should move would be charged for hours.
     doubted = "grid_power" in turn.state.still.doubted
@@ -98,7 +99,6 @@ def _account(turn: Turn) -> Ledger:
     hours = (turn.now_s - before.at_s) / SECONDS_PER_HOUR
     believed_w = exported_w if turn.state.plausible.balanced else None
     told = agreement.watch(turn.state.agreement, (before, ledger), believed_w, hours)
-    turn.set(agreement=told)
     if ledger.day != before.day:
         turn.set(breach=False, completed=None)
         turn.say(
@@ -107,7 +107,7 @@ def _account(turn: Turn) -> Ledger:
             exported_wh=before.exported_wh,
             produced_wh=before.produced_wh,
         )
-    return ledger
+    return ledger, told
 
 
 def _sure_sun_w(turn: Turn) -> tuple[float, float]:

@@ -135,9 +135,10 @@ def contradictions(w: Watch, sample: HouseSample, now_s: float) -> Iterator[Reas
 
 def _load_w(sample: HouseSample) -> float | None:
     """Return what the house draws by the three powers; `None` when one of them is missing."""
-    powers = [reading.value for reading in (sample.grid_w, sample.battery_w, sample.pv_w)]
-    told = [power for power in powers if power is not None]
-    return sum(told) if len(told) == len(powers) else None
+    grid_w, battery_w, pv_w = sample.grid_w.value, sample.battery_w.value, sample.pv_w.value
+    if grid_w is None or battery_w is None or pv_w is None:
+        return None
+    return grid_w + battery_w + pv_w
 
 
 def _since(since_s: float | None, now_s: float, *, broken: bool) -> float | None:

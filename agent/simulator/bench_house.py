@@ -16,7 +16,14 @@ from dataclasses import replace
 
 from agent.export.replacing import quick
 from agent.house.alphaess import POWER_OFFSET, SOC_SCALE_FIELD
-from agent.house.readings import CounterKind, DispatchReadings, HouseSample, Quality, Reading
+from agent.house.readings import (
+    GOOD,
+    CounterKind,
+    DispatchReadings,
+    HouseSample,
+    Quality,
+    Reading,
+)
 from agent.simulator.bench_faults import Fault
 from agent.simulator.bench_site import MONOTONIC_S, Day
 from agent.simulator.plant import Plant
@@ -230,7 +237,7 @@ class Meter:
         at_s = MONOTONIC_S + now_s
         changed_s = old.changed_s if old is not None and old.value == value else at_s
         reported_s = at_s if self._day.report_times else None
-        self._readings[name] = _reading(value, Quality.GOOD, name, changed_s, reported_s)
+        self._readings[name] = _reading(value, GOOD, name, changed_s, reported_s)
         self._made = None
 
 
