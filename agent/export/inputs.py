@@ -183,10 +183,11 @@ def _learn_gain(turn: Turn) -> None:
     power_w = leases[-1].block.power_w
     settled_s = state.settled_s + _DELIVERED_AFTER_S
     steady = leases[0].confirmed_s is not None and leases[0].block.power_w == power_w
-    battery_w = turn.battery_w()
-    if battery_w is None or not steady or turn.look.sample.battery_w.vouched_s < settled_s:
+    if not steady or turn.look.sample.battery_w.vouched_s < settled_s:
         return
-    turn.set(gain=gain.learn(state.gain, power_w, battery_w, turn.battery_s))
+    battery_w = turn.battery_w()
+    if battery_w is not None:
+        turn.set(gain=gain.learn(state.gain, power_w, battery_w, turn.battery_s))
 
 
 def _check_breach(turn: Turn) -> None:

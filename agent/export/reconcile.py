@@ -341,10 +341,10 @@ def _effect(turn: Turn) -> None:
     """A confirmed lease has to show in the battery power too."""
     state = turn.state
     shown = [c for c in state.commitments if c.confirmed_s is not None]
-    battery_w = turn.battery_w()
     if not shown or shown[-1].purpose is Purpose.COMMISSIONING or state.stopping is not None:
         turn.set(weak_since_s=None)
         return
+    battery_w = turn.battery_w()
     if battery_w is None or turn.now_s < state.settled_s:
         return
     wanted_w = shown[-1].block.power_w

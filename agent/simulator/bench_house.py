@@ -87,16 +87,14 @@ class Meter:
         """Read what is due; return whether anything was read."""
         if not self.linked or now_s < self._soonest_s:
             return False
-        read = False
+        late_s = self._day.way.late_s
         for name, due_s in self._next.items():
             if due_s <= now_s:
                 self._poll(name, now_s)
-                late_s = self._day.way.late_s
                 wait_s = self._periods[name] + (self._random.uniform(0, late_s) if late_s else 0.0)
                 self._next[name] = now_s + wait_s
-                read = True
         self._soonest_s = min(self._next.values())
-        return read
+        return True
 
     def next_s(self, name: str) -> float:
         """Return when a value is polled next."""
@@ -233,11 +231,11 @@ class Meter:
         return older[0][1]
 
     def _keep(self, name: str, value: float, now_s: float) -> None:
-        old = self._readings.get(name)
-        at_s = MONOTONIC_S + now_s
+        readings, at_s = self._readings, MONOTONIC_S + now_s
+        old = readings.get(name)
         changed_s = old.changed_s if old is not None and old.value == value else at_s
         reported_s = at_s if self._day.report_times else None
-        self._readings[name] = _reading(value, GOOD, name, changed_s, reported_s)
+        readings[name] = _reading(value, GOOD, name, changed_s, reported_s)
         self._made = None
 
 

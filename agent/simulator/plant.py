@@ -180,7 +180,8 @@ class Plant:
         else:
             self.true_charged_wh -= battery_w * hours
             self._stored_wh -= battery_w * hours * settings.charge_efficiency
-        self._stored_wh = min(settings.capacity_wh, max(0.0, self._stored_wh))
+        if not 0.0 <= self._stored_wh <= settings.capacity_wh:
+            self._stored_wh = min(settings.capacity_wh, max(0.0, self._stored_wh))
         if grid_w > 0:
             self.true_imported_wh += grid_w * hours
         else:
