@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from datetime import time as time_of_day
+from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -41,6 +42,7 @@ class Instant:
         return (local_day(self.day, self.local.tzinfo)[1] - self.local).total_seconds()
 
 
+@lru_cache(maxsize=64)
 def local_day(day: date, zone: tzinfo | None) -> tuple[datetime, datetime]:
     """Return begin and end of a zone's day in UTC; 23, 24 or 25 hours apart."""
     begins, ends = (

@@ -12,8 +12,11 @@ Source: control.md 4.2 (unverified) and its assumption attacks (a counter that i
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
+from operator import itemgetter
 
+_END_S = itemgetter(0)
 _PIECE_S = 2.0
 _PIECES_PER_POLL = 6
 _LOOK_BACK_S = 15.0
@@ -54,8 +57,9 @@ class Accrual:
         since_s = min(self.since_s, before_s)
         oldest_s = now_s - 2 * poll_s - lag_s - _LOOK_BACK_S
         if pieces[0][0] < oldest_s:
-            since_s = max(since_s, *(at_s for at_s, _ in pieces if at_s < oldest_s))
-            pieces = tuple(piece for piece in pieces if piece[0] >= oldest_s)
+            gone = bisect_left(pieces, oldest_s, key=_END_S)
+            since_s = max(since_s, pieces[gone - 1][0])
+            pieces = pieces[gone:]
         return Accrual(pieces, since_s)
 
     def after_wh(self, at_s: float) -> float:

@@ -67,6 +67,9 @@ class Stage(StrEnum):
     FAILED = "failed"
 
 
+_BUSY = (Stage.WAITING, Stage.RUNNING, Stage.ENDING)
+
+
 @dataclass(frozen=True, slots=True)
 class Glance:
     """What one look tells the test."""
@@ -130,7 +133,7 @@ class Commissioning:
     @property
     def busy(self) -> bool:
         """True while the test owns the battery."""
-        return self.stage in (Stage.WAITING, Stage.RUNNING, Stage.ENDING)
+        return self.stage in _BUSY
 
     def passed_for(self, path: str, firmware: str = "") -> bool:
         """Return True when this very path, these inputs and this firmware have passed."""

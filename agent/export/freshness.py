@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.ledger import CounterFault, Ledger
-from agent.export.replacing import replace
+from agent.export.replacing import quick, replace
 from agent.export.snapshot import Reason
 from agent.house.readings import DispatchReadings, HouseSample, Reading
 
@@ -52,11 +52,14 @@ def watch_soc(
 ) -> SocWatch:
     """Return the watch after one more sample; a power that is not believed moves nothing."""
     value = sample.soc_percent.value
-    hours = max(0.0, now_s - watch.at_s) / SECONDS_PER_HOUR
     if value is None or value != watch.soc_percent:
         return SocWatch(value, 0.0, now_s)
+    hours = max(0.0, now_s - watch.at_s) / SECONDS_PER_HOUR
     moved_wh = abs(sample.battery_w.value or 0.0) * hours if believed else 0.0
-    return replace(watch, moved_wh=watch.moved_wh + moved_wh, at_s=now_s)
+    return _soc_watch(value, watch.moved_wh + moved_wh, now_s)
+
+
+_soc_watch = quick(SocWatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,8 @@ def problems(
         *_power("grid_power", sample.grid_w, sample.grid_w.vouched_s, still, limits, now_s),
         *_power("battery_power", battery, still.battery_known_s(battery), still, limits, now_s),
         *_state_of_charge(sample.soc_percent, soc, limits, now_s),
-        *_counters(sample, ledger),
+        *_counter("exported", "Exported energy", sample.exported_wh, ledger.exported.fault),
+        *_counter("produced", "PV energy", sample.produced_wh, ledger.produced.fault),
         *(_unusable("dispatch", "The inverter's dispatch state", sample.dispatch.start)),
     ]
     return tuple(found)
@@ -195,20 +199,17 @@ _COUNTER_WORDS = {
 }
 
 
-def _counters(sample: HouseSample, ledger: Ledger) -> Iterator[Reason]:
-    pairs = (
-        ("exported", "Exported energy", sample.exported_wh, ledger.exported),
-        ("produced", "PV energy", sample.produced_wh, ledger.produced),
-    )
-    for code, name, reading, counter in pairs:
-        if not reading.good:
-            yield from _unusable(code, name, reading)
-        elif counter.fault is not None:
-            yield Reason(
-                f"{code}_{counter.fault.value}",
-                f"{name}: {reading.source} {_COUNTER_WORDS[counter.fault]}.",
-                reading.source,
-            )
+def _counter(
+    code: str, name: str, reading: Reading, fault: CounterFault | None
+) -> Iterator[Reason]:
+    if not reading.good:
+        yield from _unusable(code, name, reading)
+    elif fault is not None:
+        yield Reason(
+            f"{code}_{fault.value}",
+            f"{name}: {reading.source} {_COUNTER_WORDS[fault]}.",
+            reading.source,
+        )
 
 
 def silent_readback(

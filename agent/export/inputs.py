@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from agent.export import agreement, day_clock, freshness, gain, limiter, plausible
 from agent.export import commitments as com
+from agent.export.agreement import Agreement
 from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.ledger import Flow, Ledger, advance
 from agent.export.plausible import CONTRADICTED
+from agent.export.replacing import quick
 from agent.export.snapshot import ErrorState, Reason
 from agent.export.states import HoldKind
 from agent.export.turn import DARK_W, Turn
 
 SAMPLES_BEFORE_COMMAND = 2
 _BREAKER_EVERY_S = 10.0
+_flow = quick(Flow)
 _DELIVERED_AFTER_S = 10.0
 """After a power has settled for the limiter, an inverter with 4 s of lag still creeps on."""
 
@@ -26,7 +29,7 @@ def take_in(turn: Turn) -> None:
     """Bring ledger, freshness, net load and breach up to this moment."""
     sample, state = turn.look.sample, turn.state
     turn.set(day_clock=day_clock.watch(state.day_clock, turn.look.now))
-    ledger = _account(turn)
+    ledger, told = _account(turn)
     still = freshness.watch_stillness(
         state.still,
         sample.battery_w,
@@ -43,7 +46,7 @@ def take_in(turn: Turn) -> None:
         dispatching=bool(state.commitments),
     )
     soc = freshness.watch_soc(state.soc, sample, turn.now_s, believed=rules.balanced)
-    turn.set(ledger=ledger, soc=soc, still=still, plausible=rules)
+    turn.set(ledger=ledger, agreement=told, soc=soc, still=still, plausible=rules)
     lost = freshness.problems(sample, ledger, soc, still, limits, turn.now_s)
     if sample.linked:
         lost = (*lost, *plausible.contradictions(rules, sample, turn.now_s))
@@ -66,8 +69,8 @@ def _silent_readback(turn: Turn) -> tuple[Reason, ...]:
     return freshness.silent_readback(turn.look.sample.dispatch, state.still, limit_s, turn.now_s)
 
 
-def _account(turn: Turn) -> Ledger:
-    """Return the ledger with what flowed, and with what may have flowed."""
+def _account(turn: Turn) -> tuple[Ledger, Agreement]:
+    """Return the ledger with what may have flowed, and how far counter and power agree."""
     sample, config = turn.look.sample, turn.config
     # A meter that stands still where it should move would be charged for hours.
     doubted = "grid_power" in turn.state.still.doubted
@@ -85,7 +88,7 @@ def _account(turn: Turn) -> Ledger:
         day_clock.believed(turn.state.day_clock, turn.look.now),
         (sample.exported_wh, sample.produced_wh),
         (config.exported_rules, config.produced_rules),
-        Flow(
+        _flow(
             exported_w=exported_w,
             produced_w=turn.sun_w(),
             worst_w=worst_w,
@@ -96,7 +99,6 @@ def _account(turn: Turn) -> Ledger:
     hours = (turn.now_s - before.at_s) / SECONDS_PER_HOUR
     believed_w = exported_w if turn.state.plausible.balanced else None
     told = agreement.watch(turn.state.agreement, (before, ledger), believed_w, hours)
-    turn.set(agreement=told)
     if ledger.day != before.day:
         turn.set(breach=False, completed=None)
         turn.say(
@@ -105,7 +107,7 @@ def _account(turn: Turn) -> Ledger:
             exported_wh=before.exported_wh,
             produced_wh=before.produced_wh,
         )
-    return ledger
+    return ledger, told
 
 
 def _sure_sun_w(turn: Turn) -> tuple[float, float]:
@@ -181,10 +183,11 @@ def _learn_gain(turn: Turn) -> None:
     power_w = leases[-1].block.power_w
     settled_s = state.settled_s + _DELIVERED_AFTER_S
     steady = leases[0].confirmed_s is not None and leases[0].block.power_w == power_w
-    battery_w = turn.battery_w()
-    if battery_w is None or not steady or turn.look.sample.battery_w.vouched_s < settled_s:
+    if not steady or turn.look.sample.battery_w.vouched_s < settled_s:
         return
-    turn.set(gain=gain.learn(state.gain, power_w, battery_w, turn.battery_s))
+    battery_w = turn.battery_w()
+    if battery_w is not None:
+        turn.set(gain=gain.learn(state.gain, power_w, battery_w, turn.battery_s))
 
 
 def _check_breach(turn: Turn) -> None:

@@ -134,31 +134,31 @@ def advance(
         now_s,
     )
     added_wh = max(flow.worst_w, flow.exported_w or 0.0) * hours
-    ledger = replace(
+    late = lateness.watched(
+        ledger.late, flow.exported_w, (flow.exported_w or 0.0) * hours, now_s, rules[0].poll_s
+    )
+    flown = replace(
         ledger,
+        at_s=now_s,
+        produced=produced,
         unverified_wh=ledger.unverified_wh + added_wh,
+        accrual=ledger.accrual.added(
+            now_s, ledger.at_s, added_wh, rules[0].poll_s, _lag_s(late, rules[0])
+        ),
         open_s=None if flow.worst_w <= 0.0 else ledger.open_s or ledger.at_s,
+        late=late,
+        leakage=ledger.leakage.passed(flow, hours, now.day_left_s),
         still_w=still_w,
         still_h=still_h,
-        late=lateness.watched(
-            ledger.late, flow.exported_w, (flow.exported_w or 0.0) * hours, now_s, rules[0].poll_s
-        ),
-        leakage=ledger.leakage.passed(flow, hours, now.day_left_s),
     )
-    ledger = replace(
-        ledger,
-        accrual=ledger.accrual.added(
-            now_s, ledger.at_s, added_wh, rules[0].poll_s, _lag_s(ledger, rules[0])
-        ),
-    )
-    after = _verified(ledger, exported, readings[0], rules[0], now_s)
+    after = _verified(flown, exported, readings[0], rules[0], now_s)
     rolling = ledger.rolling.moved(
         now_s,
         after.exported.day_wh - ledger.exported.day_wh,
         produced.day_wh - ledger.produced.day_wh,
         now_s - now.day_begun_s if ledger.produced.last_wh is None else ledger.produced.tick_s,
     )
-    return replace(after, at_s=now_s, produced=produced, rolling=rolling)
+    return after if rolling is ledger.rolling else replace(after, rolling=rolling)
 
 
 def _produced(
@@ -191,8 +191,8 @@ def _produced(
     return vouched(counter, flow.sure_produced_w * hours + stood_wh, rules), 0.0, 0.0
 
 
-def _lag_s(ledger: Ledger, rules: CounterRules) -> float:
-    return max(rules.lag_s, ledger.late.learned_s)
+def _lag_s(late: Lateness, rules: CounterRules) -> float:
+    return max(rules.lag_s, late.learned_s)
 
 
 def _verified(
@@ -208,7 +208,7 @@ def _verified(
     if exported.tick_s != before.tick_s:
         # A tick proves the energy up to when it was read, which after a gap is not now, and less
         # the lag of the counter.
-        lag_s = _lag_s(ledger, rules)
+        lag_s = _lag_s(ledger.late, rules)
         told_s = now_s - reading.age_s(now_s) - lag_s
         most_wh = rules.max_power_w * (now_s - told_s) / SECONDS_PER_HOUR
         after_wh = min(unverified_wh, ledger.accrual.after_wh(told_s), most_wh)

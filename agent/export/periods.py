@@ -19,6 +19,7 @@ from agent.export.allowance import (
     is_breach,
 )
 from agent.export.ledger import Ledger
+from agent.export.replacing import quick
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,9 @@ class Account:
     def left_wh(self) -> float:
         """Allowance minus the most that can have been exported."""
         return self.allowed_wh - self.upper_wh
+
+
+_account = quick(Account)
 
 
 def accounts(
@@ -74,7 +78,7 @@ def tightest(found: tuple[Account, ...]) -> Account:
 def _day(rule: AllowanceRule, ledger: Ledger, step_wh: float, forecast_wh: float | None) -> Account:
     # Without the forecast that counts nobody can tell, and nothing is leased on its account either.
     telling = forecast_wh is not None or not counts_forecast(rule)
-    return Account(
+    return _account(
         AllowancePeriod.DAY,
         allowance_wh(rule, ledger.produced_wh, forecast_wh),
         ledger.exported_wh,
@@ -88,7 +92,7 @@ def _rolling(rule: AllowanceRule, ledger: Ledger, step_wh: float, now_s: float) 
     told_wh = past.exported_wh(now_s)
     surely_wh = past.surely_exported_wh(now_s)
     most_produced_wh = past.perhaps_produced_wh(now_s) + ledger.produced.sure_wh
-    return Account(
+    return _account(
         AllowancePeriod.ROLLING_24H,
         allowance_wh(rule, past.produced_wh(now_s) + ledger.produced.sure_wh, None),
         told_wh + ledger.exported.flow_wh,

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.export.lease import SECONDS_PER_HOUR
+from agent.export.replacing import quick
 from agent.export.snapshot import Reason
 from agent.house.readings import HouseSample
 
@@ -75,7 +76,7 @@ def watch(
     beyond = battery_w is not None and abs(battery_w) > _power_bound_w(capacity_wh)
     unbalanced_s, uncounted_w = _balance(before, sample, now_s, dispatching=dispatching)
     percent, seen_s, jumped_s = _soc(before, sample, capacity_wh, now_s)
-    return Watch(
+    return _watch(
         unbalanced_s=unbalanced_s,
         uncounted_w=uncounted_w,
         overpowered_s=_since(before.overpowered_s, now_s, broken=beyond),
@@ -83,6 +84,9 @@ def watch(
         soc_s=seen_s,
         jumped_s=jumped_s,
     )
+
+
+_watch = quick(Watch)
 
 
 def _balance(
@@ -131,9 +135,10 @@ def contradictions(w: Watch, sample: HouseSample, now_s: float) -> Iterator[Reas
 
 def _load_w(sample: HouseSample) -> float | None:
     """Return what the house draws by the three powers; `None` when one of them is missing."""
-    powers = [reading.value for reading in (sample.grid_w, sample.battery_w, sample.pv_w)]
-    told = [power for power in powers if power is not None]
-    return sum(told) if len(told) == len(powers) else None
+    grid_w, battery_w, pv_w = sample.grid_w.value, sample.battery_w.value, sample.pv_w.value
+    if grid_w is None or battery_w is None or pv_w is None:
+        return None
+    return grid_w + battery_w + pv_w
 
 
 def _since(since_s: float | None, now_s: float, *, broken: bool) -> float | None:

@@ -341,10 +341,10 @@ def _effect(turn: Turn) -> None:
     """A confirmed lease has to show in the battery power too."""
     state = turn.state
     shown = [c for c in state.commitments if c.confirmed_s is not None]
-    battery_w = turn.battery_w()
     if not shown or shown[-1].purpose is Purpose.COMMISSIONING or state.stopping is not None:
         turn.set(weak_since_s=None)
         return
+    battery_w = turn.battery_w()
     if battery_w is None or turn.now_s < state.settled_s:
         return
     wanted_w = shown[-1].block.power_w
@@ -369,8 +369,8 @@ def _effect(turn: Turn) -> None:
 
 def _expire(turn: Turn) -> None:
     """Forget what can no longer run; keep what the registers still show."""
-    shown = turn.seen.commitment.number if turn.seen.commitment is not None else None
-    alive = com.expired(turn.state.commitments, turn.config.path, turn.now_s)
-    kept = tuple(c for c in turn.state.commitments if c in alive or c.number == shown)
-    if kept != turn.state.commitments:
-        turn.set(commitments=kept)
+    before = turn.state.commitments
+    alive = com.expired(before, turn.config.path, turn.now_s)
+    if len(alive) < len(before):
+        shown = turn.seen.commitment.number if turn.seen.commitment is not None else None
+        turn.set(commitments=tuple(c for c in before if c in alive or c.number == shown))

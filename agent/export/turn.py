@@ -89,8 +89,8 @@ class Turn:
 
     def usable(self, reading: Reading) -> float | None:
         """Return a power or energy that is good and fresh, else `None`."""
-        fresh = reading.age_s(self.now_s) <= self.config.thresholds.stale_after_s
-        return reading.value if reading.good and fresh else None
+        fresh = self.now_s - reading.vouched_s <= self.config.thresholds.stale_after_s
+        return reading.value if fresh and reading.good else None
 
     @property
     def battery_s(self) -> float:

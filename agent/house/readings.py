@@ -24,6 +24,10 @@ class Quality(StrEnum):
     """Not a number, outside the possible range, or in a unit that cannot be converted."""
 
 
+GOOD = Quality.GOOD
+"""To look it up in its class each time is a tenth of what a reading costs (Python 3.11)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One value of one source."""
@@ -44,7 +48,7 @@ class Reading:
     @property
     def good(self) -> bool:
         """True when the value may be used."""
-        return self.quality is Quality.GOOD and self.value is not None
+        return self.quality is GOOD and self.value is not None
 
     @property
     def vouched_s(self) -> float:

@@ -92,7 +92,8 @@ class GuardController:
     @property
     def leased(self) -> bool:
         """A discharge of ours may run."""
-        return any(commitment.block.power_w > 0 for commitment in self.state.commitments)
+        leases = self.state.commitments
+        return bool(leases) and any(lease.block.power_w > 0 for lease in leases)
 
     @property
     def ready(self) -> bool:

@@ -16,7 +16,14 @@ from dataclasses import replace
 
 from agent.export.replacing import quick
 from agent.house.alphaess import POWER_OFFSET, SOC_SCALE_FIELD
-from agent.house.readings import CounterKind, DispatchReadings, HouseSample, Quality, Reading
+from agent.house.readings import (
+    GOOD,
+    CounterKind,
+    DispatchReadings,
+    HouseSample,
+    Quality,
+    Reading,
+)
 from agent.simulator.bench_faults import Fault
 from agent.simulator.bench_site import MONOTONIC_S, Day
 from agent.simulator.plant import Plant
@@ -80,16 +87,14 @@ class Meter:
         """Read what is due; return whether anything was read."""
         if not self.linked or now_s < self._soonest_s:
             return False
-        read = False
+        late_s = self._day.way.late_s
         for name, due_s in self._next.items():
             if due_s <= now_s:
                 self._poll(name, now_s)
-                late_s = self._day.way.late_s
                 wait_s = self._periods[name] + (self._random.uniform(0, late_s) if late_s else 0.0)
                 self._next[name] = now_s + wait_s
-                read = True
         self._soonest_s = min(self._next.values())
-        return read
+        return True
 
     def next_s(self, name: str) -> float:
         """Return when a value is polled next."""
@@ -159,12 +164,13 @@ class Meter:
     def _make(self) -> HouseSample:
         readings, linked, gone = self._readings, self.linked, self._gone
 
-        def of(name: str) -> Reading:
+        def unless_gone(name: str) -> Reading:
             reading = readings[name]
-            if linked and (not gone or ("dispatch" if name in _DISPATCH else name) not in gone):
+            if linked and ("dispatch" if name in _DISPATCH else name) not in gone:
                 return reading
             return Reading(None, Quality.UNAVAILABLE, reading.source, reading.changed_s)
 
+        of = readings.__getitem__ if linked and not gone else unless_gone
         return _sample(
             linked,
             of("grid_w"),
@@ -225,11 +231,11 @@ class Meter:
         return older[0][1]
 
     def _keep(self, name: str, value: float, now_s: float) -> None:
-        old = self._readings.get(name)
-        at_s = MONOTONIC_S + now_s
+        readings, at_s = self._readings, MONOTONIC_S + now_s
+        old = readings.get(name)
         changed_s = old.changed_s if old is not None and old.value == value else at_s
         reported_s = at_s if self._day.report_times else None
-        self._readings[name] = _reading(value, Quality.GOOD, name, changed_s, reported_s)
+        readings[name] = _reading(value, GOOD, name, changed_s, reported_s)
         self._made = None
 
 

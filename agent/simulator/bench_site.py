@@ -24,6 +24,7 @@ from agent.export.commissioning import Commissioning, Stage
 from agent.export.freshness import Thresholds
 from agent.export.lease import DIRECT, HA_HELPERS, HA_REGISTER, CommandPath, measured
 from agent.export.ledger import CounterRules
+from agent.export.replacing import quick
 from agent.export.snapshot import Mode
 from agent.export.states import GuardConfig
 from agent.house.readings import CounterKind
@@ -117,7 +118,10 @@ class Day:
     def instant(self, second: float) -> Instant:
         """Return the moment, from seconds since the day's local midnight."""
         moment = _midnight(self.date) + timedelta(seconds=second)
-        return Instant(MONOTONIC_S + second, moment.astimezone(ZONE))
+        return _instant(MONOTONIC_S + second, moment.astimezone(ZONE))
+
+
+_instant = quick(Instant)
 
 
 @cache

@@ -106,6 +106,7 @@ class Plant:
         self.true_charged_wh = self.settings.charged_start_wh
         self.true_discharged_wh = self.settings.discharged_start_wh
         self._follow = (0.0, 0.0)
+        self._floor_wh = self.settings.floor_soc_percent / _FULL_PERCENT * self.settings.capacity_wh
 
     @property
     def seconds_of_day(self) -> float:
@@ -179,7 +180,8 @@ class Plant:
         else:
             self.true_charged_wh -= battery_w * hours
             self._stored_wh -= battery_w * hours * settings.charge_efficiency
-        self._stored_wh = min(settings.capacity_wh, max(0.0, self._stored_wh))
+        if not 0.0 <= self._stored_wh <= settings.capacity_wh:
+            self._stored_wh = min(settings.capacity_wh, max(0.0, self._stored_wh))
         if grid_w > 0:
             self.true_imported_wh += grid_w * hours
         else:
@@ -219,8 +221,7 @@ class Plant:
                 -min(self._accepts(soc_percent, dt_s), settings.ac_limit_w + pv_w), battery_w
             )
         most_w = min(settings.max_discharge_w, max(0.0, settings.ac_limit_w - pv_w))
-        floor_wh = settings.floor_soc_percent / _FULL_PERCENT * settings.capacity_wh
-        usable_wh = (self._stored_wh - floor_wh) * settings.discharge_efficiency
+        usable_wh = (self._stored_wh - self._floor_wh) * settings.discharge_efficiency
         return min(most_w, max(0.0, usable_wh * SECONDS_PER_HOUR / dt_s), battery_w)
 
     def _accepts(self, soc_percent: float, dt_s: float) -> float:
