@@ -9,7 +9,7 @@ journal can replay it bit for bit.
 
 from __future__ import annotations
 
-from agent.export import act, asks, following, inputs, reconcile
+from agent.export import act, asks, following, inputs, leasing, reconcile
 from agent.export.states import GuardConfig, GuardState, Look, Step
 from agent.export.turn import Turn
 
@@ -75,5 +75,5 @@ def _steady_until_s(turn: Turn) -> float:
     oldest_s = min(turn.look.sample.grid_w.vouched_s, turn.battery_s)
     next_s = min(turn.now_s + _STEADY_S, oldest_s + limit_s + _STALE_BY_S)
     for lease in turn.state.commitments:
-        next_s = min(next_s, lease.sent_s + turn.config.path.renew_after_s)
+        next_s = min(next_s, leasing.renewal_s(turn, lease))
     return max(next_s, turn.now_s + _ACTIVE_S / 2)

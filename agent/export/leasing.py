@@ -31,6 +31,10 @@ _FOLLOW_S = 20.0
 """Longest that the export stays above what is wanted, below the limit."""
 _RESTART = 1.2
 """A pause ends only when clearly more than the useful minimum could flow."""
+_LATER_S = 20.0
+"""A renewal that can wait comes after so long at the latest."""
+_LONG_S = 45.0
+"""A lease of this time outlives a renewal that comes later, and one more should that be lost."""
 _DURATIONS = 8
 """Successive leases differ in their last seconds, so that the register proves each renewal."""
 
@@ -78,6 +82,8 @@ def _discharge(turn: Turn, newest: Commitment | None, since_s: float | None) -> 
     if newest is not None and not turn.state.net.buckets:
         # Just adopted: what the house draws is not known yet, and no reason to interrupt.
         return
+    if rests(turn) is not None:
+        return
     power_w = _power(turn)
     if power_w < path.min_discharge_w * (1.0 if newest else _RESTART):
         if newest is not None:
@@ -104,6 +110,32 @@ def _discharge(turn: Turn, newest: Commitment | None, since_s: float | None) -> 
     _send(turn, Purpose.DISCHARGE, lease, cutoff_percent(turn))
 
 
+def renewal_s(turn: Turn, lease: Commitment) -> float:
+    """Return when a lease is to be renewed, monotonic: a little later when it can well wait."""
+    due_s = lease.sent_s + turn.config.path.renew_after_s
+    shown = lease.confirmed_s is not None
+    if lease.block.power_w <= 0 or lease.block.duration_s < _LONG_S or not shown:
+        return due_s
+    return max(due_s, min(turn.state.pace.even_s, lease.sent_s + _LATER_S))
+
+
+def rests(turn: Turn) -> Reason | None:
+    """Return why a discharge that does not run waits with its start; `None` when it need not."""
+    state = turn.state
+    wish, leases = state.wish, state.commitments
+    tried = wish is None or wish.purpose is not Purpose.DISCHARGE or wish.tried_s is not None
+    if (tried and leases) or any(c.confirmed_s is not None for c in leases):
+        return None
+    rest_s = state.pace.rest_s(turn.now_s)
+    if wish is None or wish.purpose is not Purpose.DISCHARGE or rest_s <= 0.0:
+        return None
+    return Reason(
+        "writes_rest",
+        "So many commands were lost or taken back of late that the inverter is spared the next "
+        f"start for another {rest_s:.0f} s.",
+    )
+
+
 def _unseen(turn: Turn) -> bool:
     """Return True when the package seems to have dropped a change of its helpers."""
     if not turn.config.path.has_toggle:
@@ -115,7 +147,7 @@ def _unseen(turn: Turn) -> bool:
 def _due(turn: Turn, newest: Commitment | None, since_s: float | None, power_w: float) -> bool:
     """Return True when a lease has to be written now: the first, a renewal, or a reduction."""
     path = turn.config.path
-    if newest is None or since_s is None or since_s >= path.renew_after_s:
+    if newest is None or since_s is None or turn.now_s >= renewal_s(turn, newest):
         return True
     grid_w, limit_w = turn.look.sample.grid_w.value or 0.0, turn.config.export_limit_w or 0.0
     if -grid_w > limit_w and newest.confirmed_s is None and since_s >= path.repeat_after_s:

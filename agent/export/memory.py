@@ -24,6 +24,7 @@ from agent.export.lateness import Lateness
 from agent.export.leakage import Leakage
 from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.ledger import DayCounter, Ledger, restored
+from agent.export.pace import WritePace
 from agent.export.rolling import Rolling
 from agent.export.snapshot import ActionView, Reason, StatisticsView
 from agent.export.states import GuardConfig, GuardState, Hold, HoldKind, Wish
@@ -85,6 +86,7 @@ def journaled(state: GuardState, now: Instant) -> dict[str, Any]:
         else None,
         "commitments": [_commitment(c, now) for c in state.commitments],
         "numbers": state.numbers,
+        "writes_ahead": state.pace.ahead,
         "commissioning": {
             "stage": test.stage.value,
             "text": test.text,
@@ -213,6 +215,7 @@ def recalled(data: Mapping[str, Any], now: Instant, config: GuardConfig) -> Guar
         hold=None if latch is None else Hold(HoldKind.SAFETY, Reason(**latch), now.monotonic_s),
         commitments=com.expired(commitments, config.path, now.monotonic_s),
         numbers=data["numbers"],
+        pace=WritePace(data.get("writes_ahead", 0.0), now.monotonic_s),
         commissioning=_recall_test(data["commissioning"]),
         resets_s=tuple(now.monotonic_s - away_s - ago_s for ago_s in data["resets_ago_s"]),
         breaker=Breaker(failures=data["failures"]),

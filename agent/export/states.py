@@ -24,6 +24,7 @@ from agent.export.gain import Gain
 from agent.export.lease import CommandPath
 from agent.export.ledger import CounterRules, Ledger
 from agent.export.limiter import NetLoad
+from agent.export.pace import WritePace
 from agent.export.plausible import Watch
 from agent.export.requests import Answer, Request
 from agent.export.snapshot import ActionView, ErrorState, Mode, Reason, StatisticsView
@@ -156,6 +157,7 @@ class GuardState:
     settled_s: float = 0.0
     """When the last change of battery power has settled."""
     raised_s: float = 0.0
+    pace: WritePace = field(default_factory=WritePace)
     weak_since_s: float | None = None
     """Since when the battery does not do what the confirmed lease says."""
     error: ErrorState = ErrorState.NONE

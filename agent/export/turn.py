@@ -85,6 +85,8 @@ class Turn:
 
     def write(self, number: int, block: DispatchBlock, why: str) -> None:
         """Have a block written once this step is in the journal."""
+        ran = any(c.confirmed_s is not None for c in self.state.commitments)
+        self.set(pace=self.state.pace.written(self.now_s, ran=ran))
         self.commands.append(Command(number, block, why))
 
     def usable(self, reading: Reading) -> float | None:

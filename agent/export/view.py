@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from agent.export import asks, commissioning, following, freshness
+from agent.export import asks, commissioning, following, freshness, leasing
 from agent.export.commitments import Commitment, Purpose, Status
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.periods import tightest
@@ -93,7 +93,8 @@ def _resting_phase(turn: Turn, blockers: tuple[Reason, ...]) -> tuple[Phase, Rea
     if state.hold is not None:
         return Phase.IDLE, state.hold.reason
     if state.wish is not None:
-        return Phase.IDLE, Reason("starting", "The start is being prepared.")
+        starting = Reason("starting", "The start is being prepared.")
+        return Phase.IDLE, leasing.rests(turn) or starting
     if state.completed is not None:
         return Phase.DISCHARGE_COMPLETE, state.completed
     needed = state.ledger.known and turn.left_wh() > _NEEDED_WH and not state.lost
