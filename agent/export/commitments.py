@@ -14,6 +14,7 @@ Source: control.md cases 24 and 25; ARCHITECTURE, paths; defects D-09 and D-22.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,6 +29,10 @@ UNCONFIRMED_HORIZON_S = 300.0
 """Longest that a call which timed out was seen to wait in Core's modbus queue, rounded up."""
 _POWER_TOLERANCE_W = 5.0
 _SOC_TOLERANCE_PERCENT = 1.0
+_BEYOND = 1.3
+"""No inverter delivers more than this share of its command."""
+_FOLLOWS_S = 5.0
+"""After a power has settled for the limiter, a slow inverter still creeps on."""
 _READ_APART_S = 20.0
 """Registers of one dispatch are read within this time of each other."""
 
@@ -129,6 +134,24 @@ def expired(commitments: Commitments, path: CommandPath, now_s: float) -> Commit
 def exposure_w(commitments: Iterable[Commitment], gain: float) -> float:
     """Return the strongest discharge that any of the commitments may be carrying out, in W."""
     return max((max(0, c.block.power_w) * gain for c in commitments), default=0.0)
+
+
+def settled_w(commitments: Commitments, battery_w: float, read_s: float, settled_s: float) -> float:
+    """
+    Return the power that the battery delivers by command; infinite where that is not certain.
+
+    A battery far above it is not what this command made of it.
+
+    Args:
+        commitments: what runs, or may run.
+        battery_w: what it delivers, positive discharges.
+        read_s: when that and the grid power were read, the older of the two, monotonic.
+        settled_s: when the last confirmed change of power had settled.
+    """
+    if not commitments or commitments[0].confirmed_s is None or read_s < settled_s + _FOLLOWS_S:
+        return math.inf
+    told_w = max(c.block.power_w for c in commitments)
+    return float(told_w) if 0 < battery_w <= _BEYOND * told_w else math.inf
 
 
 def unseen_for_s(commitments: Commitments, now_s: float) -> float:

@@ -7,7 +7,8 @@ learned on, slowly, from leases whose power has settled, and within bounds: it n
 nor far below what commissioning saw, because a battery that is held back for another reason, or an
 inverter at its AC limit, looks like a weak one and is not.
 
-Only where powers come every 2 s; behind Core the same law made excursions longer.
+Only where powers come every 2 s; behind Core the same law made excursions longer. There, and until
+enough is learned, the limiter counts what is delivered beyond the command as net load that is gone.
 
 Source: control.md 4.2 (servo), 4.4 and the regression of 4.7; case 30.
 """

@@ -171,7 +171,8 @@ def _observe_net_load(turn: Turn) -> None:
     if grid_w is None or battery_w is None or not turn.state.plausible.balanced:
         return
     power = limiter.PowerSample(grid_w, sample.grid_w.vouched_s, battery_w, turn.battery_s)
-    turn.set(net=limiter.observe(turn.state.net, power, turn.state.settled_s, turn.now_s))
+    told_w = turn.settled_w() * turn.power_gain
+    turn.set(net=limiter.observe(turn.state.net, power, turn.state.settled_s, turn.now_s, told_w))
 
 
 def _learn_gain(turn: Turn) -> None:

@@ -14,7 +14,6 @@ from dataclasses import replace
 
 from agent.export import audit
 from agent.export import commitments as com
-from agent.export import gain as gains
 from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT
 from agent.export.commitments import Commitment, Purpose
 from agent.export.following import charge_w, target_export_w
@@ -176,7 +175,8 @@ def _power(turn: Turn) -> float:
         _rule(turn),
         state.net,
         sample.grid_w.value or 0.0,
-        sample.battery_w.value or 0.0,
+        # More than is delivered cannot be taken off a command: a strong inverter would stay above.
+        min(sample.battery_w.value or 0.0, turn.settled_w()),
         last_w,
         turn.now_s - state.raised_s,
     )
@@ -194,7 +194,7 @@ def _rule(turn: Turn) -> PowerRule:
         config.export_limit_w or 0.0,
         target_export_w(turn),
         config.path.max_discharge_w,
-        gains.of_power(turn.state.gain, config.path.gain),
+        turn.power_gain,
     )
 
 

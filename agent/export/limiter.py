@@ -4,7 +4,8 @@ The power that the battery may be told now.
 Grid export is battery + PV - load: the battery setpoint alone bounds nothing. So the limiter
 works on the *net load* (grid + battery), taken only while the battery stands still, and never
 commands more than the cap plus the lowest net load of the last ten minutes: a load that will be
-switched off is not exported against.
+switched off is not exported against. What a battery delivers beyond its command is no load to be
+exported against either: it comes again with the next command.
 
 Down at once, up with a ramp; below the inverter's useful minimum there is no dispatch at all.
 
@@ -53,7 +54,8 @@ class NetLoad:
     last: PowerSample | None = None
     """The sample before: brackets the next grid reading between two battery readings."""
     buckets: tuple[tuple[float, float], ...] = ()
-    """Start of each quarter minute and the lowest net load in it, oldest first."""
+    """Start of each quarter minute and the lowest net load in it, oldest first, less what the
+    battery delivered beyond its command."""
 
     @property
     def lowest_w(self) -> float | None:
@@ -61,7 +63,9 @@ class NetLoad:
         return min(map(_LOW_W, self.buckets), default=None)
 
 
-def observe(net: NetLoad, sample: PowerSample, settled_s: float, now_s: float) -> NetLoad:
+def observe(
+    net: NetLoad, sample: PowerSample, settled_s: float, now_s: float, told_w: float = math.inf
+) -> NetLoad:
     """
     Return the net loads with one more sample, if the sample means one.
 
@@ -73,6 +77,7 @@ def observe(net: NetLoad, sample: PowerSample, settled_s: float, now_s: float) -
         sample: the newest powers.
         settled_s: when the last change of battery power had settled.
         now_s: the moment.
+        told_w: most that the battery should deliver by its command; infinite without one.
     """
     last = net.last
     if last is not None and sample.battery_s == last.battery_s:
@@ -84,13 +89,14 @@ def observe(net: NetLoad, sample: PowerSample, settled_s: float, now_s: float) -
     if not (bracketed and aligned) or last.battery_s < settled_s:
         return replace(net, last=sample)
     value = sample.grid_w + sample.battery_w
+    counts_w = sample.grid_w + min(sample.battery_w, told_w)
     buckets = net.buckets
     if buckets and buckets[0][0] <= now_s - WINDOW_S:
         buckets = tuple(b for b in buckets if b[0] > now_s - WINDOW_S)
     if buckets and now_s - buckets[-1][0] < _BUCKET_S:
-        buckets = (*buckets[:-1], (buckets[-1][0], min(buckets[-1][1], value)))
+        buckets = (*buckets[:-1], (buckets[-1][0], min(buckets[-1][1], counts_w)))
     else:
-        buckets = (*buckets, (now_s, value))
+        buckets = (*buckets, (now_s, counts_w))
     return NetLoad(value, now_s, sample, buckets)
 
 
@@ -110,7 +116,7 @@ def cap_w(rule: PowerRule, lowest_w: float | None) -> float:
 
 
 def discharge_power_w(
-    rule: PowerRule, net: NetLoad, grid_w: float, battery_w: float, last_w: float, elapsed_s: float
+    rule: PowerRule, net: NetLoad, grid_w: float, flows_w: float, last_w: float, elapsed_s: float
 ) -> float:
     """
     Return the battery power to command, in W; 0 or less means that nothing need be discharged.
@@ -119,7 +125,8 @@ def discharge_power_w(
         rule: what the site allows.
         net: recent net loads.
         grid_w: measured now, positive imports.
-        battery_w: measured now, positive discharges.
+        flows_w: battery power that an excess is taken off, positive discharges: what is measured
+            now, or what was commanded where that has settled.
         last_w: power that the running dispatch commands; 0 without one.
         elapsed_s: since that power was last raised; bounds the ramp.
     """
@@ -131,7 +138,7 @@ def discharge_power_w(
     excess_w = -grid_w - rule.export_limit_w
     if excess_w > 0 and last_w > 0:
         # Measured above the limit: step down from what flows, whatever the model believes.
-        power_w = min(power_w, battery_w - _DEEPER * excess_w - GUARD_BAND_W)
+        power_w = min(power_w, flows_w - _DEEPER * excess_w - GUARD_BAND_W)
     if last_w > 0:
         power_w = min(power_w, last_w + RAMP_W_PER_S * elapsed_s)
     return max(power_w, 0.0)

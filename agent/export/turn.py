@@ -105,6 +105,18 @@ class Turn:
         fresh = self.now_s - self.battery_s <= self.config.thresholds.stale_after_s
         return reading.value if reading.good and fresh else None
 
+    def settled_w(self) -> float:
+        """Return what the battery was told long enough ago to deliver it; infinite where unsure."""
+        sample, state = self.look.sample, self.state
+        read_s = min(sample.grid_w.vouched_s, sample.battery_w.vouched_s)
+        battery_w = sample.battery_w.value or 0.0
+        return com.settled_w(state.commitments, battery_w, read_s, state.settled_s)
+
+    @property
+    def power_gain(self) -> float:
+        """Delivered over commanded power, as powers are divided by it."""
+        return gains.of_power(self.state.gain, self.config.path.gain)
+
     @property
     def gain(self) -> float:
         """Delivered over commanded power, as leases are paid for."""

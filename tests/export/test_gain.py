@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.export.commitments import Commitment, Purpose, Status, settled_w
 from agent.export.gain import Gain, learn, of_energy, of_power
 from agent.export.lease import DIRECT, HA_HELPERS, HA_REGISTER
+from agent.house.alphaess import DispatchBlock
+from agent.simulator.dispatch import DispatchSettings
 from tests.export.bench import CONFIG, Bench
 
 ONE = replace(DIRECT, gain=1.0)
+LATE = DispatchSettings(dead_time_s=4.0)
 
 
 def learned(share: float, samples: int, power_w: float = 3000.0) -> Gain:
@@ -100,6 +106,57 @@ def test_a_learned_gain_is_what_leases_are_charged_with() -> None:
     newest = bench.state.commitments[-1]
     worst_w = newest.worst_case_wh * 3600 / (4 + 60 + 8)
     assert worst_w >= newest.block.power_w * 1.08
+
+
+@pytest.mark.parametrize(
+    ("path", "within_s"), [(HA_REGISTER, 59), (HA_HELPERS, 59), (DIRECT, 15)]
+)  # fmt: skip
+@pytest.mark.parametrize("gain", [1.05, 1.1])
+def test_a_stronger_inverter_than_was_measured_does_not_stay_above_the_limit(
+    path: Any, within_s: int, gain: float
+) -> None:
+    """For as long as the discharge lasted (1655 s of 1800) the excess was taken off the battery."""
+    slow = path is not DIRECT
+    config = replace(
+        CONFIG,
+        path=replace(path, gain=1.0),
+        target_export_w=3680.0,
+        readback_poll_s=15 if path.has_toggle else 10 if slow else 6,
+    )
+    bench = Bench(config, produced_wh=20_000, gain=gain, max_discharge_w=8000.0, lag_s=2.0,
+                  ac_limit_w=8000.0, capacity_wh=50_000.0, dispatch=LATE)  # fmt: skip
+    bench.polls_s |= {"grid_w": 8, "battery_w": 9} if slow else {"dispatch": 6}
+    bench.write_delay_s = 5.0 if slow else 1.0
+    assert bench.start().accepted
+    above_s, longest_s, most_w = 0, 0, 0.0
+    for second in range(1500):
+        bench.run(1)
+        excess_w = -bench.plant.true_grid_w - 3680
+        above_s = above_s + 1 if excess_w > 50 else 0
+        longest_s = max(longest_s, above_s)
+        most_w = max(most_w, excess_w)
+        assert second < 300 or excess_w < 50
+    assert most_w > 50
+    assert longest_s <= within_s
+    assert -bench.plant.true_grid_w > 3680 - 250  # and the limit is still used
+
+
+def told(number: int, power_w: int, confirmed_s: float | None = 5.0) -> Commitment:
+    block = DispatchBlock(True, power_w, 20, 60)
+    status = Status.CONFIRMED if confirmed_s else Status.DELIVERED
+    at = datetime(2026, 7, 1, 12, tzinfo=UTC)
+    return Commitment(number, Purpose.DISCHARGE, block, 80, 0, at, status, 1.0, confirmed_s)
+
+
+def test_a_command_is_taken_for_delivered_only_where_nothing_is_in_the_air() -> None:
+    one, renewal, reduction = told(1, 3000), told(2, 3000, None), told(2, 2000, None)
+    assert settled_w((one,), 3300, read_s=16, settled_s=10) == 3000
+    assert settled_w((one, renewal), 3300, 16, 10) == 3000
+    assert settled_w((one, reduction), 3300, 16, 10) == 3000  # the older one may still run
+    assert settled_w((one,), 3300, read_s=14, settled_s=10) == math.inf
+    assert settled_w((renewal,), 3300, 16, 10) == math.inf
+    assert settled_w((one,), 4000, 16, 10) == math.inf  # no gain is so high
+    assert settled_w((), 3300, 16, 10) == math.inf
 
 
 @pytest.mark.parametrize("path", [HA_REGISTER, HA_HELPERS], ids=lambda path: path.name)

@@ -10,6 +10,7 @@ from agent.export.limiter import (
     NetLoad,
     PowerRule,
     PowerSample,
+    cap_w,
     discharge_power_w,
     observe,
 )
@@ -27,9 +28,9 @@ def net(*values: float) -> NetLoad:
 
 
 def power(rule: PowerRule, seen: NetLoad, **kwargs: float) -> float:
-    values = {"grid_w": 0.0, "battery_w": 0.0, "last_w": 0.0, "elapsed_s": 60.0} | kwargs
+    values = {"grid_w": 0.0, "flows_w": 0.0, "last_w": 0.0, "elapsed_s": 60.0} | kwargs
     return discharge_power_w(
-        rule, seen, values["grid_w"], values["battery_w"], values["last_w"], values["elapsed_s"]
+        rule, seen, values["grid_w"], values["flows_w"], values["last_w"], values["elapsed_s"]
     )
 
 
@@ -52,7 +53,7 @@ def test_sun_that_exports_already_leaves_less_for_the_battery() -> None:
 
 
 def test_a_measured_excess_is_taken_off_what_flows() -> None:
-    reduced = power(RULE, net(3000), grid_w=-4000, battery_w=4500, last_w=4500)
+    reduced = power(RULE, net(3000), grid_w=-4000, flows_w=4500, last_w=4500)
     assert reduced == 4500 - 1.2 * 320 - GUARD_BAND_W
 
 
@@ -74,6 +75,27 @@ def test_a_grid_reading_counts_only_between_two_battery_readings_that_agree() ->
     assert ramping.newest_w == 400
     steady = observe(ramping, PowerSample(-1600, 132, 2050, 133), 0, 133)
     assert steady.newest_w == 450
+
+
+def test_what_the_battery_gives_beyond_its_command_is_no_load_to_be_exported_against() -> None:
+    first = PowerSample(-3700, 100, 4100, 100)
+    seen = observe(NetLoad(last=first), PowerSample(-3700, 102, 4100, 102), 0, 102, 3730)
+    assert seen.newest_w == 400
+    assert seen.lowest_w == 30
+    assert cap_w(RULE, seen.lowest_w) == 3680 - GUARD_BAND_W + 30
+
+
+@given(told=st.floats(0, 10_000), battery=st.floats(-5000, 5000), grid=st.floats(-9000, 9000))
+def test_a_command_never_makes_the_net_load_higher_than_it_was_measured(
+    told: float, battery: float, grid: float
+) -> None:
+    first = NetLoad(last=PowerSample(grid, 100, battery, 100))
+    sample = PowerSample(grid, 102, battery, 102)
+    lowest_w = observe(first, sample, 0, 102, told).lowest_w
+    measured_w = observe(first, sample, 0, 102).lowest_w
+    assert lowest_w is not None
+    assert measured_w is not None
+    assert lowest_w <= measured_w
 
 
 def test_samples_far_apart_or_unsettled_make_no_net_load() -> None:
