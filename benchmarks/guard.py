@@ -210,6 +210,11 @@ def _missed(found: dict[str, Any]) -> list[str]:
         hold("time to the limit p95 (s)", found["steps"]["p95_s"], 0, p95_s)
         hold("time to the limit max (s)", found["steps"]["max_s"], 0, max_s)
         hold("stop on bad data (s)", faults["apart"]["stop_on_bad_data_max_s"], 0, stop_s)
+        frozen = faults["apart"].get("freeze_counter")
+        if frozen is not None:
+            hold(
+                "stop on a frozen counter, beyond what can be known (s)", frozen["late_s"], -1e9, 0
+            )
         hold("writes per hour", quiet["writes_per_discharge_hour_max"], 0, _WRITES_PER_H)
         hold("kills above the allowance", found["kills"]["over_10wh"], 0, 0)
         lasts_s = WAYS[path].path.lease_s + _TAIL_S

@@ -6,7 +6,10 @@ with the wrong scale, of one phase only, or the neighbour of the right register)
 multiple of the allowance without ever looking wrong. So clear export is summed up from the power,
 and beside it what the counter has shown of it; while the counter lags far behind, nothing is
 discharged. It may catch up, and a new day begins anew. A counter that shows more than was measured
-only under-allows.
+only under-allows. What it tells of a time in which nothing was measured proves nothing: such a step
+counts as much as was measured beside it.
+
+The sums survive a restart: each one forgotten would let out the slack again.
 
 Source: control.md 4.2 (power integral) and cases 9 and 16.
 """
@@ -18,10 +21,10 @@ from dataclasses import dataclass
 
 from agent.export.ledger import Ledger
 from agent.export.snapshot import Reason
+from agent.export.ticking import CLEAR_W
 
-CLEAR_W = 300.0
-"""Less is the swing of a house around zero, which a meter may net and samples cannot see."""
 _SHARE = 0.7
+_BLIND_WH = 1.0
 _SLACK_WH = 150.0
 """A minute of full power that a counter may be late, its step, and what a Core restart loses."""
 
@@ -59,6 +62,9 @@ def watch(
         return Agreement()
     counted_wh = new.exported.day_wh - old.exported.day_wh
     measured_wh = exported_w * hours if exported_w is not None and exported_w >= CLEAR_W else 0.0
+    if counted_wh > 0.0 and old.exported.blind_wh > _BLIND_WH:
+        flowed_wh = old.exported.flow_wh + (exported_w or 0.0) * hours
+        counted_wh = min(counted_wh, max(0.0, flowed_wh))
     first = old.exported.last_wh is None
     if first or (counted_wh == 0.0 and measured_wh == 0.0):
         return before

@@ -10,6 +10,8 @@ inverter at its AC limit, looks like a weak one and is not.
 Only where powers come every 2 s; behind Core the same law made excursions longer. There, and until
 enough is learned, the limiter counts what is delivered beyond the command as net load that is gone.
 
+It survives a restart: what is learned above the test's gain also pays for the leases.
+
 Source: control.md 4.2 (servo), 4.4 and the regression of 4.7; case 30.
 """
 

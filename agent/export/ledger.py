@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from agent.clock import Instant
-from agent.export import lateness
+from agent.export import lateness, ticking
 from agent.export.accrual import NOTHING, Accrual
 from agent.export.counting import (
     CounterFault,
@@ -34,6 +34,7 @@ from agent.export.leakage import Leakage
 from agent.export.lease import SECONDS_PER_HOUR
 from agent.export.replacing import replace
 from agent.export.rolling import Rolling
+from agent.export.ticking import Ticking
 from agent.house.readings import CounterKind, Reading
 
 __all__ = ["CounterFault", "CounterRules", "DayCounter", "Flow", "Ledger", "advance", "restored"]
@@ -60,6 +61,7 @@ class Ledger:
     open_s: float | None = None
     """Since when some command of a discharge runs, or may run, without a break."""
     late: Lateness = field(default_factory=Lateness)
+    ticking: Ticking = ticking.AT_REST
     leakage: Leakage = field(default_factory=Leakage)
     rolling: Rolling = field(default_factory=Rolling)
     still_w: float = 0.0
@@ -137,6 +139,10 @@ def advance(
     late = lateness.watched(
         ledger.late, flow.exported_w, (flow.exported_w or 0.0) * hours, now_s, rules[0].poll_s
     )
+    seen = ticking.AT_REST
+    if flow.worst_w > 0.0:
+        lag_s = _lag_s(late, rules[0])
+        seen = ticking.watch(ledger.ticking, flow.exported_w, hours, now_s, lag_s)
     flown = replace(
         ledger,
         at_s=now_s,
@@ -150,6 +156,7 @@ def advance(
         leakage=ledger.leakage.passed(flow, hours, now.day_left_s),
         still_w=still_w,
         still_h=still_h,
+        ticking=seen,
     )
     after = _verified(flown, exported, readings[0], rules[0], now_s)
     rolling = ledger.rolling.moved(
@@ -224,9 +231,11 @@ def _verified(
             unverified_wh=after_wh,
             rest_wh=_rest_wh(ledger, before, told_s, lag_s),
             late=late,
+            ticking=ticking.moved(ledger.ticking, before.flow_wh),
             leakage=ledger.leakage.told(exported.day_wh - before.day_wh),
         )
-    if should_have_ticked(exported, rules, now_s):
+    stopped = exported.fault is None and ticking.overdue(ledger.ticking, rules.step_wh)
+    if stopped or should_have_ticked(exported, rules, now_s):
         exported = replace(exported, fault=CounterFault.STANDS_STILL, doubt_since_s=now_s)
     return replace(ledger, exported=exported)
 
@@ -307,6 +316,7 @@ def restored(
         unverified_wh=ledger.unverified_wh + exposure_wh,
         rest_wh=None,
         accrual=NOTHING,
+        ticking=ticking.AT_REST,
         open_s=None,
         still_w=0.0,
         still_h=0.0,

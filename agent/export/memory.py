@@ -16,10 +16,12 @@ from typing import Any
 from agent.clock import Instant
 from agent.export import commitments as com
 from agent.export.advice import Following
+from agent.export.agreement import Agreement
 from agent.export.breaker import Breaker
 from agent.export.commissioning import Commissioning, Stage
 from agent.export.commissioning_checks import Check, Verdict
 from agent.export.commitments import Commitment, Purpose, Status
+from agent.export.gain import Gain, of_energy
 from agent.export.lateness import Lateness
 from agent.export.leakage import Leakage
 from agent.export.lease import SECONDS_PER_HOUR
@@ -67,6 +69,8 @@ def journaled(state: GuardState, now: Instant) -> dict[str, Any]:
             "leakage": asdict(state.ledger.leakage),
             "rolling": _ages(state.ledger.rolling, now),
         },
+        "agreement": asdict(state.agreement),
+        "gain": {"mean": state.gain.mean, "samples": state.gain.samples},
         "wish": None
         if state.wish is None
         else {
@@ -193,7 +197,8 @@ def recalled(data: Mapping[str, Any], now: Instant, config: GuardConfig) -> Guar
         leakage=_recall_leakage(account.get("leakage")),
         rolling=_recall_rolling(account.get("rolling"), now.monotonic_s, away_s),
     )
-    exposure_w = com.exposure_w(commitments, config.path.gain)
+    gain = _recall_gain(data.get("gain"), config)
+    exposure_w = com.exposure_w(commitments, of_energy(gain, config.path.gain))
     longest_s = max((c.block.duration_s for c in commitments), default=0)
     running_s = min(away_s, longest_s + config.path.command_delay_s + config.path.exit_lag_s)
     exposure_wh = exposure_w * running_s / SECONDS_PER_HOUR
@@ -201,6 +206,8 @@ def recalled(data: Mapping[str, Any], now: Instant, config: GuardConfig) -> Guar
     return GuardState(
         ledger=restored(ledger, now, away_s, exposure_wh, rules),
         begun_s=now.monotonic_s,
+        agreement=Agreement(**data.get("agreement") or {}),
+        gain=gain,
         wish=None
         if wish is None
         else Wish(
@@ -224,6 +231,13 @@ def recalled(data: Mapping[str, Any], now: Instant, config: GuardConfig) -> Guar
         last_action=_recall_action(data.get("last_action")),
         statistics=_recall_statistics(data.get("statistics")),
     )
+
+
+def _recall_gain(data: Mapping[str, Any] | None, config: GuardConfig) -> Gain:
+    """What was learned on a path with quick powers is of no use on another one."""
+    if data is None or not config.path.learns_gain:
+        return Gain()
+    return Gain(data["mean"], data["samples"])
 
 
 def _recall_following(data: Mapping[str, Any]) -> Following:

@@ -30,6 +30,8 @@ _STEP_W = 50.0
 _WEAK_SHARE = 0.5
 _STRONG_SHARE = 1.25
 _STRONG_W = 300.0
+_READ_AGAIN_S = 10.0
+"""By then Core has read all registers again: a read-back of 5 s, behind other polls."""
 _WEAK_FOR_S = 20.0
 _OWN_CUTOFF_PERCENT = 3.5
 """So far above the floor an inverter may end by itself: one above it is written, its scale is 2 %
@@ -274,7 +276,11 @@ def _other_persists(turn: Turn) -> bool:
         c.answered_s or c.sent_s for c in turn.state.commitments if c.confirmed_s is None
     ]
     since_s = max([turn.state.foreign.since_s, *ours_moving])
-    return turn.now_s - since_s >= turn.config.readback_poll_s
+    waited_s = turn.now_s - since_s
+    if not ours_moving:
+        # Only a command of ours through helpers takes longer until all registers show it.
+        return waited_s >= min(turn.config.readback_poll_s, _READ_AGAIN_S)
+    return waited_s >= turn.config.readback_poll_s
 
 
 def _foreign(turn: Turn) -> None:

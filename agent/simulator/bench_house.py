@@ -29,7 +29,7 @@ from agent.simulator.bench_site import MONOTONIC_S, Day
 from agent.simulator.plant import Plant
 
 _DISPATCH = frozenset({"start", "power_w", "mode", "cutoff_soc_percent", "duration_s"})
-_EXPORT_STEP_WH, _PRODUCED_STEP_WH = 10.0, 100.0
+EXPORT_STEP_WH, _PRODUCED_STEP_WH = 10.0, 100.0
 _LATE_S = 60.0
 _WORD = 0x1_0000
 
@@ -214,7 +214,7 @@ class Meter:
         value = _RAW[name](self._plant) - self._base.get(name, 0.0)
         if name == "exported_wh":
             self.last_exported_wh = self._plant.true_exported_wh
-            value = max(0.0, self._delayed(value, now_s) // _EXPORT_STEP_WH * _EXPORT_STEP_WH)
+            value = max(0.0, self._delayed(value, now_s) // EXPORT_STEP_WH * EXPORT_STEP_WH)
             value = max(0.0, value - self._fallen_wh)
         elif name == "produced_wh":
             value = value // _PRODUCED_STEP_WH * _PRODUCED_STEP_WH

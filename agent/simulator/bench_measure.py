@@ -92,6 +92,8 @@ class DayResult:
     """How long it ran on."""
     stop_s: list[float] = field(default_factory=list)
     """From a fault of the data to the end of the forced discharge."""
+    stop_wh: list[float] = field(default_factory=list)
+    """What left the house in each of these times."""
     noticed_s: list[float] = field(default_factory=list)
     """From a foreign start to the word about it."""
     counter_writes: int = 0
@@ -117,6 +119,7 @@ class Judge:
         self._produced_wh = plant.true_produced_wh
         self._above_since_s: float | None = None
         self._stopping_s: float | None = None
+        self._stopping_wh = 0.0
         self._died_s: float | None = None
 
     @property
@@ -152,8 +155,7 @@ class Judge:
             since_s, self._above_since_s = self._above_since_s, None
             result.excursions.append(Excursion(since_s, now_s - dt_s - since_s))
         if self._stopping_s is not None and not self.forcing:
-            result.stop_s.append(now_s - self._stopping_s)
-            self._stopping_s = None
+            self._stopped(now_s)
         if self._died_s is not None and self.forcing:
             result.kill_wh += forced_export_w(plant) * dt_s / _HOUR_S
             result.kill_s = now_s - self._died_s
@@ -161,13 +163,20 @@ class Judge:
     def data_went_bad(self, now_s: float) -> None:
         """Begin to wait for the discharge to stop, if one runs."""
         if self._stopping_s is None and self.forcing:
-            self._stopping_s = now_s
+            self._stopping_s, self._stopping_wh = now_s, self._plant.true_exported_wh
 
     def data_are_back(self, now_s: float) -> None:
         """Take a stop that has not come within a minute for one that never came."""
-        since_s, self._stopping_s = self._stopping_s, None
-        if since_s is not None and now_s - since_s > _LONG_BAD_S:
-            self.result.stop_s.append(now_s - since_s)
+        if self._stopping_s is not None and now_s - self._stopping_s > _LONG_BAD_S:
+            self._stopped(now_s)
+        self._stopping_s = None
+
+    def _stopped(self, now_s: float) -> None:
+        """Take down how long it took from bad data to the stop, and what left meanwhile."""
+        if self._stopping_s is not None:
+            self.result.stop_s.append(now_s - self._stopping_s)
+            self.result.stop_wh.append(self._plant.true_exported_wh - self._stopping_wh)
+        self._stopping_s = None
 
     def died(self, now_s: float) -> None:
         """The controller is gone for the rest of the day."""

@@ -22,6 +22,7 @@ from multiprocessing import get_context
 from agent.house.readings import CounterKind
 from agent.simulator.bench import Bench, Controllers, guard_of
 from agent.simulator.bench_faults import CLASSES
+from agent.simulator.bench_house import EXPORT_STEP_WH
 from agent.simulator.bench_measure import RECORDED_S, DayResult, lockouts
 from agent.simulator.bench_site import WAYS, draw_day
 from agent.simulator.classic import classic_of
@@ -32,6 +33,9 @@ DAYS_PER_YEAR = 365.25
 _CHUNK = 4
 _BY_ENERGY = "freeze_counter"
 """A counter that stands still shows only when enough has flowed to move it."""
+_TICKS, _POLLS, _LATE_POLL_S, _STOP_S = 4, 2, 15.0, 25.0
+"""So much has to flow, and so often may it be polled, until that is certain at the latest; then the
+stop itself takes a command, the inverter's dead time and its lag."""
 _HOUR_S = 3600.0
 
 
@@ -177,6 +181,7 @@ def _apart(
             for fault in campaign.faults
             if any(r.stop_s for r in results if r.fault == fault)
         },
+        _BY_ENERGY: _frozen_counters(campaign, results),
         "longest_excursion_s": longest(e.lasts_s for r in results if r.ours for e in r.excursions),
         "kills": sum(r.killed for r in results),
         "kill_max_s": longest(r.kill_s for r in results if r.ours),
@@ -187,6 +192,34 @@ def _apart(
         "writes_idle": sum(r.writes_idle for r in results),
         "writes_unneeded": sum(r.writes_unneeded for r in results),
         "over_last_forecast": _over_forecast(results),
+    }
+
+
+def _frozen_counters(campaign: Campaign, results: Sequence[DayResult]) -> dict[str, object] | None:
+    """
+    Return how soon a counter that stands still ended the discharge; `None` where none did.
+
+    `late_s` is against the latest moment at which it can be known at the power that flowed: four
+    ticks, two polls and one that comes late; above 0 is a promise broken.
+    """
+    stops = [
+        (s, wh)
+        for r in results
+        if r.fault == _BY_ENERGY
+        for s, wh in zip(r.stop_s, r.stop_wh, strict=True)
+    ]
+    if not stops:
+        return None
+    polls_s = _POLLS * WAYS[campaign.path].counters_s + _LATE_POLL_S + _STOP_S
+    late_s = [
+        s - (_TICKS * EXPORT_STEP_WH * s / wh if wh > 0 else 0.0) - polls_s for s, wh in stops
+    ]
+    return {
+        "stops": len(stops),
+        "median_s": round(statistics.median(s for s, _ in stops), 1),
+        "max_s": round(max(s for s, _ in stops), 1),
+        "max_wh": round(max(wh for _, wh in stops), 1),
+        "late_s": round(max(late_s), 1),
     }
 
 

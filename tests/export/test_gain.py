@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.export import memory
 from agent.export.commitments import Commitment, Purpose, Status, settled_w
 from agent.export.gain import Gain, learn, of_energy, of_power
 from agent.export.lease import DIRECT, HA_HELPERS, HA_REGISTER
@@ -99,6 +101,29 @@ def test_an_inverter_that_delivers_a_tenth_more_is_brought_below_the_limit_by_it
         bench.run(1)
         over += -bench.plant.true_grid_w > 3680 + 50
     assert over == 0
+
+
+def test_a_restart_keeps_the_learned_gain_and_charges_the_gap_by_it() -> None:
+    """Forgotten, the next leases and the time away would be paid for with a tenth too little."""
+    bench = at_its_limit()
+    journaled = json.loads(json.dumps(bench.kill()))
+    kept = memory.recalled(journaled, bench.now(), bench.config)
+    assert of_energy(kept.gain, 1.0) == pytest.approx(of_energy(bench.state.gain, 1.0))
+    unlearned = memory.recalled(journaled | {"gain": None}, bench.now(), bench.config)
+    assert unlearned.gain == Gain()
+    bench.run(20)
+    gaps_wh = [
+        memory.recalled(data, bench.now(), bench.config).ledger.unverified_wh
+        for data in (journaled, journaled | {"gain": None})
+    ]
+    before_wh = journaled["ledger"]["unverified_wh"]
+    assert gaps_wh[0] - before_wh == pytest.approx(1.1 * (gaps_wh[1] - before_wh), rel=0.02)
+
+
+def test_a_gain_learned_over_a_bridge_is_not_taken_along_behind_core() -> None:
+    bench = at_its_limit()
+    behind_core = replace(bench.config, path=replace(HA_REGISTER, gain=1.0))
+    assert memory.recalled(bench.kill(), bench.now(), behind_core).gain == Gain()
 
 
 def test_a_learned_gain_is_what_leases_are_charged_with() -> None:

@@ -203,6 +203,16 @@ def test_a_dispatch_with_one_value_of_nobody_stays_foreign() -> None:
     assert observe(bench.state.commitments, bench.sample().dispatch).seen is Seen.OTHER
 
 
+def test_somebody_else_is_noticed_as_soon_as_all_registers_were_read_again() -> None:
+    """The wait for the package's automations counts only while a command of ours is under way."""
+    bench = discharging(produced_wh=9000)
+    bench.run_until(lambda: len(bench.state.commitments) == 1, 90)
+    bench.run_until(lambda: bench.state.commitments[-1].confirmed_s is not None, 30)
+    bench.plant.dispatch.write(0, [1, 0, 36000, 0, 32000, 2, 51, 0, 7200])
+    noticed_s = bench.run_until(lambda: "foreign_dispatch" in bench.kinds(), 60)
+    assert noticed_s <= 15
+
+
 def test_d23_a_refused_start_leaves_nothing_to_be_written_but_the_stop() -> None:
     bench = HelperBench()
     bench.fate = lambda _: (False, WriteStatus.REFUSED)

@@ -7,6 +7,7 @@ either. Source: control.md T6 and T10, cases 13 to 15, 27 and 35; `docs/cases.md
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -131,6 +132,42 @@ def test_a_counter_that_disagrees_with_the_integral_of_the_power_ends_the_discha
     assert "exported_counter_disagrees" in {reason.code for reason in bench.state.lost}
     assert not bench.dispatching
     assert bench.exported_today_wh <= most_wh
+
+
+@pytest.mark.parametrize("away_s", [5, 600])
+def test_restarts_do_not_hand_back_what_a_disagreeing_counter_may_let_out(away_s: int) -> None:
+    """The sums were forgotten, and each restart let out the slack anew."""
+    Scaled.share = 0.5
+    bench = Scaled(produced_wh=9000)
+    for _ in range(8):
+        for _ in range(6):
+            bench.start()
+            bench.run(60)
+        journaled = json.loads(json.dumps(bench.kill()))
+        bench.run(away_s)
+        bench.restart(journaled)
+        bench.run(10)
+    assert "exported_counter_disagrees" in {reason.code for reason in bench.state.lost}
+    assert bench.exported_today_wh <= 1000 + 8 * 100  # and a lease for each time away
+
+
+def test_what_a_counter_tells_of_a_time_unseen_does_not_vouch_for_it() -> None:
+    """Else an hour of sun while the agent was away would hide a wrong scale for a day."""
+    Scaled.share = 0.5
+    bench = Scaled(produced_wh=9000)
+    journaled = json.loads(json.dumps(bench.kill()))
+    bench.plant.pv_override_w = 4000.0
+    bench.plant.soc_percent = 100.0
+    bench.run(3600)
+    bench.plant.pv_override_w = 0.0
+    bench.restart(journaled)
+    before_wh = bench.exported_today_wh
+    assert before_wh > 3000
+    for _ in range(40):
+        bench.start()
+        bench.run(60)
+    assert "exported_counter_disagrees" in {reason.code for reason in bench.state.lost}
+    assert bench.exported_today_wh - before_wh <= 1000
 
 
 def test_a_counter_that_lags_or_comes_in_steps_does_not_disagree() -> None:

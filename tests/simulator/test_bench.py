@@ -38,7 +38,7 @@ def test_no_fault_class_makes_the_guard_breach(fault: str) -> None:
     assert result.leased, result.events
     if result.ours:
         assert result.over_wh <= 10, (result.over_wh, result.over_at_s, result.events)
-    if fault != "freeze_counter":  # which shows when enough has flowed to move it
+    if fault != "freeze_counter":  # which has a bound of its own, by what has flowed
         assert max(result.stop_s, default=0.0) <= STOPPED_WITHIN_S, result.stop_s
     assert result.writes_idle == 0
     assert result.writes_unneeded == 0
@@ -223,6 +223,7 @@ def test_a_stop_that_never_came_is_counted_when_the_data_are_back() -> None:
     judge.data_went_bad(200.0)
     judge.data_are_back(500.0)
     assert result.stop_s == [300.0]
+    assert result.stop_wh == [0.0]  # as nothing has moved the plant meanwhile
 
 
 @pytest.mark.parametrize(

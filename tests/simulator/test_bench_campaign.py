@@ -94,3 +94,23 @@ def test_used_counts_only_days_that_the_allowance_ended() -> None:
         DayResult(1, "none", True, produced_wh=1000, exported_wh=200),
     ]
     assert summary(Campaign(2), days, 1.0)["allowance_used_mean"] == 0.99
+
+
+def test_a_frozen_counter_is_judged_by_what_had_flowed() -> None:
+    """40 Wh at 1 kW are 144 s, two polls of a bridge 12 s, and a late one and the stop 40 s."""
+    days = [
+        DayResult(0, "freeze_counter", True, leased=True, stop_s=[144.0], stop_wh=[40.0]),
+        DayResult(1, "freeze_counter", True, leased=True, stop_s=[30.0], stop_wh=[20.0]),
+    ]
+    found = summary(Campaign(2, ("freeze_counter",)), days, 1.0)["apart"]
+    assert isinstance(found, dict)
+    shown = {"stops": 2, "median_s": 87.0, "max_s": 144.0, "max_wh": 40.0, "late_s": -52.0}
+    assert found["freeze_counter"] == shown
+    assert found["stop_on_bad_data_max_s"] is None
+    days[0] = DayResult(0, "freeze_counter", True, leased=True, stop_s=[400.0], stop_wh=[90.0])
+    late = summary(Campaign(2, ("freeze_counter",)), days, 1.0)["apart"]
+    assert isinstance(late, dict)
+    assert late["freeze_counter"]["late_s"] > 0
+    none = summary(Campaign(1), [DayResult(0, "none", True)], 1.0)["apart"]
+    assert isinstance(none, dict)
+    assert none["freeze_counter"] is None
