@@ -11,15 +11,20 @@ from collections.abc import Iterator
 from agent.export import commissioning
 from agent.export.commitments import Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
+from agent.export.lease import Lease, whole_steps_w, worst_case_wh
 from agent.export.replacing import replace
 from agent.export.requests import Answer, Request, RequestKind
 from agent.export.snapshot import ErrorState, Mode, Reason, StatisticsView
 from agent.export.states import GuardConfig, GuardState, HoldKind, Wish
 from agent.export.turn import Turn
 
-AGAIN_FROM_WH = 60.0
+_AGAIN_FROM_WH = 60.0
 """Once the allowance was used up, less is not started for: each little sun would start and stop the
 battery anew (control.md, section 5, recommended defaults)."""
+_AGAIN_W = 1500.0
+"""In the dark no sun comes again and again, only what was kept for leaks or told late; a short
+lease at this power, well above what a house draws itself, is worth a start then."""
+_LETS_OUT_W = 50.0
 CUTOFF_ABOVE_FLOOR_PERCENT = 1.0
 """The register truncates downwards, and at the cut-off the grid would feed the house (D-27)."""
 
@@ -252,18 +257,43 @@ def _discharge(turn: Turn) -> Iterator[Reason]:
         return
     left_wh = max(0.0, turn.left_wh())
     used_up = turn.state.completed is not None and turn.state.completed.code == "allowance_used"
-    if turn.affordable(turn.config.path.min_discharge_w) is None:
+    least_w, net_w = turn.config.path.min_discharge_w, turn.state.net.newest_w or 0.0
+    wanted_w = max(least_w, turn.config.target_export_w + net_w)
+    lease = turn.affordable(least_w) and turn.affordable(wanted_w)
+    if lease is None or not lets_out(turn, lease, wanted_w):
         yield Reason(
             "allowance_used",
             f"{left_wh:.0f} Wh are left of the day's allowance until midnight: "
             "not enough for the shortest discharge at its worst.",
         )
-    elif used_up and left_wh < AGAIN_FROM_WH:
+    elif used_up and left_wh < again_from_wh(turn):
         yield Reason(
             "allowance_used",
             f"The day's allowance was used up; {left_wh:.0f} Wh are there again, and a discharge "
-            f"begins again from {AGAIN_FROM_WH:.0f} Wh on.",
+            f"begins again from {again_from_wh(turn):.0f} Wh on.",
         )
+
+
+def lets_out(turn: Turn, lease: Lease, wanted_w: float) -> bool:
+    """
+    Return False for a lease so weak, for want of allowance, that the house would draw all of it.
+
+    The battery feeds the house without being told. The lease would let nothing out and cost its
+    worst case all the same, until a tick of the counter that may never come.
+    """
+    net_w = turn.state.net.newest_w or 0.0
+    path = turn.config.path
+    most_w = whole_steps_w(min(wanted_w, path.max_discharge_w), path)
+    return lease.power_w >= most_w or lease.power_w > net_w + _LETS_OUT_W
+
+
+def again_from_wh(turn: Turn) -> float:
+    """Return what has to be left of an allowance that was used up before a discharge begins, Wh."""
+    if turn.pv_bound_w() > 0.0:
+        return _AGAIN_FROM_WH
+    path = turn.config.path
+    shortest_wh = worst_case_wh(_AGAIN_W * turn.gain, path.shortest_lease_s, path)
+    return min(_AGAIN_FROM_WH, shortest_wh)
 
 
 def reserve_reached(turn: Turn) -> bool | None:

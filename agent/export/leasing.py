@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from agent.export import audit
 from agent.export import commitments as com
-from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT
+from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT, lets_out
 from agent.export.commitments import Commitment, Purpose
 from agent.export.following import charge_w, target_export_w
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
@@ -92,7 +92,7 @@ def _discharge(turn: Turn, newest: Commitment | None, since_s: float | None) -> 
     if not unseen and not _due(turn, newest, since_s, power_w):
         return
     lease = turn.affordable(power_w)
-    if lease is None:
+    if lease is None or not lets_out(turn, lease, power_w):
         turn.complete(
             Reason(
                 "allowance_used",
