@@ -193,7 +193,7 @@ def costs(problem: Problem) -> tuple[Costs, ...]:
     A slot whose price or carbon intensity is missing gets the average of the others, so that it
     neither attracts nor repels, and is marked as unknown.
     """
-    pairs = [_pair(problem.objective, slot) for slot in problem.slots]
+    pairs = [worth(problem.objective, slot) for slot in problem.slots]
     known = [pair for pair in pairs if pair is not None]
     mean = (
         (sum(buy for buy, _ in known) / len(known), sum(sell for _, sell in known) / len(known))
@@ -203,7 +203,8 @@ def costs(problem: Problem) -> tuple[Costs, ...]:
     return tuple(Costs(*(pair or mean), known=pair is not None) for pair in pairs)
 
 
-def _pair(objective: Objective, slot: Slot) -> tuple[float, float] | None:
+def worth(objective: Objective, slot: Slot) -> tuple[float, float] | None:
+    """Return what a kWh costs and gives in a slot by the objective; `None` where not known."""
     carbon, buy, sell = slot.carbon_g_per_kwh, slot.buy_per_kwh, slot.sell_per_kwh
     if objective.aim is Aim.CARBON:
         return None if carbon is None else (carbon, carbon)
