@@ -15,7 +15,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -23,19 +23,21 @@ from agent import __version__, demo, houses
 from agent.brokers import find_broker
 from agent.clock import SystemClock
 from agent.desks import HISTORY_EVERY_S, Reception, SettingsCounter
+from agent.doctor_ahead import Ahead
 from agent.export.feed_in_keeper import FeedInKeeper
 from agent.export.guard import Guard
 from agent.export.recorder import Recorder
 from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
 from agent.house.port import SiteMeter
+from agent.house.series import Series
 from agent.houses import House
 from agent.instance import sole_owner
 from agent.journal import Journal, JournalError
 from agent.load_learning import LoadLearner
 from agent.options import SUPERVISOR_CORE_URL, Options
 from agent.plan_inputs import HomeSources
-from agent.planning import Planning, Sources
+from agent.planning import RECENT_S, Planning, Sources
 from agent.settings import Settings, SettingsStore
 from agent.site import SiteChoices, wanted_feed_in
 from agent.support import Support
@@ -98,8 +100,9 @@ class App:
             self._core = CoreConnection(options.ha_url, self._token)
         self.stopping = asyncio.Event()
         self._rebuild = asyncio.Event()
+        self._sources, self._learner = self._found_sources(), LoadLearner(journal)
         self._planning = Planning(
-            lambda: store.current, clock, lambda: clock.zone, self._sources(), LoadLearner(journal)
+            lambda: store.current, clock, lambda: clock.zone, self._sources, self._learner
         )
         self._path_key = _path_key(store.current)
         self._audits: set[asyncio.Task[None]] = set()
@@ -163,6 +166,7 @@ class App:
             publisher,
             self._core,
             notifier,
+            self._ahead(desk),
         )
         gate = Gate(Policy(self.supervised), self._is_admin)
         web = WebServer(desk, counter, gate, self._audit, support=support)
@@ -228,10 +232,18 @@ class App:
         await guard.recall()
         return guard
 
-    def _sources(self) -> Sources:
+    def _found_sources(self) -> Sources:
         if self._core is None:
             return houses.made_up_forecasts(lambda: self._clock.now().local)
         return HomeSources(self._core, lambda: self._store.current, lambda: self._clock.zone)
+
+    def _ahead(self, desk: Reception) -> Ahead:
+        """Return what plans are made from, for the doctor."""
+
+        def load(now: datetime) -> Series:
+            return self._learner.expected(now, self._clock.zone, desk.history(RECENT_S))
+
+        return Ahead(self._sources, lambda: self._clock.now().local, lambda: self._clock.zone, load)
 
     def _settings_changed(self, settings: Settings) -> None:
         key = _path_key(settings)

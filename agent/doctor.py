@@ -26,6 +26,7 @@ import aiohttp
 
 from agent import houses
 from agent.brokers import find_broker, probe
+from agent.doctor_ahead import Ahead, looked_ahead
 from agent.doctor_checks import examine
 from agent.doctor_facts import (
     CoreFacts,
@@ -44,6 +45,7 @@ from agent.house.hass_entities import HelperMapping
 from agent.house.port import SiteMeter
 from agent.house.readings import DispatchReadings, HouseSample, Reading
 from agent.options import Options
+from agent.plan_inputs import HomeSources
 from agent.settings import Settings, SettingsStore
 from agent.surface.discovery_ids import READ_COMMAND, collisions
 from agent.surface.entities import ENTITIES
@@ -79,6 +81,8 @@ class Patient:
     meter: SiteMeter
     broker: Callable[[], Awaitable[MqttState | None]]
     settings_warnings: tuple[str, ...] = ()
+    ahead: Ahead | None = None
+    """What plans are made from."""
 
 
 async def examined(patient: Patient, progress: Progress, watch_s: float = WATCH_S) -> Report:
@@ -96,13 +100,20 @@ async def examined(patient: Patient, progress: Progress, watch_s: float = WATCH_
         rivals, helpers = await _rivals(patient.core, core, patient.settings)
     progress("Asking the MQTT broker", 25)
     broker = await patient.broker()
-    watch = None
+    watch, ahead = None, None
     if patient.core is None or patient.core.link.up:
         progress("Waiting for the inputs", 30)
         if core is None or core.admin is not False:  # ages are told to administrators only
             await _settled(patient.meter)
         progress(f"Watching the inputs for {watch_s:.0f} s", 45)
-        watch = await _watched(patient.meter, watch_s)
+        asks = asyncio.create_task(looked_ahead(patient.ahead)) if patient.ahead else None
+        try:
+            watch = await _watched(patient.meter, watch_s)
+            progress("Asking for forecasts and prices", 90)
+            ahead = await asks if asks else None
+        finally:
+            if asks is not None:
+                asks.cancel()
     zone = patient.settings.time_zone or (core.time_zone if core else "")
     facts = Facts(
         settings=patient.settings,
@@ -111,6 +122,7 @@ async def examined(patient: Patient, progress: Progress, watch_s: float = WATCH_
         core=core,
         rivals=rivals,
         watch=watch,
+        ahead=ahead,
         helpers=helpers,
         broker=broker,
         known_zone=_known(zone),
@@ -136,11 +148,18 @@ async def examined_alone(
 
     # An address that nobody listens at gives the right finding when none is set.
     core = CoreConnection(options.ha_url or "http://127.0.0.1:9", token)
+
+    def zone() -> ZoneInfo:
+        name = settings.time_zone or (core.config.time_zone if core.config else "")
+        return ZoneInfo(name if _known(name) else "UTC")
+
+    # Before the link is up, so that the entities come with the first that are asked for.
+    ahead = Ahead(HomeSources(core, lambda: settings, zone), lambda: datetime.now(UTC), zone)
     async with houses.of_home_assistant(settings, core) as house:
         running = [asyncio.ensure_future(core.run()), asyncio.ensure_future(house.run())]
         try:
             url = options.ha_url
-            patient = Patient(settings, data_dir, url, core, house.meter, broker, warnings)
+            patient = Patient(settings, data_dir, url, core, house.meter, broker, warnings, ahead)
             return await examined(patient, progress, watch_s)
         finally:
             for task in running:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from agent import doctor_inputs
+from agent import doctor_inputs, doctor_plan
 from agent.doctor_facts import (
     NEEDS_CORE,
     CoreFacts,
@@ -283,4 +283,5 @@ CHECKS: tuple[Check, ...] = (
     _broker,
     _rivals,
     _entity_ids,
+    doctor_plan.sources,
 )

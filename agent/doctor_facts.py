@@ -8,10 +8,14 @@ tried without a Home Assistant, and the same checks serve the command line and t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from agent.homeassistant.link import LinkState
 from agent.house.readings import Reading, SourceTraits
+from agent.house.series import Series
+from agent.plan_inputs import Known
 from agent.settings import Settings
 from agent.surface.mqtt import MqttState
 
@@ -107,6 +111,18 @@ class WatchFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AheadFacts:
+    """What the planner's sources tell of the hours to come."""
+
+    now: datetime
+    """In the site's time."""
+    zone: ZoneInfo
+    known: Known
+    load: Series | None = None
+    """The expected load; `None` where it was not learned by who examines."""
+
+
+@dataclass(frozen=True, slots=True)
 class DiskFacts:
     """The data directory."""
 
@@ -125,6 +141,7 @@ class Facts:
     core: CoreFacts | None = None
     rivals: RivalFacts = field(default_factory=RivalFacts)
     watch: WatchFacts | None = None
+    ahead: AheadFacts | None = None
     helpers: tuple[tuple[str, str, str | None], ...] = ()
     """Setting, entity id and state of what the helper path writes; no state: no such entity."""
     broker: MqttState | None = None

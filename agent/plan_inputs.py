@@ -44,6 +44,8 @@ class Known:
     carbon: Series
     buy: Series
     sell: Series
+    unset: frozenset[str] = frozenset()
+    """Fields above whose source nobody has named and Home Assistant does not have by itself."""
 
 
 def entity_ids(settings: Settings) -> frozenset[str]:
@@ -85,7 +87,26 @@ def known(
         _or_service(carbon, asked.get("carbon"), "carbon_region"),
         _prices(ids(chosen.buy_rates), states, settings, "buy_tariff", (now, zone)),
         _prices(ids(chosen.sell_rates), states, settings, "sell_tariff", (now, zone)),
+        _unset(settings, states),
     )
+
+
+def named(settings: Settings) -> frozenset[str]:
+    """Return the fields of `Known` whose source a person has named."""
+    chosen = settings.entities
+    choices = {
+        "pv": chosen.forecast_today or chosen.forecast_tomorrow or settings.roof,
+        "carbon": chosen.ci_forecast or settings.carbon_region,
+        "buy": chosen.buy_rates or settings.buy_tariff,
+        "sell": chosen.sell_rates or settings.sell_tariff,
+    }
+    return frozenset(name for name, choice in choices.items() if choice)
+
+
+def _unset(settings: Settings, states: Mapping[str, EntityState]) -> frozenset[str]:
+    usual = {"pv": (_TODAY, _TOMORROW), "carbon": (_CARBON,), "buy": (), "sell": ()}
+    found = {name for name, its in usual.items() if any(each in states for each in its)}
+    return frozenset(usual.keys() - found - named(settings))
 
 
 def whole_days(pv: Series, zone: ZoneInfo) -> Series:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import time
+from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT
@@ -61,17 +61,7 @@ def question(
     if soc is None:
         return no_plan("soc_unknown", "The state of charge is not known; see the inputs.")
     now = house.at
-    until = now + LONGEST
-    outlook = Outlook(
-        known.pv,
-        load,
-        known.carbon,
-        known.buy.repeated(until),
-        known.sell.repeated(until),
-        _window(settings.export_window_start, settings.export_window_end),
-        _window(settings.charge_window_start, settings.charge_window_end),
-    )
-    found = slots(outlook, now, zone)
+    found = slots(outlook(settings, known, load, now), now, zone)
     if not found:
         missing = next((each for each in (known.pv, load) if not each), known.pv)
         why = missing.reason or "it ends before now"
@@ -85,11 +75,31 @@ def question(
         )
         for slot in found
     )
-    objective = _objective(settings)
     battery, site = _battery(settings, house, soc), _site(settings, house)
-    problem = Problem(found, battery, site, objective, zone)
+    problem = Problem(found, battery, site, objective(settings), zone)
     # Known without a worker, which would be started in vain every few seconds.
     return problem if any(cost.known for cost in costs(problem)) else unpriced()
+
+
+def outlook(settings: Settings, known: Known, load: Series, now: datetime) -> Outlook:
+    """Return what is known as the planner takes it: prices go on as on their last day."""
+    until = now + LONGEST
+    return Outlook(
+        known.pv,
+        load,
+        known.carbon,
+        known.buy.repeated(until),
+        known.sell.repeated(until),
+        _window(settings.export_window_start, settings.export_window_end),
+        _window(settings.charge_window_start, settings.charge_window_end),
+    )
+
+
+def objective(settings: Settings) -> Objective:
+    """Return what plans make small."""
+    aim = Aim(settings.plan_aim)
+    wear = _WEAR_G_PER_KWH if aim is Aim.CARBON else settings.wear_per_kwh
+    return Objective(aim, wear, settings.carbon_price_per_kg, currency=settings.currency)
 
 
 def remark(settings: Settings) -> str:
@@ -105,12 +115,6 @@ def remark(settings: Settings) -> str:
 
 def _window(begins: str, ends: str) -> DailyWindow:
     return DailyWindow(time.fromisoformat(begins), time.fromisoformat(ends))
-
-
-def _objective(settings: Settings) -> Objective:
-    aim = Aim(settings.plan_aim)
-    wear = _WEAR_G_PER_KWH if aim is Aim.CARBON else settings.wear_per_kwh
-    return Objective(aim, wear, settings.carbon_price_per_kg, currency=settings.currency)
 
 
 def _battery(settings: Settings, house: GuardSnapshot, soc_percent: float) -> Battery:

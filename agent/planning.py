@@ -27,7 +27,14 @@ from agent.export.plan_problem import Problem
 from agent.export.plan_rollout import Proposal
 from agent.export.plan_view import SlotTrack
 from agent.export.plan_worker import plan_in_worker
-from agent.export.planner import Plan, by_rule_of_thumb, carried_on, no_plan, running_in
+from agent.export.planner import (
+    Plan,
+    by_rule_of_thumb,
+    carried_on,
+    goes_on,
+    no_plan,
+    running_in,
+)
 from agent.export.snapshot import GuardSnapshot, PlanPicture, PlanSource, PlanView
 from agent.house.series import Series
 from agent.journal import Sample
@@ -233,6 +240,7 @@ class Planning:
             self._show(house, asked, None, sources, known.carbon)
             return
         before = self._made.standing.plan if self._made else None
+        asked = replace(asked, goes_on=goes_on(before, now))
         plan = await self._make(asked, running_in(before, now))
         plan = carried_on(plan, before, now)
         text = f"{plan.reason.text} {remark(settings)}".strip()

@@ -12,6 +12,7 @@ from typing import Any
 
 from agent import diagnostics, doctor
 from agent.brokers import find_broker
+from agent.doctor_ahead import Ahead
 from agent.history_csv import What, csv
 from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
@@ -38,6 +39,8 @@ class Support:
     mqtt: MqttPublisher
     core: CoreConnection | None = None
     notifier: Notifier | None = None
+    ahead: Ahead | None = None
+    """What plans are made from, for the doctor."""
 
     async def doctor(self, progress: doctor.Progress) -> dict[str, Any]:
         """Examine the set-up with the links that stand; returns the report."""
@@ -54,6 +57,7 @@ class Support:
             self.meter(),
             broker,
             tuple(warning.text for warning in self.store.warnings),
+            self.ahead,
         )
         return (await doctor.examined(patient, progress, doctor.WATCH_S)).as_json()
 

@@ -73,6 +73,7 @@ class Found:
     greedy_days_over: int = 0
     greedy_most_over_wh: float = 0.0
     cut_wh: float = 0.0
+    starts: int = 0
     not_solved: int = 0
 
     def share(self, aim: Aim, home: str, of: str) -> float:
@@ -120,6 +121,7 @@ def _one(found: Found, made: Block, aim: Aim, alone: Life, greedy: tuple[Life, L
     found.plan_cpu_ms += life.plan_cpu_ms
     found.days_over += life.days_over
     found.cut_wh += life.cut_wh
+    found.starts += life.starts
     found.not_solved += life.not_solved
 
 
@@ -138,6 +140,7 @@ def figures(found: Found, aims: Sequence[Aim]) -> dict[str, float]:
         "greedy_days_over": found.greedy_days_over,
         "greedy_most_over_wh": round(found.greedy_most_over_wh),
         "not_yet_produced_wh_per_day": round(found.cut_wh / found.home_days / len(aims), 1),
+        "starts_per_day": round(found.starts / found.home_days / len(aims), 2),
         "not_solved": found.not_solved,
         "plan_p50_ms": round(ranked[len(ranked) // 2], 1),
         "plan_p99_ms": round(ranked[int(len(ranked) * 0.99)], 1),

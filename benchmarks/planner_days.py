@@ -77,6 +77,8 @@ class Life:
     plan_ms: list[float] = field(default_factory=list)
     plan_cpu_ms: list[float] = field(default_factory=list)
     """The same as processor time: what other work on the machine does not change."""
+    starts: int = 0
+    """Commands of another kind than in the half hour before."""
     not_solved: int = 0
     """Plans that were not the solver's."""
 
@@ -89,6 +91,8 @@ class Now:
     stored_wh: float
     produced_wh: float
     exported_wh: float
+    did: Action = Action.SELF_CONSUMPTION
+    """What was commanded in the half hour before."""
 
 
 Policy = Callable[[Block, Now, Life], Command]
@@ -112,6 +116,8 @@ def live(block: Block, policy: Policy, allowed: Callable[[Block, Now], float]) -
             over_wh = 0.0
         now.slot = slot
         command = policy(block, now, life)
+        life.starts += command.action not in {now.did, Action.SELF_CONSUMPTION}
+        now.did = command.action
         begun_wh, bought, sold, discharged = now.exported_wh, 0.0, 0.0, 0.0
         for minute in range(slot * 30, slot * 30 + 30):
             pv_w, load_w = block.pv_w[minute], block.load_w[minute]
@@ -217,6 +223,7 @@ def _step(
         battery_of(block, now.stored_wh),
         site,
         Objective(aim, WEAR[aim]),
+        goes_on=now.did.value,
     )
     plan = make_plan(problem)
     life.not_solved += plan.reason.code not in {"solved", "nothing_better"}
@@ -329,7 +336,7 @@ def optimum(block: Block, aim: Aim, end_value: float, *, cumulative: bool) -> Li
             )
         )
     battery = battery_of(block, _BEGIN * block.home.capacity_wh)
-    site = Site(EXPORT_LIMIT_W, min_command_w=0.0)
+    site = Site(EXPORT_LIMIT_W, min_command_w=0.0, least_window_wh=0.0)
     problem = Problem(
         tuple(made), battery, site, Objective(aim, WEAR[aim], end_value_per_kwh=end_value)
     )

@@ -220,6 +220,19 @@ async def test_each_slot_begins_with_a_new_plan_and_a_restless_forecast_does_not
         assert [problem.slots[0].begins.minute for problem in scene.asked] == [40, 45, 0]
 
 
+async def test_a_plan_knows_what_has_been_carried_out_until_now(journal: Journal) -> None:
+    async with running(journal) as scene:
+        await scene.told()
+        assert scene.asked[0].goes_on == ""
+        assert scene.planning._made is not None
+        plan = scene.planning._made.standing.plan
+        selling = next(w for w in plan.windows if w.action is Action.DISCHARGE)
+        scene.clock.at = selling.begins + timedelta(minutes=5)
+        scene.planning.calculate()
+        await scene.told()
+        assert scene.asked[1].goes_on == "discharge"
+
+
 async def test_nothing_is_planned_or_shown_while_every_switch_is_off(journal: Journal) -> None:
     off = dict.fromkeys(
         ("enable_ci_planning", "enable_charge_planning", "enable_auto_discharge"), False

@@ -18,6 +18,14 @@ from zoneinfo import ZoneInfo
 
 SECONDS_PER_HOUR = 3600.0
 WH_PER_KWH = 1000.0
+LEAST_WINDOW_WH = 150.0
+"""
+Least energy between battery and grid that a window is planned for.
+
+It is what the least power that the guard commands, 300 W, moves in half an hour. A start takes some
+ten seconds until the power is there, and as much wear of relays and cells for a little as for much;
+below this a window buys nothing that a meter would show.
+"""
 _UTC = ZoneInfo("UTC")
 _SURE = 0.95
 """A use after the forecast's end counts a little less than one within it."""
@@ -142,6 +150,8 @@ class Site:
     """Kept back on purpose, each day."""
     min_command_w: float = 300.0
     """Less power is not worth a command."""
+    least_window_wh: float = LEAST_WINDOW_WH
+    """Less energy to or from the grid is not worth a window."""
     can_hold: bool = True
     """The battery can be told to rest, and to charge with less than the sun gives."""
 
@@ -156,6 +166,8 @@ class Problem:
     objective: Objective = Objective()
     zone: ZoneInfo = _UTC
     """The site's; for sentences."""
+    goes_on: str = ""
+    """Name of the action that runs at this moment; to go on with it takes no start."""
 
     def __post_init__(self) -> None:
         battery = self.battery
@@ -193,7 +205,7 @@ def costs(problem: Problem) -> tuple[Costs, ...]:
     A slot whose price or carbon intensity is missing gets the average of the others, so that it
     neither attracts nor repels, and is marked as unknown.
     """
-    pairs = [_pair(problem.objective, slot) for slot in problem.slots]
+    pairs = [worth(problem.objective, slot) for slot in problem.slots]
     known = [pair for pair in pairs if pair is not None]
     mean = (
         (sum(buy for buy, _ in known) / len(known), sum(sell for _, sell in known) / len(known))
@@ -203,7 +215,8 @@ def costs(problem: Problem) -> tuple[Costs, ...]:
     return tuple(Costs(*(pair or mean), known=pair is not None) for pair in pairs)
 
 
-def _pair(objective: Objective, slot: Slot) -> tuple[float, float] | None:
+def worth(objective: Objective, slot: Slot) -> tuple[float, float] | None:
+    """Return what a kWh costs and gives in a slot by the objective; `None` where not known."""
     carbon, buy, sell = slot.carbon_g_per_kwh, slot.buy_per_kwh, slot.sell_per_kwh
     if objective.aim is Aim.CARBON:
         return None if carbon is None else (carbon, carbon)

@@ -86,6 +86,11 @@ class Step:
         """Energy that goes into the battery, before its losses."""
         return max(0.0, -self.battery_w) * self.slot.hours
 
+    @property
+    def bought_wh(self) -> float:
+        """The part of it that the sun does not give."""
+        return max(0.0, self.charged_wh - self.slot.spill_w * self.slot.hours)
+
 
 def rollout(
     problem: Problem, proposals: Sequence[Proposal], priced: Sequence[Costs]

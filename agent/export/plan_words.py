@@ -9,7 +9,7 @@ Source: issue "export guard", part 5 (each window says why); D-32, D-48 (local t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -47,12 +47,14 @@ def windows(problem: Problem, steps: Sequence[Step], priced: Sequence[Costs]) ->
         steps: the rollout.
         priced: what each slot's energy is worth.
     """
-    found = []
+    return tuple(_window(problem, steps, priced, indexes) for indexes in commanded_runs(steps))
+
+
+def commanded_runs(steps: Sequence[Step]) -> Iterator[list[int]]:
+    """Yield the indexes of each run of the same command without a gap, in the order of time."""
     for key, run in groupby(range(len(steps)), key=lambda index: _run_key(steps, index)):
-        indexes = list(run)
         if key[0] is not Action.SELF_CONSUMPTION:
-            found.append(_window(problem, steps, priced, indexes))
-    return tuple(found)
+            yield list(run)
 
 
 def _run_key(steps: Sequence[Step], index: int) -> tuple[Action, int]:

@@ -20,7 +20,7 @@ from agent.export import plan_greedy, plan_highs
 from agent.export.plan_problem import Costs, Problem, costs
 from agent.export.plan_rollout import KEEP_OFF, Action, Proposal, Step, cost_of, rollout
 from agent.export.plan_session import SolverError
-from agent.export.plan_words import Window, windows
+from agent.export.plan_words import Window, commanded_runs, windows
 from agent.export.snapshot import Reason
 
 Solver = Callable[[Problem, Sequence[Costs], float], Sequence[Proposal]]
@@ -28,6 +28,7 @@ Fallback = Callable[[Problem, Sequence[Costs]], Sequence[Proposal]]
 SOLVER_LIMIT_S = 2.0
 """Longest single run of the solver; usual is a few hundredths."""
 _WORTH_IT = 1e-6
+_SAME_WH = 0.5
 _NEW = timedelta(minutes=1)
 
 
@@ -137,7 +138,7 @@ def _best(
     if proposals is None:
         proposals = _checked(rest, fallback(rest, rest_priced))
     idle = rollout(problem, head + [KEEP_OFF] * len(rest.slots), priced)
-    steps = rollout(problem, [*head, *proposals], priced)
+    steps = _without_small_windows(problem, [*head, *proposals], priced, running)
     gain = cost_of(problem, idle, priced) - cost_of(problem, steps, priced)
     if gain <= _WORTH_IT:
         steps, gain = idle, 0.0
@@ -146,6 +147,37 @@ def _best(
         better = Reason("nothing_better", text) if method is Method.SOLVER else reason
         return Plan(Method.SELF_CONSUMPTION, better, steps)
     return Plan(method, reason, steps, windows(problem, steps, priced), gain)
+
+
+def _without_small_windows(
+    problem: Problem,
+    proposals: Sequence[Proposal],
+    priced: Sequence[Costs],
+    running: Proposal | None,
+) -> tuple[Step, ...]:
+    """Return the rollout without windows for which the inverter would start in vain."""
+    kept = list(proposals)
+    while True:
+        steps = rollout(problem, kept, priced)
+        going = running is not None or (steps and steps[0].action.value == problem.goes_on)
+        energy_wh = {
+            tuple(run): sum(_moved_wh(steps[index]) for index in run)
+            for run in commanded_runs(steps)
+            if not (going and run[0] == 0)
+        }
+        smallest = min(energy_wh, key=energy_wh.__getitem__, default=())
+        if not smallest or energy_wh[smallest] >= problem.site.least_window_wh - _SAME_WH:
+            return steps
+        # One at a time: what one does not take may make the next one large enough.
+        for index in smallest:
+            kept[index] = KEEP_OFF
+
+
+def _moved_wh(step: Step) -> float:
+    """Return what a command moves between battery and grid; rest and sun take no least energy."""
+    if step.action is Action.DISCHARGE:
+        return step.battery_export_wh
+    return step.bought_wh if step.action is Action.CHARGE else float("inf")
 
 
 def _after_first(problem: Problem, running: Proposal, priced: Sequence[Costs]) -> Problem:
@@ -186,6 +218,12 @@ def running_in(before: Plan | None, now: datetime) -> Proposal | None:
     if step is None or now - step.slot.begins < _NEW:
         return None
     return Proposal(step.action, step.battery_w)
+
+
+def goes_on(before: Plan | None, now: datetime) -> str:
+    """Return the name of the action that the plan of before has had carried out until now."""
+    step = (before.step_at(now - _NEW) or before.step_at(now)) if before else None
+    return step.action.value if step else ""
 
 
 def carried_on(plan: Plan, before: Plan | None, now: datetime) -> Plan:

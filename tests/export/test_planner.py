@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.export import plan_greedy, plan_session
-from agent.export.plan_problem import Aim, Costs, Problem, costs, refill_cost
+from agent.export.plan_problem import LEAST_WINDOW_WH, Aim, Costs, Problem, costs, refill_cost
 from agent.export.plan_rollout import (
     KEEP_OFF,
     Action,
@@ -21,8 +21,16 @@ from agent.export.plan_rollout import (
     rollout,
 )
 from agent.export.plan_session import SolverError
-from agent.export.planner import Method, carried_on, make_plan, running_in
-from tests.export.plan_cases import HALF_HOUR, MIDNIGHT, broken_rules, day, problem, slot_at
+from agent.export.planner import Method, Plan, carried_on, goes_on, make_plan, running_in
+from tests.export.plan_cases import (
+    HALF_HOUR,
+    MIDNIGHT,
+    SMALL,
+    broken_rules,
+    day,
+    problem,
+    slot_at,
+)
 
 
 def actions(asked: Problem, **how: object) -> dict[str, Action]:
@@ -221,6 +229,48 @@ def test_an_inverter_that_cannot_rest_is_never_told_to() -> None:
     assert not found & {Action.HOLD, Action.SHARE_SUN}
 
 
+def _windows_wh(plan: Plan) -> list[float]:
+    """Return what each window moves between battery and grid."""
+    return [
+        sum(max(step.battery_export_wh, step.bought_wh) for step in plan.steps
+            if window.begins <= step.slot.begins < window.ends)
+        for window in plan.windows
+    ]  # fmt: skip
+
+
+def test_no_window_is_planned_for_less_than_a_start_is_worth() -> None:
+    """A grey day gave 0.1 kWh by noon; to sell that in the evening is one start for nothing."""
+    slots = day(first=24, pv_w=0.0)
+    bare = problem(slots, produced_wh=100.0, least_window_wh=0.0)
+    assert _windows_wh(make_plan(bare)) == [pytest.approx(100.0, abs=SMALL)]
+    asked = problem(slots, produced_wh=100.0)
+    assert asked.site.least_window_wh == LEAST_WINDOW_WH
+    plan = make_plan(asked)
+    assert plan.windows == ()
+    assert plan.reason.code == "nothing_better"
+    more = problem(slots, produced_wh=160.0)
+    assert _windows_wh(make_plan(more)) == [pytest.approx(160.0, abs=SMALL)]
+
+
+def test_what_runs_already_goes_on_for_as_little_as_is_left() -> None:
+    """The tail of a window takes no start."""
+    slots = day(first=37, last=47, pv_w=0.0)
+    asked = problem(slots, produced_wh=100.0, least_window_wh=LEAST_WINDOW_WH)
+    assert Action.DISCHARGE not in {step.action for step in make_plan(asked).steps}
+    going = make_plan(replace(asked, goes_on=Action.DISCHARGE.value))
+    assert going.steps[0].action is Action.DISCHARGE
+    assert 0 < going.steps[0].battery_export_wh < LEAST_WINDOW_WH
+
+
+def test_what_was_carried_out_until_now_is_known_from_the_plan_of_before() -> None:
+    plan = make_plan(problem())
+    selling = next(w for w in plan.windows if w.action is Action.DISCHARGE)
+    assert goes_on(plan, selling.begins + timedelta(minutes=5)) == "discharge"
+    assert goes_on(plan, selling.ends + timedelta(seconds=2)) == "discharge"
+    assert goes_on(plan, selling.begins + timedelta(seconds=2)) != "discharge"
+    assert goes_on(None, selling.begins) == ""
+
+
 def test_the_running_slot_is_kept_and_the_rest_is_planned_around_it() -> None:
     """At 17:10 a charge is running; whatever the forecast says now, it ends with its slot."""
     slots = day(first=34, last=60)
@@ -310,6 +360,15 @@ def test_never_a_plan_that_breaks_a_rule_or_does_worse_than_nothing(asked: Probl
     assert plan.gain >= 0
 
 
+@settings(max_examples=60, deadline=None)
+@given(asked=problems())
+def test_never_a_window_for_less_than_a_start_is_worth(asked: Problem) -> None:
+    shared = (Action.HOLD, Action.SHARE_SUN)
+    plan = make_plan(asked)
+    for window, moved_wh in zip(plan.windows, _windows_wh(plan), strict=True):
+        assert window.action in shared or moved_wh >= LEAST_WINDOW_WH - 2 * SMALL
+
+
 @settings(max_examples=80, deadline=None)
 @given(asked=problems())
 def test_never_a_rule_of_thumb_that_breaks_a_rule(asked: Problem) -> None:
@@ -342,6 +401,7 @@ def test_the_solver_is_not_beaten_by_the_rule_of_thumb_by_more_than_its_simplifi
         asked.site,
         can_hold=True,
         min_command_w=0.0,
+        least_window_wh=0.0,
         export_limit_w=20_000.0,
         produced_wh=100_000.0,
         exported_wh=0.0,

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from agent.house.forecast import Shape, read
 from agent.house.forecast_service import (
@@ -23,20 +21,9 @@ from agent.house.forecast_service import (
     solar_url,
 )
 from agent.setting_texts import Roof
+from tests.house.forecast_server import answers
 
 NOW = datetime(2026, 7, 1, 12, 10, tzinfo=UTC)
-CARBON_ANSWER = {
-    "data": {
-        "regionid": 13, "shortname": "London", "postcode": "SW1A",
-        "data": [
-            {"from": "2026-07-01T12:00Z", "to": "2026-07-01T12:30Z",
-             "intensity": {"forecast": 151, "index": "moderate"}, "generationmix": []},
-            {"from": "2026-07-01T12:30Z", "to": "2026-07-01T13:00Z",
-             "intensity": {"forecast": 88, "index": "low"}, "generationmix": []},
-        ],
-    }
-}  # fmt: skip
-"""As carbonintensity.org.uk answers for a postcode."""
 SOLAR_ANSWER = {
     "result": {
         "watts": {"2026-07-01 05:00:00": 0, "2026-07-01 06:00:00": 400},
@@ -52,35 +39,6 @@ TOO_MANY = {
                 "ratelimit": {"period": 3600, "limit": 12, "retry-at": "2026-07-01T14:40:00+00:00"}}
 }  # fmt: skip
 """As Forecast.Solar answers a thirteenth call within the hour."""
-
-
-class Answers:
-    """A loopback server that answers what it is told, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.status, self.body = 200, json.dumps(CARBON_ANSWER)
-        self.headers: dict[str, str] = {}
-        self.asked: list[str] = []
-        self.base = ""
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.asked.append(request.path)
-        return web.Response(status=self.status, text=self.body, headers=self.headers)
-
-
-@asynccontextmanager
-async def answers() -> AsyncIterator[Answers]:
-    server, application = Answers(), web.Application()
-    application.router.add_get("/{tail:.*}", server.answer)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield server
-    finally:
-        await runner.cleanup()
 
 
 def carbon(base: Callable[[], str], timeout_s: float = 5.0) -> ForecastService:

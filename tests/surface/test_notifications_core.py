@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,48 @@ async def test_the_doctor_names_what_is_broken(
     assert TOGGLE in on_now[0]["text"]
     for finding in told.report["findings"]:
         assert finding["next_step"] or finding["verdict"] in {"ok", "skipped"}
+
+
+@pytest.mark.peers("inverter")
+async def test_the_doctor_reads_forecasts_from_core_as_the_planner_does(
+    lived_in: House, tmp_path: Path
+) -> None:
+    begins = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    rows = [begins + number * timedelta(minutes=30) for number in range(96)]
+    sun = [{"period_start": at.isoformat(), "pv_estimate": 0.5} for at in rows]
+    dirt = [{"from": f"{at:%Y-%m-%dT%H:%MZ}", "intensity": 150} for at in rows if at != rows[6]]
+    headers = {"Authorization": f"Bearer {lived_in.core.token}"}
+    async with ClientSession(headers=headers) as http:
+        for entity, attributes in (
+            ("sensor.my_sun", {"detailedForecast": sun, "unit_of_measurement": "kWh"}),
+            ("sensor.my_carbon", {"forecast": dirt}),
+        ):
+            body = {"state": "12.0", "attributes": attributes}
+            where = f"{lived_in.core.url}/api/states/{entity}"
+            async with http.post(where, json=body) as answer:
+                assert answer.status in {200, 201}
+    chosen = {
+        "export_limit_w": 3680,
+        "enable_ci_planning": True,
+        "entities": {
+            "forecast_today": "sensor.my_sun",
+            "forecast_tomorrow": "sensor.my_sun",
+            "ci_forecast": "sensor.my_carbon, sensor.nowhere",
+        },
+    }
+    (tmp_path / "settings.json").write_text(json.dumps(chosen))
+    options = {"ha_url": lived_in.core.url, "ha_token": lived_in.core.token}
+    told = await doctor(tmp_path, 1, **options)
+    (sunny,) = told.of("plan_pv")
+    assert sunny["verdict"] == "ok"
+    assert sunny["text"].startswith("sensor.my_sun, sensor.my_sun: 500 W now, known until")
+    (carbon,) = told.of("plan_carbon")
+    assert carbon["verdict"] == "warning"
+    assert "1 of 7" in carbon["text"]  # half hours of the 36 h that a plan looks ahead
+    assert "sensor.nowhere does not exist in Home Assistant" in carbon["text"]
+    assert told.verdict("plan_buy") == "skipped"
+    assert told.verdict("plan_load") == "skipped"
+    assert told.verdict("plan_reach") == "warning"
 
 
 @pytest.mark.parametrize("core_version", [list(CORES)[-1]], indirect=True)  # a dear one
