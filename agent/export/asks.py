@@ -12,6 +12,7 @@ from agent.export import commissioning
 from agent.export.commitments import Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.lease import Lease, whole_steps_w, worst_case_wh
+from agent.export.pricing import still_open
 from agent.export.replacing import replace
 from agent.export.requests import Answer, Request, RequestKind
 from agent.export.snapshot import ErrorState, Mode, Reason, StatisticsView
@@ -324,4 +325,24 @@ def soc_obstacle(turn: Turn, above_percent: float = CUTOFF_ABOVE_FLOOR_PERCENT) 
         f"soc_at_{kind}",
         f"The battery is at {soc:.1f} %, and the {kind} to keep is {floor:.0f} %.",
         turn.look.sample.soc_percent.source,
+    )
+
+
+def cost_obstacle(turn: Turn, power_w: float, duration_s: float) -> Reason | None:
+    """
+    Return why the day cannot pay for a commissioning test of this power and length.
+
+    The safety margin is not asked for: a test must be possible on a day whose sun has not made up
+    for the margin yet, and what it lets out is known to the watt-hour.
+    """
+    path, sun_w = turn.config.path, turn.pv_bound_w()
+    older_wh = still_open(turn.state.commitments, path, turn.now_s, sun_w).worst_wh(sun_w)
+    cost_wh = worst_case_wh(power_w * path.gain + sun_w, duration_s, path) + older_wh
+    left_wh = max(0.0, turn.granted_left_wh())
+    if cost_wh <= left_wh:
+        return None
+    return Reason(
+        "allowance_used",
+        f"The test may let out {cost_wh:.0f} Wh, and {left_wh:.0f} Wh may still be exported today. "
+        "Run it again when the sun has produced more.",
     )

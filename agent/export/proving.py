@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from agent.export import commissioning as cms
 from agent.export import commitments as com
-from agent.export.asks import soc_obstacle
+from agent.export.asks import cost_obstacle, soc_obstacle
 from agent.export.bus_watch import watch_bus
 from agent.export.commissioning_checks import Powers, soc_in_doubt
 from agent.export.commitments import Commitment, Purpose, Seen
@@ -140,6 +140,10 @@ def _begin_test(turn: Turn, test: cms.Commissioning, powers: Powers | None) -> N
         turn.set(commissioning=waiting)
         return
     test = cms.sent(test, turn.now_s, powers, turn.config.path)
+    obstacle = cost_obstacle(turn, test.power_w, test.duration_s)
+    if obstacle is not None:
+        turn.set(commissioning=cms.failed(turn.state.commissioning, obstacle.text))
+        return
     number = turn.next_number()
     block = DispatchBlock(True, test.power_w, cutoff_percent(turn), test.duration_s)
     worst_wh = worst_case_wh(test.power_w, test.duration_s, turn.config.path)

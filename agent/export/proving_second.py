@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from agent.export import commissioning as cms
 from agent.export import second_part as second_
+from agent.export.asks import cost_obstacle
 from agent.export.commissioning_checks import REACHED_W, Powers, alone_check, first_failure
 from agent.export.commitments import Commitment, Purpose, Seen, seen_since
 from agent.export.counter_lag import Moment
@@ -83,6 +84,9 @@ def _planned(turn: Turn, test: cms.Commissioning, powers: Powers | None) -> cms.
         config.exported_rules.step_wh,
         config.path,
     )
+    obstacle = cost_obstacle(turn, plan.power_w, plan.first_s + plan.again_s)
+    if obstacle is not None:
+        return cms.interrupted(test, obstacle.text)
     return replace(test, second=_traced(turn, plan))
 
 

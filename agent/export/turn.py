@@ -138,6 +138,10 @@ class Turn:
         kept_wh = leak_reserve_wh(self.config.allowance, leakage, self.day_left_s())
         return tightest(self.accounts()).left_wh - kept_wh
 
+    def granted_left_wh(self) -> float:
+        """Return what may still be exported today until the contract is broken, margin included."""
+        return tightest(self.accounts()).left_wh + self.config.allowance.safety_margin_wh
+
     def day_left_s(self) -> float:
         """Return the seconds until the local day ends."""
         return self.look.now.day_left_s

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from agent.export.allowance import AllowanceRule
 from agent.export.commissioning import Stage
 from agent.export.requests import RequestKind
 from agent.house.readings import Reading
 from agent.simulator.dispatch import DispatchSettings
-from tests.export.bench import Bench
+from tests.export.bench import CONFIG, Bench
 
 
 def test_until_it_has_passed_nothing_starts() -> None:
@@ -51,6 +52,32 @@ def test_where_powers_come_slowly_it_is_repeated_for_longer() -> None:
     assert lengths_s[:2] == [30, 60]
     assert bench.kinds().count("commissioning_repeated") == len(lengths_s) - 1
     assert not bench.dispatching
+
+
+@pytest.mark.parametrize(("produced_wh", "runs"), [(5, False), (200, True)])
+def test_a_day_that_cannot_pay_for_it_has_no_test_and_the_margin_is_not_asked(
+    produced_wh: float, runs: bool
+) -> None:
+    rule = AllowanceRule(safety_margin_wh=500)
+    bench = Bench(
+        replace(CONFIG, allowance=rule), commissioned=False, produced_wh=produced_wh, pv_w=0.0
+    )
+    bench.ask(RequestKind.COMMISSION)
+    done = Stage.PASSED if runs else Stage.FAILED
+    bench.run_until(lambda: bench.state.commissioning.stage is done, 120)
+    assert bool(bench.writes) is runs
+    assert runs or "Run it again when the sun has produced more." in bench.state.commissioning.text
+
+
+def test_a_full_test_ends_after_its_first_part_where_the_day_pays_for_no_more() -> None:
+    rule = AllowanceRule(tolerance_wh=15)
+    bench = Bench(
+        replace(CONFIG, allowance=rule), commissioned=False, produced_wh=5, pv_w=0.0, load_w=0.0
+    )
+    bench.ask(RequestKind.COMMISSION_FULL)
+    bench.run_until(lambda: bench.state.commissioning.stage is Stage.PASSED, 300)
+    assert len([block for _, block in bench.writes if block.start]) == 1
+    assert "the full test was ended" in bench.state.commissioning.text
 
 
 def test_an_inverter_that_ignores_the_timer_fails_and_is_stopped() -> None:

@@ -301,7 +301,7 @@ def test_a_clipped_power_is_told_by_the_full_test() -> None:
 
 
 def test_without_allowance_the_full_test_only_tries_the_rewrite() -> None:
-    test = fully(produced_wh=30.0)
+    test = fully(produced_wh=150.0)
     assert test.stage is Stage.PASSED, test.text
     assert test.rewrite_extends is True
     assert test.counter_lag_s is None

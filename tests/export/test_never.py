@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from agent.clock import Instant
@@ -157,6 +157,11 @@ def disturb(bench: Bench, fault: str, what: str) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(
+    [(("unlink", ""), 5), (("pause", "400"), 5), (("link", ""), 60), (("ask", "commission"), 60)],
+    100.0,
+    True,
+)
 @given(
     st.lists(st.tuples(disturbances, st.integers(1, 90)), min_size=3, max_size=14),
     st.sampled_from([100.0, 300.0, 700.0]),
