@@ -66,6 +66,7 @@ def _answer(turn: Turn, request: Request) -> Answer:
 
 
 def _start(turn: Turn, request: Request, purpose: Purpose) -> Answer:
+    turn.set(pace=turn.state.pace.asked(turn.now_s))
     wish = turn.state.wish
     if wish is not None and wish.purpose is purpose and wish.until is not None:
         turn.set(wish=replace(wish, by=request.by, power_w=None, until=None))

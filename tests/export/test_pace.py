@@ -116,12 +116,25 @@ def test_starts_that_never_arrive_wait_once_20_writes_are_used() -> None:
 
 def test_a_person_is_told_why_the_start_waits() -> None:
     bench = Bench(_BRIDGE, produced_wh=30_000)
-    bench.state = replace(bench.state, pace=WritePace(20.0, bench.now_s))
+    bench.state = replace(bench.state, pace=WritePace(20.0, bench.now_s, ran=False))
     assert bench.start().accepted
     bench.run(5)
     assert not bench.writes
     assert bench.view().reason.code == "writes_rest"
     bench.run_until(lambda: bench.dispatching, 490)
+
+
+def test_who_asks_again_need_not_wait_where_commands_arrive() -> None:
+    bench = at_the_limit()
+    bench.state = replace(bench.state, pace=WritePace(30.0, bench.now_s))
+    bench.twists["grid_w"] = lambda reading: replace(reading, value=None)
+    bench.run_until(lambda: not bench.dispatching, 30)
+    bench.twists.clear()
+    bench.run_until(lambda: bench.view().reason.code == "writes_rest", 120)
+    bench.run(30)
+    assert not bench.dispatching
+    bench.start()
+    bench.run_until(lambda: bench.dispatching, 10)
 
 
 def test_a_stop_waits_for_no_pace() -> None:
