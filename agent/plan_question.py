@@ -159,5 +159,4 @@ def _site(settings: Settings, house: GuardSnapshot) -> Site:
         tolerance_wh=settings.tolerance_kwh * _WH_PER_KWH,
         margin_wh=settings.safety_margin_kwh * _WH_PER_KWH,
         min_command_w=settings.min_discharge_w,
-        can_hold=False,
     )

@@ -6,7 +6,7 @@ from forecasts; beside it, in the same days, self-consumption, the greedy plan o
 Monitor, and the optimum for somebody who knew everything before. The gain over self-consumption,
 as a share of the optimum's, is what counts; and that no day exports more than the sun gave.
 
-    python benchmarks/planner.py [--quick] [--json] [--seed 1] [--aim carbon|money|both]
+    python benchmarks/planner.py [--quick] [--json] [--seed 1] [--aim carbon|money|both] [--rest]
 """
 
 from __future__ import annotations
@@ -87,8 +87,16 @@ def note(text: str) -> None:
     print(f"[{time.monotonic() - _BEGAN_S:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
-def measure(days: int, seed: int, aims: Sequence[Aim]) -> Found:
-    """Live through all days and return what came out."""
+def measure(days: int, seed: int, aims: Sequence[Aim], *, rest: bool = False) -> Found:
+    """
+    Live through all days and return what came out.
+
+    Args:
+        days: of each season, in each home.
+        seed: of the weather.
+        aims: one life for each.
+        rest: let our plans tell the battery to rest, and let sun leave that it could store.
+    """
     found = Found()
     for home in HOMES:
         for first in SEASONS:
@@ -100,14 +108,17 @@ def measure(days: int, seed: int, aims: Sequence[Aim]) -> Found:
             found.greedy_days_over += greedy.days_over
             found.greedy_most_over_wh = max(found.greedy_most_over_wh, greedy.most_over_wh)
             for aim in aims:
-                _one(found, made, aim, alone, (greedy, kept))
+                _one(found, (made, aim, rest), alone, (greedy, kept))
             note(f"{home.name}, {days} days from {first}")
     return found
 
 
-def _one(found: Found, made: Block, aim: Aim, alone: Life, greedy: tuple[Life, Life]) -> None:
+def _one(
+    found: Found, asked: tuple[Block, Aim, bool], alone: Life, greedy: tuple[Life, Life]
+) -> None:
+    made, aim, rest = asked
     value = end_value(made, aim)
-    life = live(made, ours(aim), produced)
+    life = live(made, ours(aim, rest), produced)
     sums = found.sums.setdefault((aim, made.home.name), Sums())
     idle = cost(made, alone, aim, value)
     sums.ours += idle - cost(made, life, aim, value)
@@ -175,9 +186,12 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one object as the last line")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--aim", choices=["carbon", "money", "both"], default="both")
+    parser.add_argument("--rest", action="store_true", help="as if the guard could do that too")
     args = parser.parse_args()
     aims = (Aim.CARBON, Aim.MONEY) if args.aim == "both" else (Aim(args.aim),)
-    told = figures(measure(_QUICK_DAYS if args.quick else _DAYS, args.seed, aims), aims)
+    told = figures(
+        measure(_QUICK_DAYS if args.quick else _DAYS, args.seed, aims, rest=args.rest), aims
+    )
     failed = missed(told, args.quick)
     for name, value in told.items():
         note(f"{name:28} {value:10.3f}{'  MISSED' if name in failed else ''}")

@@ -181,8 +181,8 @@ def produced(_block: Block, now: Now) -> float:
     return now.produced_wh
 
 
-def ours(aim: Aim, can_hold: bool = True) -> Policy:
-    """Return our planner with this aim."""
+def ours(aim: Aim, can_hold: bool = False) -> Policy:
+    """Return our planner with this aim; `can_hold` lets it do what the guard does not."""
 
     def policy(block: Block, now: Now, life: Life) -> Command:
         began = time.perf_counter(), time.process_time()
@@ -336,7 +336,7 @@ def optimum(block: Block, aim: Aim, end_value: float, *, cumulative: bool) -> Li
             )
         )
     battery = battery_of(block, _BEGIN * block.home.capacity_wh)
-    site = Site(EXPORT_LIMIT_W, min_command_w=0.0, least_window_wh=0.0)
+    site = Site(EXPORT_LIMIT_W, min_command_w=0.0, least_window_wh=0.0, can_hold=True)
     problem = Problem(
         tuple(made), battery, site, Objective(aim, WEAR[aim], end_value_per_kwh=end_value)
     )

@@ -152,8 +152,10 @@ class Site:
     """Less power is not worth a command."""
     least_window_wh: float = LEAST_WINDOW_WH
     """Less energy to or from the grid is not worth a window."""
-    can_hold: bool = True
-    """The battery can be told to rest, and to charge with less than the sun gives."""
+    can_hold: bool = False
+    """The battery can be told to rest, and to charge with less than the sun gives. The guard does
+    neither: at 0 W nothing shows whether a command is obeyed. It is here for the benchmark, which
+    tells what that costs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def test_a_price_on_carbon_moves_the_plan_from_money_to_carbon() -> None:
     slots = list(day())
     slots[34] = replace(slots[34], sell_per_kwh=0.50, carbon_g_per_kwh=20.0)
     slots[40] = replace(slots[40], sell_per_kwh=0.20, carbon_g_per_kwh=900.0)
-    few = {"max_discharge_w": 2000.0, "stored_wh": 3200.0, "charge_to_wh": 3200.0}
+    few = {"max_discharge_w": 2000.0, "stored_wh": 3200.0, "charge_to_wh": 3200.0, "can_hold": True}
     shut = [replace(s, may_charge=False, pv_w=0.0) for s in slots]
     money = problem(shut, Aim.MONEY, produced_wh=5000.0, **few)
     both = problem(shut, Aim.BOTH, produced_wh=5000.0, carbon_price_per_kg=2.0, **few)
