@@ -241,7 +241,7 @@ class Settings(BaseModel):
         30,
         (5, 60, 1),
         "s",
-        "A power value older than this ends a discharge; with a direct connection 20 s at most.",
+        "A power value older than this ends a discharge; with a direct connection 18 s at most.",
     )
     soc_stale_after_s: Number = _timing.number(
         120, (10, 900, 10), "s", "A state of charge older than this ends a discharge."

@@ -81,7 +81,7 @@ DIRECT = CommandPath(
     gain=1.1,
     verify_s=20,
     learns_gain=True,
-    longest_stale_s=20,
+    longest_stale_s=18,
     longest_answer_s=4,
     repeat_after_s=4,
 )

@@ -1,12 +1,12 @@
 """
 How many writes the inverter is spared: at most 260 in an hour of discharge.
 
-Renewals every 15 s are 240 of them. The other 20 are for what comes before its time: steps back
-to the limit, stops, starts anew, commands that were lost. None of these can wait, but what follows
-them can: the renewals of a long lease that the registers show come a few seconds later until the
-writes are even again, and once all 20 are used, a discharge that does not run waits with its start,
-unless somebody asks for one and commands do arrive: a person who presses a button is not told to
-come back in minutes.
+Renewals every 15 s are 240 of them. Of the other 20, 16 are for what comes before its time: steps
+back to the limit, stops, starts anew, commands that were lost. None of these can wait, but what
+follows them can: the renewals of a long lease that the registers show come a few seconds later
+until the writes are even again, and once the 16 are used, a discharge that does not run waits with
+its start, unless somebody asks for one and commands do arrive: a person who presses a button is not
+told to come back in minutes.
 
 Source: issue 4, acceptance (writes).
 """
@@ -19,10 +19,10 @@ _EARNED_S = 15.0
 """A dispatch that runs for so long earns one write: 240 in an hour."""
 _RESTED_S = 240.0
 """The same while none runs: else starts that fail would wait for a discharge for ever."""
-_SPARE = 20.0
+_SPARE = 16.0
 _START = 2.0
 """A start costs a stop as well."""
-_UNHURRIED = 3.0
+_UNHURRIED = 2.0
 """So many writes ahead are nothing to make good for."""
 
 

@@ -81,7 +81,7 @@ _HA = Way(
 WAYS = {
     "bridge": Way(
         "bridge", DIRECT, power_s=(2, 2), late_s=0, pv_s=4, soc_s=2, counters_s=6, dispatch_s=6,
-        answer_s=(1, 1), shown_s=(1, 1), kind=CounterKind.LIFETIME, stale_after_s=20,
+        answer_s=(1, 1), shown_s=(1, 1), kind=CounterKind.LIFETIME, stale_after_s=18,
         readback_poll_s=6, write_deadline_s=4, waits_s=4, through_core=False,
     ),
     "ha_register": _HA,

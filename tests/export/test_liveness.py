@@ -35,7 +35,7 @@ BRIDGE = replace(
     exported_rules=replace(CONFIG.exported_rules, poll_s=6),
     produced_rules=replace(CONFIG.produced_rules, poll_s=6),
     readback_poll_s=6,
-    thresholds=Thresholds(stale_after_s=20),
+    thresholds=Thresholds(stale_after_s=18),
 )
 STOPPED_WITHIN_S = {"bridge": 30, "ha_register": 60}
 """T6: by then the inverter is seen to have stopped, whatever an input does."""

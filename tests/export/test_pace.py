@@ -116,7 +116,7 @@ def test_starts_that_never_arrive_wait_once_20_writes_are_used() -> None:
 
 def test_a_person_is_told_why_the_start_waits() -> None:
     bench = Bench(_BRIDGE, produced_wh=30_000)
-    bench.state = replace(bench.state, pace=WritePace(20.0, bench.now_s, ran=False))
+    bench.state = replace(bench.state, pace=WritePace(16.0, bench.now_s, ran=False))
     assert bench.start().accepted
     bench.run(5)
     assert not bench.writes
