@@ -20,10 +20,10 @@ def stale_after_s(path: str, **settings: float) -> float:
     return guard_config(chosen, traits, Commissioning(), "").thresholds.stale_after_s
 
 
-def test_powers_that_come_every_two_seconds_are_stale_after_twenty() -> None:
+def test_powers_that_come_every_two_seconds_are_stale_after_eighteen() -> None:
     """30 s of staleness and the inverter's dead time would miss the promised stop in 30 s (T6)."""
-    assert stale_after_s("direct") == 20
-    assert stale_after_s("direct", stale_after_s=60) == 20
+    assert stale_after_s("direct") == 18
+    assert stale_after_s("direct", stale_after_s=60) == 18
 
 
 def test_a_shorter_time_of_the_settings_holds_on_every_path() -> None:

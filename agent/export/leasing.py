@@ -130,8 +130,8 @@ def rests(turn: Turn) -> Reason | None:
         return None
     return Reason(
         "writes_rest",
-        "So many commands were lost or taken back of late that the inverter is spared the next "
-        f"start for another {rest_s:.0f} s.",
+        "The discharge was interrupted so often of late that the inverter is spared the next "
+        f"commands for another {rest_s:.0f} s. Press start to go on at once.",
     )
 
 

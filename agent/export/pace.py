@@ -4,9 +4,9 @@ How many writes the inverter is spared: at most 260 in an hour of discharge.
 Renewals every 15 s are 240 of them. Of the other 20, 16 are for what comes before its time: steps
 back to the limit, stops, starts anew, commands that were lost. None of these can wait, but what
 follows them can: the renewals of a long lease that the registers show come a few seconds later
-until the writes are even again, and once the 16 are used, a discharge that does not run waits with
-its start, unless somebody asks for one and commands do arrive: a person who presses a button is not
-told to come back in minutes.
+until the writes are even again, and once the 16 are used, a discharge that was interrupted waits
+until it goes on. Who asks for a start does not wait: a person is not told to come back in minutes,
+and starts that fail are the circuit breaker's to stop.
 
 Source: issue 4, acceptance (writes).
 """
@@ -34,22 +34,13 @@ class WritePace:
     """Writes, just after the newest one."""
     at_s: float = 0.0
     """Monotonic: when that was."""
-    ran: bool = True
-    """Whether a dispatch ran before that write: what is commanded does arrive."""
 
     def written(self, now_s: float, *, ran: bool) -> WritePace:
         """Return the pace after one more write; `ran`: a dispatch of ours ran since the last."""
-        return WritePace(self._ahead(now_s, _EARNED_S if ran else _RESTED_S) + 1.0, now_s, ran)
+        return WritePace(self._ahead(now_s, _EARNED_S if ran else _RESTED_S) + 1.0, now_s)
 
     def asked(self, now_s: float) -> WritePace:
-        """
-        Return the pace after somebody has asked for a start, which then need not wait, nor need
-        the next ones by itself.
-
-        Starts that do not arrive wait all the same: who asks every minute cannot know.
-        """
-        if not self.ran:
-            return self
+        """Return the pace after somebody has asked for a start: half of what is spare is there."""
         return WritePace(min(self._ahead(now_s, _RESTED_S), _SPARE / 2), now_s)
 
     @property
