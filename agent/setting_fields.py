@@ -106,10 +106,10 @@ class Group:
         extra = _extra(self.title, "choice", default, {"choices": list(choices)})
         return Field(default, description=sentence, json_schema_extra=extra)
 
-    def switch(self, sentence: str, example: str = "true") -> Any:
-        """Declare something that is off until a person turns it on."""
+    def switch(self, sentence: str, example: str = "true", *, default: bool = False) -> Any:
+        """Declare a switch; without a default it is off until a person turns it on."""
         extra = _extra(self.title, "boolean", example, {})
-        return Field(default=False, description=sentence, json_schema_extra=extra)
+        return Field(default=default, description=sentence, json_schema_extra=extra)
 
     def other(self, kind: str, default: Any, example: str, sentence: str, **limits: Any) -> Any:
         """Declare a text, time, zone or entity; its annotation carries the check."""

@@ -143,6 +143,12 @@ class Settings(BaseModel):
     enable_auto_charge: bool = _plan.switch(
         "Carry out the charge plan, and plan it; only in `control`.", "false"
     )
+    enable_rest: bool = _plan.switch(
+        "Plans may let the battery rest: keep its charge for a better hour, or leave sun to the "
+        "grid that the battery would take; needs one of the other plan switches.",
+        "false",
+        default=True,
+    )
     plan_aim: Literal["carbon", "money", "both"] = _plan.choice(
         "carbon",
         ("carbon", "money", "both"),

@@ -17,7 +17,7 @@ VALUES = {
     # What stands behind the braces of a kind that is put together.
     "status.value": {each.value for each in WriteStatus} - {WriteStatus.DELIVERED.value},
     "purpose.value": {Purpose.DISCHARGE.value, Purpose.CHARGE.value},
-    "wish.purpose.value": {Purpose.DISCHARGE.value, Purpose.CHARGE.value},
+    "wish.purpose.value": {each.value for each in Purpose} - {Purpose.COMMISSIONING.value},
 }
 
 

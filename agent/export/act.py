@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.export import commitments as com
+from agent.export import resting
 from agent.export.asks import firmware_changed, soc_obstacle
 from agent.export.commissioning import Stage
 from agent.export.commitments import Purpose, Seen
@@ -20,7 +21,7 @@ from agent.export.leasing import keep_lease
 from agent.export.plausible import CONTRADICTED, CONTRADICTIONS
 from agent.export.proving import drive_test
 from agent.export.snapshot import ErrorState, Mode, Reason
-from agent.export.states import HoldKind, Stopping
+from agent.export.states import HoldKind, Stopping, Wish
 from agent.export.turn import Turn
 from agent.house.alphaess import RESET_BLOCK
 
@@ -46,6 +47,17 @@ def supervise(turn: Turn) -> None:
         _suspend(turn, turn.state.lost[0])
     elif turn.state.commissioning.outdated_by(config.firmware):
         turn.begin_stop(firmware_changed(turn.state.commissioning.firmware, config.firmware))
+    else:
+        _go_on(turn, wish)
+
+
+def _go_on(turn: Turn, wish: Wish) -> None:
+    """End what is done, or can go no further."""
+    config = turn.config
+    if wish.purpose in com.RESTS:
+        rest_over = resting.over(turn, wish)
+        if rest_over is not None:
+            resting.end(turn, rest_over)
     elif wish.purpose is Purpose.DISCHARGE:
         obstacle = soc_obstacle(turn)
         if config.target_export_w <= 0:

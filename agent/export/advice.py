@@ -22,7 +22,8 @@ class Advice:
 
     purpose: Purpose | None = None
     power_w: float = 0.0
-    """Discharge: grid export at the connection point. Charge: into the battery."""
+    """Discharge: grid export at the connection point. Charge, and share of the sun:
+    into the battery."""
     window_ends: datetime | None = None
     """End of the planned window."""
     until: datetime | None = None

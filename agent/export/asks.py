@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.export import commissioning
-from agent.export.commitments import Purpose, Seen
+from agent.export.commitments import RESTS, Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.lease import Lease, whole_steps_w, worst_case_wh
 from agent.export.pricing import still_open
@@ -75,6 +75,9 @@ def _start(turn: Turn, request: Request, purpose: Purpose) -> Answer:
     if wish is not None and wish.purpose is purpose:
         return Answer(True, "already_running", f"The {purpose.value} is already under way.")
     obstacle = next(blockers(turn, purpose), None)
+    if obstacle is None and wish is not None:
+        # The plan's rest makes way: it is ended first, and then what was asked for begins.
+        turn.begin_stop(Reason("requested", f"Ended as asked for by {request.by}."), by=request.by)
     if obstacle is not None:
         error = _ERROR_OF_REFUSAL.get(obstacle.code.split("_")[0])
         if error is not None and turn.state.lost:
@@ -203,7 +206,7 @@ def blockers(turn: Turn, purpose: Purpose) -> Iterator[Reason]:
         )
     if state.commissioning.busy:
         yield Reason("commissioning", "The commissioning test is running; wait for its end.")
-    if state.wish is not None and state.wish.purpose is not purpose:
+    if state.wish is not None and state.wish.purpose not in (purpose, *RESTS):
         yield Reason(
             f"{state.wish.purpose.value}_active",
             f"A {state.wish.purpose.value} is under way; stop it first. The two exclude each "
@@ -218,7 +221,10 @@ def blockers(turn: Turn, purpose: Purpose) -> Iterator[Reason]:
         )
     if purpose is Purpose.DISCHARGE:
         yield from _discharge(turn)
-    elif (turn.look.sample.soc_percent.value or 0.0) >= config.charge_target_soc_percent:
+    elif (
+        purpose is Purpose.CHARGE
+        and (turn.look.sample.soc_percent.value or 0.0) >= config.charge_target_soc_percent
+    ):
         yield Reason("battery_full", "The battery has reached its charge target.")
 
 

@@ -42,7 +42,15 @@ class Purpose(StrEnum):
 
     DISCHARGE = "discharge"
     CHARGE = "charge"
+    REST = "rest"
+    """0 W: what is stored is kept for later."""
+    SHARE_SUN = "share_sun"
+    """A charge of a part of the sun's surplus, or none: the rest of it leaves."""
     COMMISSIONING = "commissioning"
+
+
+RESTS = frozenset({Purpose.REST, Purpose.SHARE_SUN})
+"""Let nothing out of the battery; sun that it does not take leaves the house."""
 
 
 class Status(StrEnum):
@@ -73,6 +81,11 @@ class Commitment:
     def certain(self) -> bool:
         """True when the registers have shown it, or the last hop accepted it."""
         return self.status in (Status.CONFIRMED, Status.DELIVERED)
+
+    @property
+    def lets_out(self) -> bool:
+        """True when energy may leave the house because of it: of the battery, or the sun's."""
+        return self.block.power_w > 0 or self.purpose in RESTS
 
     def ends_by_s(self, path: CommandPath, now_s: float) -> float:
         """Return when the inverter has surely ended it unaided, in monotonic seconds."""

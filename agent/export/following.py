@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agent.export import asks
+from agent.export import asks, resting
 from agent.export.advice import PLAN, Advice, Following
-from agent.export.commitments import Purpose, Seen
+from agent.export.commitments import RESTS, Purpose, Seen
 from agent.export.replacing import replace
 from agent.export.requests import STOPS
 from agent.export.snapshot import ErrorState, Reason
@@ -38,6 +38,10 @@ _GOES_ON = frozenset(
         "observe_mode",
         "export_limit_unset",
         "target_is_zero",
+        "rest_sun",
+        "rest_cloud",
+        "rest_limit",
+        "rest_unpaid",
     }
 )
 """Ends that are nobody's verdict on the window: it may go on when their cause is gone."""
@@ -165,6 +169,11 @@ def _obstacles(turn: Turn, purpose: Purpose) -> Iterator[Reason]:
     if purpose is Purpose.DISCHARGE and turn.left_wh() < asks.again_from_wh(turn):
         text = f"{max(0.0, turn.left_wh()):.0f} Wh are left of the day's allowance: too little."
         yield Reason("allowance_used", text)
+    if purpose in RESTS:
+        stores_w = turn.look.advice.power_w if turn.look.advice is not None else 0.0
+        unfit = resting.obstacle(turn, purpose, stores_w)
+        if unfit is not None:
+            yield unfit
     soc, full = turn.look.sample.soc_percent.value, turn.config.charge_target_soc_percent
     if purpose is Purpose.CHARGE and soc is not None and soc > full - _REFILL_PERCENT:
         yield Reason("battery_full", "The battery is nearly at its charge target.")

@@ -7,7 +7,7 @@ comes later.
 
 from __future__ import annotations
 
-from agent.export import agreement, day_clock, freshness, gain, limiter, plausible
+from agent.export import agreement, day_clock, freshness, gain, limiter, plausible, resting
 from agent.export import commitments as com
 from agent.export.agreement import Agreement
 from agent.export.lease import SECONDS_PER_HOUR
@@ -65,7 +65,11 @@ def _silent_readback(turn: Turn) -> tuple[Reason, ...]:
     state, path = turn.state, turn.config.path
     if not state.commitments or state.commissioning.busy:
         return ()
-    limit_s = path.renew_after_s + path.verify_s
+    newest = state.commitments[-1]
+    renewed_s = path.renew_after_s
+    if newest.purpose in com.RESTS:
+        renewed_s = max(renewed_s, resting.renewal_s(turn, newest) - newest.sent_s)
+    limit_s = renewed_s + path.verify_s
     return freshness.silent_readback(turn.look.sample.dispatch, state.still, limit_s, turn.now_s)
 
 
@@ -78,7 +82,7 @@ def _account(turn: Turn) -> tuple[Ledger, Agreement]:
     worst_w = com.exposure_w(turn.state.commitments, turn.gain)
     if turn.state.foreign is not None:
         worst_w = max(worst_w, turn.state.foreign.power_w)
-    if worst_w > 0:
+    if worst_w > 0 or any(c.lets_out for c in turn.state.commitments):
         worst_w += turn.pv_bound_w()
     before = turn.state.ledger
     exported_w = None if grid_w is None else max(0.0, -grid_w)
@@ -194,7 +198,8 @@ def _learn_gain(turn: Turn) -> None:
 def _check_breach(turn: Turn) -> None:
     """Stop for good when more left the house than was produced and granted."""
     state, config = turn.state, turn.config
-    leased = any(c.block.power_w > 0 for c in state.commitments)
+    # A rest that was written in the dark lets nothing out, so nothing is its fault.
+    leased = any(c.lets_out and c.worst_case_wh > 0 for c in state.commitments)
     if state.breach or not leased or not state.ledger.known:
         return
     broken = next((account for account in turn.accounts() if account.breached), None)

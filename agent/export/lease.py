@@ -158,7 +158,8 @@ def longest_affordable(
         wanted_w: battery power the controller asks for, positive for discharge.
         left_wh: allowance minus the upper bound of what may have been exported already.
         pv_bound_w: most that the sun could add during the lease.
-        unconfirmed_w: power of an older command that may still be running; 0 once read back.
+        unconfirmed_w: power of an older command that may still be running; 0 once read back,
+            and for a rest, which lets out sun alone.
         path: traits found at commissioning.
         over_within_s: by then the inverter has surely stopped, at the latest: the day's end.
         unconfirmed_s: the older command has surely ended by then; unknown by default.
@@ -170,7 +171,7 @@ def longest_affordable(
         raise ValueError(f"lease inputs below zero: {wanted_w=} {pv_bound_w=} {unconfirmed_w=}")
     power_w = whole_steps_w(min(wanted_w, path.max_discharge_w), path)
     lost_wh = 0.0
-    if unconfirmed_w > 0 and unconfirmed_s < math.inf:
+    if unconfirmed_s < math.inf:
         lost_wh = (unconfirmed_w + pv_bound_w) * unconfirmed_s / SECONDS_PER_HOUR
     while power_w >= path.min_discharge_w and lost_wh <= left_wh:
         exported_w, before_wh = power_w * path.gain + pv_bound_w, 0.0

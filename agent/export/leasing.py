@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from agent.export import audit
+from agent.export import audit, resting
 from agent.export import commitments as com
 from agent.export.asks import CUTOFF_ABOVE_FLOOR_PERCENT, lets_out
 from agent.export.commitments import Commitment, Purpose
@@ -21,7 +21,7 @@ from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.lease import Lease, next_duration_s, whole_steps_w
 from agent.export.limiter import PowerRule, cap_w, discharge_power_w
 from agent.export.snapshot import Reason
-from agent.export.states import HoldKind
+from agent.export.states import HoldKind, Wish
 from agent.export.turn import Turn
 from agent.house.alphaess import DispatchBlock
 
@@ -49,6 +49,8 @@ def keep_lease(turn: Turn) -> None:
     since_s = turn.now_s - newest.sent_s if newest else None
     if wish.purpose is Purpose.CHARGE:
         _charge(turn, since_s)
+    elif wish.purpose in com.RESTS:
+        _rest(turn, wish, newest)
     else:
         _discharge(turn, newest, since_s)
 
@@ -73,6 +75,19 @@ def _charge(turn: Turn, since_s: float | None) -> None:
     if since_s is None or since_s >= path.renew_after_s:
         lease = Lease(-charge_w(turn), path.lease_s, 0.0)
         _send(turn, Purpose.CHARGE, lease, turn.config.charge_target_soc_percent)
+
+
+def _rest(turn: Turn, wish: Wish, newest: Commitment | None) -> None:
+    """Start a rest, or renew it; what may leave meanwhile is the sun's, and is paid for."""
+    stores_w = wish.power_w or 0.0
+    if rests(turn) is not None or (newest is not None and not resting.due(turn, newest, stores_w)):
+        return
+    unfit = resting.obstacle(turn, wish.purpose, stores_w) if newest is None else None
+    lease = resting.lease(turn, stores_w)
+    if unfit is not None or lease is None:
+        resting.end(turn, unfit or resting.unpaid(turn))
+    else:
+        _send(turn, wish.purpose, lease, resting.CUTOFF_PERCENT)
 
 
 def _discharge(turn: Turn, newest: Commitment | None, since_s: float | None) -> None:
@@ -111,6 +126,8 @@ def _discharge(turn: Turn, newest: Commitment | None, since_s: float | None) -> 
 
 def renewal_s(turn: Turn, lease: Commitment) -> float:
     """Return when a lease is to be renewed, monotonic: a little later when it can well wait."""
+    if lease.purpose in com.RESTS:
+        return resting.renewal_s(turn, lease)
     due_s = lease.sent_s + turn.config.path.renew_after_s
     shown = lease.confirmed_s is not None
     if lease.block.power_w <= 0 or lease.block.duration_s < _LONG_S or not shown:
@@ -119,14 +136,15 @@ def renewal_s(turn: Turn, lease: Commitment) -> float:
 
 
 def rests(turn: Turn) -> Reason | None:
-    """Return why a discharge that does not run waits with its start; `None` when it need not."""
+    """Return why what does not run waits with its start; `None` when it need not."""
     state = turn.state
     wish, leases = state.wish, state.commitments
-    tried = wish is None or wish.purpose is not Purpose.DISCHARGE or wish.tried_s is not None
+    waits = wish is not None and (wish.purpose is Purpose.DISCHARGE or wish.purpose in com.RESTS)
+    tried = wish is None or not waits or wish.tried_s is not None
     if (tried and leases) or any(c.confirmed_s is not None for c in leases):
         return None
     rest_s = state.pace.rest_s(turn.now_s)
-    if wish is None or wish.purpose is not Purpose.DISCHARGE or rest_s <= 0.0:
+    if not waits or rest_s <= 0.0:
         return None
     return Reason(
         "writes_rest",

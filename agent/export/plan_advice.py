@@ -25,6 +25,12 @@ _NEW_DAY = timedelta(minutes=1)
 _CLOCKS_APART = timedelta(minutes=5)
 """A plan from the future: the wall clock was set back."""
 NOTHING = Advice()
+_PURPOSES = {
+    Action.DISCHARGE: Purpose.DISCHARGE,
+    Action.CHARGE: Purpose.CHARGE,
+    Action.HOLD: Purpose.REST,
+    Action.SHARE_SUN: Purpose.SHARE_SUN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Switches:
 
     discharge: bool
     charge: bool
+    rest: bool = False
+    """Keep the battery still, or let a part of the sun leave that it would take."""
 
 
 def fresh(standing: Standing, now: datetime) -> bool:
@@ -68,14 +76,19 @@ def advice_of(standing: Standing | None, now: datetime, switches: Switches) -> A
     step, window = standing.plan.step_at(now), standing.plan.window_at(now)
     if step is None or window is None:
         return NOTHING
-    may = {Action.DISCHARGE: switches.discharge, Action.CHARGE: switches.charge}
+    may = {
+        Action.DISCHARGE: switches.discharge,
+        Action.CHARGE: switches.charge,
+        Action.HOLD: switches.rest,
+        Action.SHARE_SUN: switches.rest and switches.discharge,
+    }
     if not may.get(step.action, False):
         return NOTHING
     discharges = step.action is Action.DISCHARGE
     until = min(window.ends, (standing.made + OLDEST).astimezone(UTC), ends + _NEW_DAY)
     return Advice(
-        Purpose.DISCHARGE if discharges else Purpose.CHARGE,
-        max(0.0, -step.grid_w) if discharges else -step.battery_w,
+        _PURPOSES[step.action],
+        max(0.0, -step.grid_w) if discharges else max(0.0, -step.battery_w),
         window.ends,
         until,
         window.reason.text,

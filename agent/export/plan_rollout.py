@@ -165,7 +165,7 @@ def _carried_out(
             found = _charge(problem, slot, -wanted.battery_w, stored_wh)
         case Action.HOLD if problem.site.can_hold and slot.net_w >= 0:
             found = Action.HOLD, 0.0
-        case Action.SHARE_SUN if problem.site.can_hold and slot.spill_w > 0:
+        case Action.SHARE_SUN if problem.site.can_hold and slot.spill_w > 0 and slot.may_discharge:
             found = _share_sun(problem, slot, -wanted.battery_w, stored_wh, left_wh)
         case _:
             pass

@@ -64,6 +64,7 @@ def plan_view(
         carbon_index=(here.word or None) if here else None,
         auto_discharge=switches.discharge,
         auto_charge=switches.charge,
+        auto_rest=switches.rest,
         reason=plan.reason,
         made_at=standing.made,
     )

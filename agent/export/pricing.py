@@ -40,16 +40,16 @@ def still_open(
     Return what the commitments can still let out.
 
     Args:
-        commitments: every command that may still run; charges let nothing out.
+        commitments: every command that may still run; charges let nothing out, rests only sun.
         path: traits of the path.
         now_s: the moment, monotonic.
         sun_w: most that the sun could add meanwhile.
     """
-    discharges = tuple(c for c in commitments if c.block.power_w > 0)
+    discharges = tuple(c for c in commitments if c.lets_out)
     certain = tuple(c for c in discharges if c.certain)
     ends_s = max((c.ends_by_s(path, now_s) for c in certain), default=now_s)
     doubtful_wh = sum(
-        (c.block.power_w * path.gain + sun_w)
+        (max(0, c.block.power_w) * path.gain + sun_w)
         * (c.block.duration_s + path.exit_lag_s)
         / SECONDS_PER_HOUR
         for c in discharges

@@ -33,6 +33,8 @@ _STRONG_W = 300.0
 _READ_AGAIN_S = 10.0
 """By then Core has read all registers again: a read-back of 5 s, behind other polls."""
 _WEAK_FOR_S = 20.0
+_RESTING_W = 120.0
+"""A battery that rests may be off by so much: its meter's noise, and the inverter's own needs."""
 _OWN_CUTOFF_PERCENT = 3.5
 """So far above the floor an inverter may end by itself: one above it is written, its scale is 2 %
 of the value off (0.4 or 0.392 per bit), and its own measure of charge half a percent."""
@@ -191,7 +193,8 @@ def _confirm(turn: Turn, commitment: Commitment) -> None:
         default=0,
     )
     turn.set(commitments=com.confirmed(turn.state.commitments, commitment.number, turn.now_s))
-    if abs(commitment.block.power_w - before) > _STEP_W:
+    begins = commitment.purpose in com.RESTS and turn.state.wish and not turn.state.wish.started
+    if begins or abs(commitment.block.power_w - before) > _STEP_W:
         turn.set(settled_s=turn.now_s + _SETTLE_S)
     wish = turn.state.wish
     if wish is not None and not wish.started:
@@ -354,6 +357,9 @@ def _effect(turn: Turn) -> None:
     if battery_w is None or turn.now_s < state.settled_s:
         return
     wanted_w = shown[-1].block.power_w
+    if shown[-1].purpose in com.RESTS:
+        _rests_really(turn, wanted_w, battery_w)
+        return
     share = battery_w / wanted_w if wanted_w else 1.0
     too_strong = share > _STRONG_SHARE and abs(battery_w - wanted_w) > _STRONG_W
     if share >= _WEAK_SHARE and not too_strong:
@@ -371,6 +377,25 @@ def _effect(turn: Turn) -> None:
             "(a full or empty battery, a fault, or another controller)."
         )
         start_failed(turn, Reason("no_effect", text))
+
+
+def _rests_really(turn: Turn, wanted_w: int, battery_w: float) -> None:
+    """See that a resting battery gives nothing, and takes no more than it was left."""
+    state = turn.state
+    # A full battery takes less than it was left, which is as good.
+    if wanted_w - _STRONG_W <= battery_w <= _RESTING_W:
+        turn.set(weak_since_s=None)
+        return
+    since_s = state.weak_since_s if state.weak_since_s is not None else turn.now_s
+    turn.set(weak_since_s=since_s)
+    if turn.now_s - since_s > _WEAK_FOR_S + turn.config.path.exit_lag_s:
+        text = (
+            f"The registers show {wanted_w} W, and the battery goes on at {battery_w:.0f} W: this "
+            "inverter does not let it rest. The plan tries again at the next window; switch "
+            "enable_rest off if it never does."
+        )
+        turn.say("rest_failed", text, power_w=wanted_w, battery_w=battery_w)
+        turn.begin_stop(Reason("rest_no_effect", text))
 
 
 def _expire(turn: Turn) -> None:

@@ -22,6 +22,8 @@ class Phase(StrEnum):
     DISCHARGE_COMPLETE = "DISCHARGE_COMPLETE"
     """The wanted discharge ended as it should; until the next start, or the end of the day."""
     CHARGE_ACTIVE = "CHARGE_ACTIVE"
+    REST_ACTIVE = "REST_ACTIVE"
+    """The plan keeps the battery still, or leaves it only a part of the sun."""
     ERROR_STATE = "ERROR_STATE"
 
 
@@ -86,7 +88,7 @@ class LeaseView:
     """The dispatch that runs, or that may still run."""
 
     kind: str
-    """`discharge`, `charge` or `commissioning`."""
+    """`discharge`, `charge`, `rest`, `share_sun` or `commissioning`."""
     power_w: float
     duration_s: int
     remaining_s: float
@@ -265,6 +267,7 @@ class PlanView:
     """The word of the source for it: `low`, `very high`."""
     auto_discharge: bool = False
     auto_charge: bool = False
+    auto_rest: bool = False
     parse_errors: int = 0
     reason: Reason | None = None
     """How the plan was made, or why there is none."""
@@ -278,7 +281,7 @@ class PlanPoint:
     begins: datetime
     ends: datetime
     action: str
-    """`self_consumption`, `discharge` or `charge`."""
+    """`self_consumption`, `discharge`, `charge`, `hold` or `share_sun`."""
     pv_w: float
     load_w: float
     battery_w: float
@@ -371,7 +374,7 @@ class GuardSnapshot:
     reserve_reached: bool | None = None
     """The observed reserve forbids a discharge now; `None` while that is not known."""
     wish: str | None = None
-    """What somebody wants the battery to do, `discharge` or `charge`, also while it pauses."""
+    """What somebody wants the battery to do, as a lease's kind, also while it pauses."""
     completed: bool = False
     """A discharge ended as it should, and none was asked for since; until the end of the day."""
     statistics: StatisticsView = StatisticsView()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from agent.export import asks, commissioning, following, freshness, leasing
-from agent.export.commitments import Commitment, Purpose, Status
+from agent.export.commitments import RESTS, Commitment, Purpose, Status
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.periods import tightest
 from agent.export.snapshot import (
@@ -77,6 +77,8 @@ def _phase(turn: Turn, blockers: tuple[Reason, ...]) -> tuple[Phase, Reason]:
     state = turn.state
     running = {c.purpose for c in state.commitments}
     active = Phase.CHARGE_ACTIVE if Purpose.CHARGE in running else Phase.DISCHARGE_ACTIVE
+    if running and running <= RESTS:
+        active = Phase.REST_ACTIVE
     if state.error is not ErrorState.NONE and state.error_reason is not None:
         return Phase.ERROR_STATE, state.error_reason
     if state.stopping is not None:
@@ -113,7 +115,19 @@ def _running_reason(turn: Turn) -> Reason:
         return Reason("commissioning", turn.state.commissioning.text)
     by = f", asked for by {wish.by}" if wish else ""
     state = "confirmed by the inverter" if _shown(turn) else "not yet confirmed by the inverter"
+    if newest.purpose in RESTS:
+        return _rest_reason(turn, newest, state)
     return Reason(doing, f"{doing.capitalize()} at {abs(newest.block.power_w)} W{by}; {state}.")
+
+
+def _rest_reason(turn: Turn, newest: Commitment, state: str) -> Reason:
+    """Return what a rest is for, in the plan's words."""
+    advice, stores_w = turn.look.advice, abs(newest.block.power_w)
+    why = advice.text if advice is not None else ""
+    why = f" {why[:1].lower()}{why[1:].rstrip('.')};" if why else ""
+    if newest.purpose is Purpose.REST:
+        return Reason("resting", f"Resting:{why} {state}.")
+    return Reason("sharing_sun", f"Storing at most {stores_w} W of the sun:{why} {state}.")
 
 
 def _shown(turn: Turn) -> Commitment | None:

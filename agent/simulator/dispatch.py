@@ -49,6 +49,10 @@ class DispatchSettings:
     """The Dispatch Time that is read back runs down; the real one keeps what was written."""
     rewrite_extends: bool = True
     """A block written while a dispatch runs starts the countdown anew; else the first goes on."""
+    zero_ignored: bool = False
+    """0 W is taken for no command: the registers show it, and self-consumption goes on."""
+    least_w: float = 0.0
+    """A discharge cannot be weaker: 0 W becomes this, as far as the target SOC lets it."""
     soc_target_ends: bool = False
     """The dispatch ends at the target SOC; the real one stays active at 0 W."""
 
@@ -158,7 +162,12 @@ class Dispatch:
         else:
             self._pending.append((due_s, command))
 
-    def _command(self) -> Command:
+    def _command(self) -> Command | None:
+        if self.power_w == 0 and self._settings.zero_ignored:
+            return None
         raw_soc = self.registers[_SOC]
         target = 100.0 if raw_soc >= _FULL_SOC_RAW else raw_soc * self._settings.soc_scale
-        return Command(self.registers[_MODE], float(self.power_w), min(100.0, target))
+        power_w = float(self.power_w)
+        if power_w >= 0:
+            power_w = max(power_w, self._settings.least_w)
+        return Command(self.registers[_MODE], power_w, min(100.0, target))

@@ -7,7 +7,8 @@ const MARGIN = { left: 52, right: 44 };
 const UPPER = { top: 18, height: 74 }; // carbon or price
 const LOWER = { top: 118, height: 120 }; // powers and charge
 const BOTTOM = 34;
-const ACTIONS = { discharge: "Discharge", charge: "Charge", self_consumption: "By itself" };
+const ACTIONS = { discharge: "Discharge", charge: "Charge", hold: "Rest", share_sun: "Store a part of the sun", self_consumption: "By itself" };
+const SWITCHES = { charge: "automatic charge", hold: "carrying out rests", share_sun: "carrying out rests" };
 const METHODS = { solver: "by the solver", greedy: "by rule of thumb", self_consumption: "nothing is commanded" };
 const NAMES = { pv: "Sun", load: "House", carbon: "Carbon intensity", buy: "Price of import", sell: "Price of export" };
 const MADE_UP = "made up";
@@ -50,7 +51,7 @@ export class Plan {
     byId("plan-invented").hidden = !invented;
     rows(byId("plan-windows"), outlook.windows.map((each) => [
       span(each.begins, each.ends),
-      `${ACTIONS[each.action] ?? each.action} ${kwh(each.energy_wh)}`,
+      `${ACTIONS[each.action] ?? each.action}${each.action === "hold" ? "" : ` ${kwh(each.energy_wh)}`}`,
       `to ${Math.round(each.soc_percent)} %`,
       each.why.text,
     ]));
@@ -153,11 +154,17 @@ export class Plan {
 function running(state) {
   const window = state.outlook?.windows.find((each) => Date.parse(each.begins) <= Date.parse(state.at) && Date.parse(state.at) < Date.parse(each.ends));
   if (!window) return "";
-  const on = window.action === "charge" ? state.plan?.auto_charge : state.plan?.auto_discharge;
+  const on = carriedOut(window.action, state.plan);
   const name = `${ACTIONS[window.action]} until ${clock(window.ends)}`;
-  if (!on) return `${name} is planned now; it is not carried out, because automatic ${window.action} is off.`;
+  if (!on) return `${name} is planned now; it is not carried out, because ${SWITCHES[window.action] ?? "automatic discharge"} is off.`;
   if (state.plan_waits) return `${name} is planned now and waits: ${state.plan_waits.text}`;
   return `${name} is planned now and carried out.`;
+}
+
+function carriedOut(action, plan) {
+  if (action === "charge") return plan?.auto_charge;
+  if (action === "hold") return plan?.auto_rest;
+  return action === "share_sun" ? plan?.auto_rest && plan?.auto_discharge : plan?.auto_discharge;
 }
 
 function total(outlook, action) {

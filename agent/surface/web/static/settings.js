@@ -12,6 +12,7 @@ const PLAN_NAMES = {
   enable_charge_planning: "Plan charge",
   enable_auto_discharge: "Carry out discharge",
   enable_auto_charge: "Carry out charge",
+  enable_rest: "Let the battery rest",
   plan_aim: "Aim",
   carbon_price_per_kg: "Carbon price",
   wear_per_kwh: "Wear of the battery",

@@ -8,6 +8,7 @@ const PHASES = {
   DISCHARGE_ACTIVE: ["Discharging", "good"],
   DISCHARGE_COMPLETE: ["Discharge complete", "good"],
   CHARGE_ACTIVE: ["Charging", "good"],
+  REST_ACTIVE: ["Resting", "good"],
   ERROR_STATE: ["Stopped by an error", "bad"],
 };
 const HEALTH = { Healthy: "good", "Stale Data": "warn", "Circuit Breaker Open": "warn", Error: "bad" };
@@ -52,7 +53,7 @@ export function tick(state, since) {
   if (lease) {
     const left = Math.max(0, lease.remaining_s - since);
     const shown = lease.confirmed ? "confirmed by the inverter" : "not confirmed by the inverter yet";
-    words = `${capital(lease.kind)} at ${watts(lease.power_w)}, ends unaided in ${Math.round(left)} s; ${shown}.`;
+    words = `${capital(plain(lease.kind))} at ${watts(lease.power_w)}, ends unaided in ${Math.round(left)} s; ${shown}.`;
   }
   text("lease", words || "No dispatch runs.");
   text("staleness", seconds(state.data_staleness_s === null ? null : state.data_staleness_s + since));
