@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from agent.clock import Instant
 from agent.export import memory, view
+from agent.export.advice import Advice
 from agent.export.allowance import AllowancePeriod, AllowanceRule
+from agent.export.commitments import Purpose
 from agent.export.decide import step
 from agent.export.requests import Answer, Request, RequestKind
 from agent.export.snapshot import ErrorState
@@ -118,7 +120,10 @@ class Priced(Bench):
     def look(self, *kinds: RequestKind, by: str = "test") -> tuple[Answer, ...]:
         written = len(self.writes)
         answers = super().look(*kinds, by=by)
-        if any(block.start and block.power_w > 0 for _, block in self.writes[written:]):
+        newest = self.state.commitments[-1] if self.state.commitments else None
+        # A rest in the dark adds nothing to what was paid for before.
+        paid = newest is not None and newest.lets_out and newest.worst_case_wh > 0
+        if paid and any(block.start for _, block in self.writes[written:]):
             self.hold_against_the_allowance()
         return answers
 
@@ -132,8 +137,22 @@ class Priced(Bench):
         self.priced += 1
 
 
+PLANNED = {"rest": (Purpose.REST, 0.0), "share": (Purpose.SHARE_SUN, 500.0)}
+
+
+def planned(what: str) -> Callable[[datetime], Advice | None]:
+    """Return a plan that wants this for the next two hours, or nothing."""
+    if what not in PLANNED:
+        return lambda _: Advice()
+    purpose, power_w = PLANNED[what]
+    return lambda now: Advice(
+        purpose, power_w, now + timedelta(hours=2), now + timedelta(hours=1), "test"
+    )
+
+
 disturbances = st.one_of(
     faults,
+    st.tuples(st.just("plan"), st.sampled_from([*PLANNED, "nothing"])),
     st.tuples(st.sampled_from(sorted(TWISTS)), st.sampled_from((*VALUES, "pv_w"))),
     st.tuples(st.just("untwist"), st.just("")),
     st.tuples(st.just("clock"), st.sampled_from(["-7200", "7200", "86400"])),
@@ -145,6 +164,8 @@ def disturb(bench: Bench, fault: str, what: str) -> None:
     """Let one thing happen to the house, to what is read of it, or to the time."""
     if fault in TWISTS:
         bench.twists[what] = TWISTS[fault]
+    elif fault == "plan":
+        bench.advise = planned(what)
     elif fault == "untwist":
         bench.twists.clear()
     elif fault == "clock":
@@ -183,6 +204,15 @@ def test_the_property_is_put_to_the_test_by_a_quiet_discharge() -> None:
     bench.start()
     bench.run_until(lambda: bench.state.completed is not None, 3600)
     assert bench.priced > 20
+
+
+@pytest.mark.parametrize("what", PLANNED)
+def test_the_property_is_put_to_the_test_by_a_rest_in_the_sun(what: str) -> None:
+    sun_w = 350.0 if what == "rest" else 2500.0
+    bench = Priced(produced_wh=2000, pv_w=sun_w, soc_percent=50)
+    bench.advise = planned(what)
+    bench.run(1200)
+    assert bench.priced > 5
 
 
 def test_the_property_can_fail() -> None:

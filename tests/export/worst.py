@@ -21,6 +21,7 @@ class Span:
     """One command: its power at worst, how long it lasts, and when it can begin."""
 
     power_w: float
+    """0 for a rest, which lets out sun alone; negative for a charge, which lets out nothing."""
     lasts_s: float
     begins_s: tuple[float, float]
 
@@ -29,7 +30,7 @@ def span_of(commitment: Commitment, path: CommandPath, now_s: float) -> Span:
     """Return what is known of a command that was sent."""
     lasts_s = commitment.block.duration_s + path.exit_lag_s
     latest_s = commitment.ends_by_s(path, now_s) - lasts_s
-    power_w = max(0.0, commitment.block.power_w * path.gain)
+    power_w = max(0.0, commitment.block.power_w * path.gain) if commitment.lets_out else -1.0
     return Span(power_w, lasts_s, (min(commitment.sent_s, latest_s), latest_s))
 
 
@@ -61,10 +62,10 @@ def _let_out_wh(
         if not so_far:
             continue
         since_s, power_w, ends_s = so_far[-1]
-        power_w = power_w if from_s < ends_s else 0.0
+        power_w = power_w if from_s < ends_s else -1.0
         for _, older_w, older_ends_s in so_far[:-1]:
             if from_s < min(since_s + path.exit_lag_s, older_ends_s):
                 power_w = max(power_w, older_w)
-        if power_w > 0:
+        if power_w >= 0:
             energy_wh += (power_w + sun_w) * (to_s - from_s) / 3600
     return energy_wh
