@@ -140,7 +140,8 @@ def test_a_rest_never_brings_the_export_above_the_limit() -> None:
     bench.until(5)
     assert bench.dispatching
     bench.plant.pv_override_w = 3900.0
-    assert bench.run_until(lambda: bench.export_w < 2000, 15) < 15
+    bench.run_until(lambda: bench.export_w > 2000, 10)
+    bench.run_until(lambda: bench.export_w < 2000, 15)
     assert bench.reason == "rest_limit"
     bench.until(30)
     assert bench.kinds().count("start_share_sun") == 1
