@@ -168,7 +168,7 @@ def test_in_the_dark_a_rest_needs_no_allowance() -> None:
     bench = Resting(HOLD, produced_wh=0.0)
     bench.until(10)
     assert bench.dispatching
-    assert bench.plant.true_exported_wh < 1
+    assert bench.exported_today_wh < 1
 
 
 def test_a_share_of_the_sun_fills_the_reserve_first() -> None:
