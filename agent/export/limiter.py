@@ -133,6 +133,10 @@ def discharge_power_w(
     lowest_w = net.lowest_w
     if net.newest_w is None or lowest_w is None:
         return 0.0
+    if last_w <= 0:
+        # After a pause the net loads may be from before it; at rest the two powers tell more, and
+        # a ghost of a ramp can only make the first lease weaker.
+        lowest_w = min(lowest_w, grid_w + flows_w)
     wanted_w = rule.target_export_w + net.newest_w
     power_w = min(wanted_w, cap_w(rule, lowest_w), rule.max_discharge_w)
     excess_w = -grid_w - rule.export_limit_w

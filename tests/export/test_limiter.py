@@ -28,7 +28,8 @@ def net(*values: float) -> NetLoad:
 
 
 def power(rule: PowerRule, seen: NetLoad, **kwargs: float) -> float:
-    values = {"grid_w": 0.0, "flows_w": 0.0, "last_w": 0.0, "elapsed_s": 60.0} | kwargs
+    at_rest_w = 0.0 if kwargs.get("last_w") else seen.newest_w or 0.0
+    values = {"grid_w": at_rest_w, "flows_w": 0.0, "last_w": 0.0, "elapsed_s": 60.0} | kwargs
     return discharge_power_w(
         rule, seen, values["grid_w"], values["flows_w"], values["last_w"], values["elapsed_s"]
     )
@@ -41,6 +42,11 @@ def test_the_load_is_served_on_top_of_the_wanted_export() -> None:
 def test_the_lowest_load_of_the_window_counts_for_the_cap() -> None:
     seen = net(400, 2500)
     assert power(PowerRule(3000, 3000, 5000, 1.0), seen) == 3000 - GUARD_BAND_W + 400
+
+
+def test_after_a_pause_a_load_that_went_off_meanwhile_is_not_believed_any_more() -> None:
+    """A start of 3.9 kW against a load of 0.3 kW stayed above the limit for a minute."""
+    assert power(PowerRule(2500, 2500, 5000, 1.0), net(1427), grid_w=1) == 2500 - GUARD_BAND_W + 1
 
 
 def test_with_a_limit_of_zero_the_dispatch_never_exceeds_the_net_load() -> None:
