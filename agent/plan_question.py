@@ -33,15 +33,21 @@ _USUAL_AC_W = 5000.0
 
 def switches(settings: Settings) -> Switches:
     """Return what plans may carry out."""
-    return Switches(settings.enable_auto_discharge, settings.enable_auto_charge)
+    return _with_rest(settings, settings.enable_auto_discharge, settings.enable_auto_charge)
 
 
 def planned(settings: Settings) -> Switches:
     """Return what is to be planned: what is switched on, and what is carried out."""
-    return Switches(
+    return _with_rest(
+        settings,
         settings.enable_ci_planning or settings.enable_auto_discharge,
         settings.enable_charge_planning or settings.enable_auto_charge,
     )
+
+
+def _with_rest(settings: Settings, discharge: bool, charge: bool) -> Switches:
+    """Return the switches; a battery that is never commanded has nothing to rest for."""
+    return Switches(discharge, charge, rest=settings.enable_rest and (discharge or charge))
 
 
 def question(
@@ -159,4 +165,5 @@ def _site(settings: Settings, house: GuardSnapshot) -> Site:
         tolerance_wh=settings.tolerance_kwh * _WH_PER_KWH,
         margin_wh=settings.safety_margin_kwh * _WH_PER_KWH,
         min_command_w=settings.min_discharge_w,
+        can_hold=planned(settings).rest,
     )

@@ -6,7 +6,7 @@ from forecasts; beside it, in the same days, self-consumption, the greedy plan o
 Monitor, and the optimum for somebody who knew everything before. The gain over self-consumption,
 as a share of the optimum's, is what counts; and that no day exports more than the sun gave.
 
-    python benchmarks/planner.py [--quick] [--json] [--seed 1] [--aim carbon|money|both] [--rest]
+    python benchmarks/planner.py [--quick] [--json] [--seed 1] [--aim carbon|money|both] [--without-rest]
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def note(text: str) -> None:
     print(f"[{time.monotonic() - _BEGAN_S:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
-def measure(days: int, seed: int, aims: Sequence[Aim], *, rest: bool = False) -> Found:
+def measure(days: int, seed: int, aims: Sequence[Aim], *, rest: bool = True) -> Found:
     """
     Live through all days and return what came out.
 
@@ -95,7 +95,7 @@ def measure(days: int, seed: int, aims: Sequence[Aim], *, rest: bool = False) ->
         days: of each season, in each home.
         seed: of the weather.
         aims: one life for each.
-        rest: let our plans tell the battery to rest, and let sun leave that it could store.
+        rest: plans may let the battery rest, and sun leave that it could store.
     """
     found = Found()
     for home in HOMES:
@@ -186,11 +186,11 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one object as the last line")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--aim", choices=["carbon", "money", "both"], default="both")
-    parser.add_argument("--rest", action="store_true", help="as if the guard could do that too")
+    parser.add_argument("--without-rest", action="store_true", help="as with enable_rest off")
     args = parser.parse_args()
     aims = (Aim.CARBON, Aim.MONEY) if args.aim == "both" else (Aim(args.aim),)
     told = figures(
-        measure(_QUICK_DAYS if args.quick else _DAYS, args.seed, aims, rest=args.rest), aims
+        measure(_QUICK_DAYS if args.quick else _DAYS, args.seed, aims, rest=not args.without_rest), aims
     )
     failed = missed(told, args.quick)
     for name, value in told.items():

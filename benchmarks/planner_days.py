@@ -181,8 +181,8 @@ def produced(_block: Block, now: Now) -> float:
     return now.produced_wh
 
 
-def ours(aim: Aim, can_hold: bool = False) -> Policy:
-    """Return our planner with this aim; `can_hold` lets it do what the guard does not."""
+def ours(aim: Aim, can_hold: bool = True) -> Policy:
+    """Return our planner with this aim; with `can_hold` it may let the battery rest."""
 
     def policy(block: Block, now: Now, life: Life) -> Command:
         began = time.perf_counter(), time.process_time()

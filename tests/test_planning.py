@@ -308,10 +308,17 @@ async def test_a_plan_never_asks_beyond_what_the_guard_will_allow(journal: Journ
         await scene.told()
         (asked,) = scene.asked
         assert asked.site.export_limit_w == 1200
-        assert not asked.site.can_hold
+        assert asked.site.can_hold
         assert asked.battery.reserve_wh == pytest.approx(3100)
         assert asked.site.exported_wh == QUIET.energy.exported_upper_wh
         assert asked.site.margin_wh == 500
+
+
+async def test_a_rest_is_planned_only_where_it_is_switched_on(journal: Journal) -> None:
+    async with running(journal, enable_rest=False) as scene:
+        await scene.told()
+        (asked,) = scene.asked
+        assert not asked.site.can_hold
 
 
 async def test_only_what_is_switched_on_is_planned(journal: Journal) -> None:

@@ -89,6 +89,7 @@ COMMAND_ENTITIES: tuple[Entity, ...] = (
     ),
     switch("enable_auto_discharge", "mdi:battery-sync", "enable_auto_discharge"),
     switch("enable_auto_charge", "mdi:battery-charging-wireless", "enable_auto_charge"),
+    switch("enable_rest", "mdi:battery-lock", "enable_rest"),
 )
 
 ENTITIES: tuple[Entity, ...] = (

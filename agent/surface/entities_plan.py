@@ -190,8 +190,10 @@ def _auto_attributes(snapshot: GuardSnapshot) -> Attributes:
     return {
         "auto_discharge": plan.auto_discharge,
         "auto_charge": plan.auto_charge,
+        "auto_rest": plan.auto_rest,
         "discharge_active": lease == "discharge",
         "charge_active": lease == "charge",
+        "rest_active": lease in {"rest", "share_sun"},
         "active_discharge_window": _running(plan.today, snapshot),
         "active_charge_window": _running(plan.charge, snapshot),
     }
