@@ -6,7 +6,8 @@ from forecasts; beside it, in the same days, self-consumption, the greedy plan o
 Monitor, and the optimum for somebody who knew everything before. The gain over self-consumption,
 as a share of the optimum's, is what counts; and that no day exports more than the sun gave.
 
-    python benchmarks/planner.py [--quick] [--json] [--seed 1] [--aim carbon|money|both] [--without-rest]
+    python benchmarks/planner.py [--quick] [--json] [--seed 1] [--aim carbon|money|both]
+        [--without-rest]
 """
 
 from __future__ import annotations
@@ -190,7 +191,8 @@ def main() -> int:
     args = parser.parse_args()
     aims = (Aim.CARBON, Aim.MONEY) if args.aim == "both" else (Aim(args.aim),)
     told = figures(
-        measure(_QUICK_DAYS if args.quick else _DAYS, args.seed, aims, rest=not args.without_rest), aims
+        measure(_QUICK_DAYS if args.quick else _DAYS, args.seed, aims, rest=not args.without_rest),
+        aims,
     )
     failed = missed(told, args.quick)
     for name, value in told.items():

@@ -10,12 +10,14 @@ integration ranks half hours by carbon intensity and counts on its forecast.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
+from agent.export.limiter import GUARD_BAND_W
 from agent.export.load_profile import expected
 from agent.export.plan_highs import solve
 from agent.export.plan_problem import Aim, Battery, Objective, Problem, Site, Slot
@@ -28,6 +30,8 @@ UTC_ZONE = ZoneInfo("UTC")
 EXPORT_LIMIT_W = 3680.0
 METER_WH = 10.0
 _MINUTE_H = 1 / 60
+_LATELY_MINUTES = 10
+_CLOUD_W = 100.0
 _FLOOR, _RESERVE, _BEGIN = 0.04, 0.20, 0.50
 _CHARGE_W = 3680.0
 _OLD_MARGIN_WH = 500.0
@@ -110,6 +114,7 @@ def live(block: Block, policy: Policy, allowed: Callable[[Block, Now], float]) -
     battery = battery_of(block, 0.0)
     life = Life(stored_wh=_BEGIN * battery.capacity_wh)
     now = Now(0, life.stored_wh, 0.0, 0.0)
+    lately_w: deque[float] = deque(maxlen=_LATELY_MINUTES)
     for slot in range((block.days - 1) * SLOTS):
         if slot % SLOTS == 0:
             now.produced_wh = now.exported_wh = 0.0
@@ -123,7 +128,9 @@ def live(block: Block, policy: Policy, allowed: Callable[[Block, Now], float]) -
             pv_w, load_w = block.pv_w[minute], block.load_w[minute]
             left_wh = allowed(block, now) + pv_w * _MINUTE_H - now.exported_wh
             left_wh = min(left_wh, command.most_wh - (now.exported_wh - begun_wh))
-            battery_w, cut_w = _power(battery, command, pv_w - load_w, now.stored_wh, left_wh)
+            lately_w.append(pv_w - load_w)
+            here = Minute(pv_w - load_w, max(lately_w), now.stored_wh, left_wh)
+            battery_w, cut_w = _power(battery, command, here)
             battery_w = min(battery_w, battery.ac_limit_w - pv_w)
             life.cut_wh += cut_w * _MINUTE_H
             grid_w = load_w - pv_w - battery_w
@@ -145,20 +152,31 @@ def live(block: Block, policy: Policy, allowed: Callable[[Block, Now], float]) -
     return life
 
 
-def _power(
-    battery: Battery, command: Command, surplus_w: float, stored_wh: float, left_wh: float
-) -> tuple[float, float]:
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What the battery's power of one minute follows from, beside the command."""
+
+    surplus_w: float
+    """Sun above what the house draws; negative when the house needs more."""
+    strongest_w: float
+    """The strongest surplus of the last ten minutes."""
+    stored_wh: float
+    left_wh: float
+    """Export that the guard still allows."""
+
+
+def _power(battery: Battery, command: Command, here: Minute) -> tuple[float, float]:
     """Return battery power, and the export that was wanted and not allowed."""
+    surplus_w, stored_wh, left_wh = here.surplus_w, here.stored_wh, here.left_wh
     down_to = battery.reserve_wh if command.action is Action.DISCHARGE else battery.floor_wh
     usable_w = max(0.0, stored_wh - down_to) * 0.96 / _MINUTE_H
     above_floor_w = max(0.0, stored_wh - battery.floor_wh) * 0.96 / _MINUTE_H
     room_w = max(0.0, battery.capacity_wh - stored_wh) / 0.96 / _MINUTE_H
     most_w, least_w = min(5000.0, usable_w), -min(_CHARGE_W, room_w)
     alone_w = max(least_w, min(5000.0, above_floor_w, -surplus_w))
-    if command.action is Action.HOLD:
-        return 0.0, 0.0
-    if command.action is Action.SHARE_SUN and surplus_w > 0:
-        return max(least_w, -min(command.battery_w, surplus_w)), 0.0
+    if command.action in {Action.HOLD, Action.SHARE_SUN}:
+        rests = _rests(battery, command, here)
+        return max(least_w, -command.battery_w) if rests else alone_w, 0.0
     if command.action is Action.CHARGE:
         return max(least_w, -command.battery_w), 0.0
     if command.action is Action.DISCHARGE:
@@ -169,6 +187,18 @@ def _power(
             return given_w, wanted_w - given_w
         return alone_w, max(0.0, wanted_w - alone_w)
     return alone_w, 0.0
+
+
+def _rests(battery: Battery, command: Command, here: Minute) -> bool:
+    """Return True where the guard lets the battery rest, see `agent.export.resting`."""
+    if command.action is Action.HOLD:
+        return here.strongest_w <= 0
+    most_w = EXPORT_LIMIT_W - 2 * GUARD_BAND_W
+    return (
+        here.surplus_w >= command.battery_w + _CLOUD_W
+        and here.strongest_w - command.battery_w <= most_w
+        and here.stored_wh > battery.reserve_wh
+    )
 
 
 def nobody(_block: Block, _now: Now, _life: Life) -> Command:
