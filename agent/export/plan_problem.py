@@ -153,9 +153,7 @@ class Site:
     least_window_wh: float = LEAST_WINDOW_WH
     """Less energy to or from the grid is not worth a window."""
     can_hold: bool = False
-    """The battery can be told to rest, and to charge with less than the sun gives. The guard does
-    neither: at 0 W nothing shows whether a command is obeyed. It is here for the benchmark, which
-    tells what that costs."""
+    """The battery can be told to rest, and to charge with less than the sun gives."""
 
 
 @dataclass(frozen=True, slots=True)

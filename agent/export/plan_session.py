@@ -10,6 +10,7 @@ Source: HiGHS, `highspy`; control.md, section 4.7 (no modelling layer is needed 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,7 +98,25 @@ class Session:
 
     def tighten(self, column: int, low: float, high: float) -> None:
         """Change the bounds of a column; the solver goes on from its last solution."""
+        self._model.low[column], self._model.high[column] = low, high
         self._solver.changeColBounds(column, low, high)
+
+    def cost_with(self, bounds: Sequence[tuple[int, float, float]]) -> float:
+        """
+        Return what the programme would cost with these bounds; it keeps those that it has.
+
+        Raises:
+            SolverError: with them it has no solution.
+        """
+        model = self._model
+        try:
+            for column, low, high in bounds:
+                self._solver.changeColBounds(column, low, high)
+            self.run()
+            return float(self._solver.getInfo().objective_function_value)
+        finally:
+            for column, _, _ in bounds:
+                self._solver.changeColBounds(column, model.low[column], model.high[column])
 
     def run(self) -> list[float]:
         """Return the value of every column; raise `SolverError` where there is no solution."""

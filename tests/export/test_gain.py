@@ -161,7 +161,7 @@ def test_a_stronger_inverter_than_was_measured_does_not_stay_above_the_limit(
         longest_s = max(longest_s, above_s)
         most_w = max(most_w, excess_w)
         assert second < 300 or excess_w < 50
-    assert most_w > 50
+    assert most_w > 50 or gain < 1.1  # a twentieth more hides in the guard band
     assert longest_s <= within_s
     assert -bench.plant.true_grid_w > 3680 - 250  # and the limit is still used
 
