@@ -41,13 +41,14 @@ async def tell(house: Stack, entity_id: str, state: str, **attributes: Any) -> N
         assert answer.status in {200, 201}
 
 
-async def forecasts(house: Stack) -> None:
-    """Half a kilowatt of sun all the time, and a grid that is dirtiest in the next hour."""
+async def forecasts(house: Stack, dirty_from: int) -> None:
+    """Half a kilowatt of sun all the time, and a grid that is dirtiest for an hour and a half."""
     sun = [{"period_start": at.isoformat(), "pv_estimate": 0.5} for at in half_hours()]
     await tell(house, SOLCAST, "12.0", unit_of_measurement="kWh", detailedForecast=sun)
     dirty = [
         {"from": f"{at:%Y-%m-%dT%H:%MZ}", "to": f"{at + HALF_HOUR:%Y-%m-%dT%H:%MZ}",
-         "intensity": 350 if number < 3 else 120, "index": "high"}
+         "intensity": 350 if dirty_from <= number < dirty_from + 3 else 120 if number >= 3 else 40,
+         "index": "high"}
         for number, at in enumerate(half_hours())
     ]  # fmt: skip
     await tell(house, CARBON, "high", forecast=dirty)
@@ -63,8 +64,24 @@ async def test_a_plan_of_home_assistants_forecasts_runs_and_a_person_stops_it(
     async with prepared(NEWEST, tmp_path, "ha_register") as house:
         client, agent = house.client, house.agent
         await client.until(PLAN, "No plan")
-        await forecasts(house)
+        await forecasts(house, dirty_from=3)
         await client.call("switch.turn_on", "switch.export_monitor_enable_auto_discharge")
+
+        async def resting() -> bool:
+            dispatch = (await house.simulator.state())["dispatch"]
+            return bool(dispatch["active"]) and dispatch["power_w"] == 0
+
+        seconds = await eventually(resting, PLANNED_WITHIN_S, "the battery rests", house.shown)
+        figure("switch to a rest by plan", house.title, seconds)
+
+        async def confirmed() -> bool:
+            state = await agent.state()
+            return bool(state["phase"] == "REST_ACTIVE" and state["lease"]["confirmed"])
+
+        await eventually(confirmed, 30, "the rest is confirmed", house.shown)
+
+        await forecasts(house, dirty_from=0)
+        await house.press("calculate_discharge")
 
         async def discharging() -> bool:
             return await house.simulator.discharging()
