@@ -35,7 +35,7 @@ from agent.export.plan_session import Model, Session, SolverError
 _ROUNDS = 12
 _ROUNDS_WITH_CHOICES = 3
 _ROUNDS_EXACT = 60
-_MOST_TRIED = 12
+_MOST_TRIED = 6
 """Slots that are tried as an evening's last sale; each takes about a millisecond."""
 
 

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from enum import IntEnum
+from typing import Any
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
@@ -81,14 +82,20 @@ class EmbeddedLink:
             trace_connect=changed,
         )
         connected = False
+        # A task of its own: up to Python 3.11 the library's `wait_for` may take a cancellation that
+        # comes as the connection does for nothing, and the agent would never end.
+        connecting = asyncio.ensure_future(client.connect())
         try:
             async with asyncio.timeout(deadline_s):
-                connected = await client.connect()
+                await asyncio.wait((connecting,))
+            connected = connecting.result()
         except (TimeoutError, OSError) as error:
             _LOG.debug("no connection to %s:%s: %s", self._host, self._port, error)
         finally:
             if not connected:
-                client.close()
+                connecting.cancel()
+                connecting.add_done_callback(_retrieved)
+                connecting.add_done_callback(lambda _: client.close())
         if connected:
             self._client, self.lost, self._silences = client, lost, 0
         return connected
@@ -175,7 +182,7 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _retrieved(asking: asyncio.Future[ModbusPDU]) -> None:
+def _retrieved(asking: asyncio.Future[Any]) -> None:
     """Look at the end of an abandoned request, so that asyncio does not report it."""
     if not asking.cancelled():
         asking.exception()

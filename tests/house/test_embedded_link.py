@@ -99,3 +99,25 @@ async def test_exceptions_keep_their_numbers(link: EmbeddedLink) -> None:
     answer = await link.read(0x0900, 1, 1)
     assert answer is not None
     assert answer.exception_code == ExceptionCode.ILLEGAL_ADDRESS
+
+
+async def test_who_is_cancelled_while_it_connects_ends_whenever_that_comes(
+    inverter: Inverter,
+) -> None:
+    """A stop that came as the connection did was lost, and the agent never ended (Python 3.11)."""
+    loop, ended, connected = asyncio.get_running_loop(), 0, 0
+    steps = 0
+    while not connected:
+        steps += 1
+        link = EmbeddedLink("127.0.0.1", inverter.port, 85)
+        connecting = loop.create_task(link.connect(2))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        asked = connecting.cancel()
+        try:
+            connected += await connecting
+            assert not asked, "cancelled, and went on"
+        except asyncio.CancelledError:
+            ended += 1
+        link.close()
+    assert ended > 3
