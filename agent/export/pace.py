@@ -1,8 +1,9 @@
 """
 How many writes the inverter is spared: at most 260 in an hour of discharge.
 
-Renewals every 15 s are 240 of them. Of the other 20, 16 are for what comes before its time: steps
-back to the limit, stops, starts anew, commands that were lost. None of these can wait, but what
+Renewals are 232 of them, one each 15.5 s. Of the other 28, 16 are for what comes before its time:
+steps back to the limit, stops, starts anew, commands that were lost; the rest is for starts that
+people ask for. None of these can wait, but what
 follows them can: the renewals of a long lease that the registers show come a few seconds later
 until the writes are even again, and once the 16 are used, a discharge that was interrupted waits
 until it goes on. Who asks for a start does not wait: a person is not told to come back in minutes,
@@ -15,8 +16,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_EARNED_S = 15.0
-"""A dispatch that runs for so long earns one write: 240 in an hour."""
+_EARNED_S = 15.5
+"""A dispatch that runs for so long earns one write: 232 in an hour."""
 _RESTED_S = 240.0
 """The same while none runs: else starts that fail would wait for a discharge for ever."""
 _SPARE = 16.0

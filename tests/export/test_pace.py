@@ -10,7 +10,7 @@ from agent.house.alphaess import RESET_BLOCK
 from agent.house.port import WriteStatus
 from tests.export.bench import CONFIG, Bench
 
-RENEWALS_AN_HOUR = 240
+RENEWALS_AN_HOUR = 232
 MOST_AN_HOUR = 260
 _BRIDGE = replace(CONFIG, path=replace(DIRECT, gain=1.0), target_export_w=3680.0,
                   readback_poll_s=2)  # fmt: skip
@@ -36,7 +36,7 @@ def starts_of(bench: Bench) -> list[float]:
 def test_renewals_in_time_stay_even() -> None:
     pace = WritePace()
     for n in range(RENEWALS_AN_HOUR):
-        pace = pace.written(n * 15.0, ran=n > 0)
+        pace = pace.written(n * 15.6, ran=n > 0)
     assert pace.ahead == 1.0
     assert pace.even_s <= pace.at_s
     assert pace.rest_s(pace.at_s) == 0.0
@@ -110,7 +110,7 @@ def test_a_discharge_that_is_interrupted_each_minute_waits_once_its_writes_are_u
         rested_s += bench.view().reason.code == "writes_rest"
     assert rested_s > 600
     # What was earned while it ran and while it did not, the spare ones, and a start with its stop.
-    assert len(bench.writes) - count <= ran_s / 15 + (3600 - ran_s) / 240 + 16 + 12
+    assert len(bench.writes) - count <= ran_s / 15.5 + (3600 - ran_s) / 240 + 16 + 12
 
 
 def test_who_asks_for_a_start_does_not_wait_even_where_none_arrives() -> None:
