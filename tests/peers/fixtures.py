@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 
 from tests.peers import table
+from tests.peers.esphome import Device
+from tests.peers.esphome_firmware import firmware
 from tests.peers.homeassistant import Core
 from tests.peers.install import CORES, chromium, installed_core, program
 from tests.peers.mosquitto import Broker
 
 MakeBroker = Callable[..., Broker]
 MakeCore = Callable[..., Core]
+MakeDevice = Callable[..., Device]
 
 
 @pytest.fixture(scope="session")
@@ -96,3 +99,29 @@ def chromium_path(request: pytest.FixtureRequest) -> str:
 def _need_mosquitto() -> None:
     if program("mosquitto") is None:
         pytest.skip("no mosquitto: run script/setup")
+
+
+@pytest.fixture
+def make_device(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MakeDevice]:
+    """
+    Return a function that makes an ESPHome device, switched off.
+
+    `make_device("noise", name="bridge-1")`; each gets a MAC of its own unless one is given. A
+    failed test shows the devices' logs.
+    """
+    made: list[Device] = []
+
+    def make(configuration: str, *, name: str, mac: str | None = None) -> Device:
+        if firmware(configuration) is None:
+            pytest.skip("no ESPHome firmware: run script/setup")
+        table.record(request, "esphome")
+        where = tmp_path_factory.mktemp(name)
+        made.append(Device(configuration, where, name=name, mac=mac or f"02005e10{len(made):04x}"))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.kill()
+        print(f"--- log of {each.name}, runs ended with {each.endings}\n{each.log()}")  # noqa: T201

@@ -1,13 +1,14 @@
 """
 Brings the real programs that the tests talk to, once per machine.
 
-Two Home Assistant Cores (the oldest we support and the newest there is), a broker and a browser
-land in the user's cache, so that a fresh clone finds them warm. Each Core is built beside its
-place, moved there when complete and never changed again: its directory name carries a digest of
-the recipe. What this machine cannot have is said in one line, and the tests that need it skip.
+Two Home Assistant Cores (the oldest we support and the newest there is), ESPHome with firmware
+that it compiled (`esphome_firmware.py`), a broker and a browser land in the user's cache, so that
+a fresh clone finds them warm. Each Core is built beside its place, moved there when complete and
+never changed again: its directory name carries a digest of the recipe. What this machine cannot
+have is said in one line, and the tests that need it skip.
 
 Runs under any Python 3.11 or newer, standard library only:
-    python tests/peers/install.py [--record FILE] [PEER...]
+    python -m tests.peers [--record FILE] [PEER...]
 """
 
 from __future__ import annotations
@@ -356,6 +357,10 @@ def install(name: str) -> str | None:
             where = install_core(CORES[name])
             proof = str(CORES[name].home / "ready.json")
             name = f"Home Assistant {name}"
+        elif name == "esphome":
+            from tests.peers import esphome_firmware  # noqa: PLC0415 - it stands on this module
+
+            where = proof = esphome_firmware.install()
         else:
             where = proof = install_program(name)
     except MissingPeerError as missing:
@@ -369,7 +374,7 @@ def main() -> int:
     """Install the peers asked for; 1 when a build failed, 0 also when one cannot be had."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--record", type=Path, help="file that lists what must exist, if all does")
-    parser.add_argument("peers", nargs="*", default=[*DEBIAN_PACKAGES, *CORES])
+    parser.add_argument("peers", nargs="*", default=[*DEBIAN_PACKAGES, *CORES, "esphome"])
     args = parser.parse_args()
     say(f"peers: {', '.join(args.peers)}")
     with ThreadPoolExecutor(2) as pool:
@@ -383,7 +388,3 @@ def main() -> int:
     if args.record and all(proofs):
         args.record.write_text("".join(f"{proof}\n" for proof in proofs))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

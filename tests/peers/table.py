@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import mosquitto
+from tests.peers import esphome_firmware, mosquitto
 from tests.peers.install import CORES, chromium
 
 PEER = "peer"
@@ -84,7 +84,7 @@ KNOWN = {
     **{f"homeassistant {it}": Peer("Home Assistant Core", "real", it.__str__) for it in CORES},
     "mosquitto": Peer("MQTT broker (mosquitto)", "real", mosquitto.version),
     "chromium": Peer("browser (Chromium)", "real", _chromium_version),
-    "esphome": Peer("ESPHome bridge (host platform)", "real", _package("esphome")),
+    "esphome": Peer("ESPHome bridge (host platform)", "real", esphome_firmware.version),
     "esptool": Peer("serial flasher (esptool)", "real", _package("esptool")),
     "inverter": Peer("Alpha ESS inverter", "stand-in", _package("pymodbus")),
     "bridge": Peer("ESPHome bridge (simulated)", "stand-in", _package("aioesphomeapi")),

@@ -1,0 +1,124 @@
+"""
+Real ESPHome, and firmware that it compiled for this machine.
+
+ESPHome's host platform turns a configuration into a Linux program with ESPHome's own API and
+upload servers: what runs in the tests is what runs on a bridge, but for the chip. ESPHome gets an
+environment of its own in the user's cache, and each configuration of `esphome_devices/` is
+compiled once: a finished program appears under its name in one step, in a directory that carries
+a digest of everything it was made from.
+
+A compile needs no network: only Debian's g++ and OpenSSL headers, and the `ninja` that comes with
+ESPHome.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from tests.peers.install import (
+    HERE,
+    PEERS,
+    UV,
+    MissingPeerError,
+    find_python,
+    install_debian,
+    install_environment,
+    only_one,
+    program,
+    run,
+    say,
+)
+
+VERSION = "2026.10.0"
+PYTHONS = ((3, 13), (3, 12), (3, 14))
+DEVICES = HERE / "esphome_devices"
+CONFIGURATIONS = ("plain", "noise", "strict")
+ENCRYPTED = frozenset({"noise", "strict"})
+PROJECT_VERSION = "1.0.0"
+API_KEY = "cGVlci1rZXktb2YtdGhlLXRlc3RzLTMyLWJ5dGVzISE="
+OTA_PASSWORD = "upload"
+HOME = PEERS / f"esphome-{VERSION}"
+_SUBSTITUTIONS = {
+    "api_key": API_KEY,
+    "ota_password": OTA_PASSWORD,
+    "version": PROJECT_VERSION,
+}
+_DEBIAN = {"g++": "/usr/bin/g++", "libssl-dev": "/usr/include/openssl/evp.h"}
+
+
+@functools.cache
+def firmware_home() -> Path:
+    """Return the directory of the finished programs; another recipe has another directory."""
+    digest = hashlib.sha256(f"{VERSION} {_SUBSTITUTIONS}".encode())
+    for path in sorted(DEVICES.rglob("*")):
+        if path.is_file():
+            digest.update(f"{path.relative_to(DEVICES)}\0".encode() + path.read_bytes())
+    return PEERS / f"esphome-firmware-{VERSION}-{digest.hexdigest()[:8]}"
+
+
+def firmware(configuration: str) -> Path | None:
+    """Return the compiled program of a configuration, if this machine has it."""
+    compiled = firmware_home() / configuration
+    return compiled if compiled.exists() else None
+
+
+def version() -> str | None:
+    """Return the version of ESPHome that made the firmware, or None without any."""
+    return VERSION if any(map(firmware, CONFIGURATIONS)) else None
+
+
+def install() -> str:
+    """
+    Install ESPHome and compile every configuration, each unless it is there; return where.
+
+    Raises:
+        MissingPeerError: there is no Python that ESPHome runs on, or no compiler to be had.
+        RuntimeError: a command failed; the message ends with what it said.
+    """
+    missing = [name for name, proof in _DEBIAN.items() if not Path(proof).exists()]
+    if missing and not (missing == ["g++"] and program("g++")):
+        install_debian(missing)
+    with only_one(HOME.name):
+        if not (HOME / "ready").exists():
+            _install_esphome()
+    for configuration in CONFIGURATIONS:
+        with only_one(f"{firmware_home().name}-{configuration}"):
+            if firmware(configuration) is None:
+                _compile(configuration)
+    return str(firmware_home())
+
+
+def _install_esphome() -> None:
+    python = next((found for wanted in PYTHONS if (found := find_python(wanted, 0))), None)
+    if python is None:
+        raise MissingPeerError("ESPHome needs Python 3.12, 3.13 or 3.14, on PATH or from pyenv")
+    say(f"ESPHome {VERSION}: installing, once")
+    shutil.rmtree(HOME, ignore_errors=True)  # an installation that was interrupted
+    env = install_environment()
+    run([python, "-m", "venv", "--without-pip", HOME], env)
+    uv = UV if UV.exists() else Path(shutil.which("uv") or "uv")
+    install = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", HOME / "bin/python"]
+    run([*install, f"esphome=={VERSION}"], env)
+    (HOME / "ready").touch()
+
+
+def _compile(configuration: str) -> None:
+    """Compile one configuration beside its place and put the program there when it is complete."""
+    say(f"ESPHome {VERSION}: compiling the device {configuration}, once")
+    part = firmware_home().with_name(f"{firmware_home().name}-{configuration}.part")
+    shutil.rmtree(part, ignore_errors=True)  # a compile that was interrupted
+    shutil.copytree(DEVICES, part)
+    # A compiler in every core would starve whatever else this machine does meanwhile.
+    wanted = {**_SUBSTITUTIONS, "jobs": str(max(1, (os.cpu_count() or 1) // 2))}
+    given = [word for name, value in wanted.items() for word in ("-s", name, value)]
+    nice = [tool, "-n", "10"] if (tool := program("nice")) else []
+    esphome = [*nice, HOME / "bin/python", "-m", "esphome"]
+    run([*esphome, *given, "compile", part / f"{configuration}.yaml"], install_environment())
+    firmware_home().mkdir(exist_ok=True)
+    made = part / ".esphome/build/peer/.pioenvs/peer/program"
+    made.rename(firmware_home() / configuration)
+    shutil.rmtree(part)
