@@ -1,0 +1,1 @@
+"""Which ESPHome bridges the house has, and how each of them is."""
