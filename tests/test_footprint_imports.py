@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DEMO_ONLY = ("pymodbus", "agent.simulator", "agent.house.embedded")
 LATER_OR_NEVER = ("yaml", "playwright", "hypothesis", "psutil", "unittest", "tests", "numpy",
-                  "highspy")  # fmt: skip
+                  "highspy", "aioesphomeapi", "zeroconf", "google.protobuf")  # fmt: skip
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -51,6 +51,11 @@ def test_the_start_does_not_wait_for_what_it_does_not_need(running: set[str], mo
 
 def test_a_usage_error_answers_without_the_rooms_of_the_agent() -> None:
     assert "agent.app" not in loaded_by("import agent.__main__")
+
+
+def test_what_is_known_of_bridges_costs_no_client_for_them() -> None:
+    loaded = loaded_by("import agent.fleet.findings, agent.fleet.events, agent.fleet.probe")
+    assert not {"aioesphomeapi", "zeroconf", "google.protobuf"} & loaded
 
 
 def test_a_planner_that_has_made_no_plan_has_not_loaded_its_solver() -> None:

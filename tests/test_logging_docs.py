@@ -1,4 +1,4 @@
-"""Every kind of event that the guard can write is documented, and nothing else is."""
+"""Every kind of event that guard and fleet can write is documented, and nothing else is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.export.commitments import Purpose
+from agent.fleet.events import EventKind
 from agent.house.port import WriteStatus
 
 ROOT = Path(__file__).parents[1]
@@ -55,15 +56,19 @@ def said() -> set[str]:
     return found
 
 
-def documented() -> set[str]:
+def documented(of: str = "guard") -> set[str]:
     text = (ROOT / "docs" / "logging.md").read_text()
-    table = text.partition("## Events of the guard")[2].partition("\n## ")[0]
+    table = text.partition(f"## Events of the {of}")[2].partition("\n## ")[0]
     return set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
 
 
 def test_every_kind_is_documented_and_every_documented_kind_exists() -> None:
     assert len(said()) > 25
     assert documented() == said()
+
+
+def test_every_kind_of_the_fleet_is_documented_and_nothing_else_is() -> None:
+    assert documented("fleet") == {str(kind) for kind in EventKind}
 
 
 def test_a_kind_that_nobody_can_read_off_fails_here() -> None:

@@ -21,7 +21,7 @@ class ContactState(StrEnum):
     CONNECTING = "connecting"
     ONLINE = "online"
     RESTARTING = "restarting"
-    """It said goodbye and is expected back."""
+    """It said goodbye, or left safe mode, and is expected back."""
     CRASHED = "crashed"
     """It broke off and is expected back."""
     HUNG = "hung"
@@ -35,8 +35,6 @@ class ContactState(StrEnum):
     """We have a key for it and it speaks in the clear: it is not let in."""
     WRONG_DEVICE = "wrong_device"
     """Another device answers at its address."""
-    FAILED = "failed"
-    """Something else; the detail says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +53,12 @@ class Contact:
         return self.state is ContactState.ONLINE
 
 
+GRACE_S = 30.0
+"""How long a device that restarts may take before it counts as gone: boot, Wi-Fi, API."""
+HANG_S = 12.0
+"""A port that takes connections for so long without a word belongs to a firmware that hangs."""
+HUNG_SHOWN_S = 300.0
+"""How long a firmware that hangs is taken for one while its port says nothing at all."""
 REFUSED = frozenset(
     {
         ContactState.KEY_MISSING,
@@ -92,6 +96,38 @@ class Ports:
     def safe_mode(self) -> bool:
         """Whether it looks like safe mode: uploads are taken, the API is not there."""
         return self.api is Port.CLOSED and self.upload is Port.OPEN
+
+
+def looked(state: ContactState, waited_s: float, ports: Ports) -> ContactState:
+    """
+    Return what a device without a connection is, after somebody knocked at its ports.
+
+    Args:
+        state: what it was taken for.
+        waited_s: since when, in seconds.
+        ports: what they did now.
+    """
+    if state in REFUSED or state is ContactState.ONLINE:
+        return state
+    if ports.safe_mode:
+        return ContactState.SAFE_MODE
+    if state is ContactState.HUNG:
+        return _after_hang(waited_s, ports)
+    if state in {ContactState.RESTARTING, ContactState.CRASHED} and waited_s < GRACE_S:
+        return state
+    if ports.api is not Port.OPEN:
+        left_safe_mode = state is ContactState.SAFE_MODE  # by restarting, or by losing power
+        return ContactState.RESTARTING if left_safe_mode else ContactState.UNREACHABLE
+    hangs = state is ContactState.CONNECTING and waited_s >= HANG_S
+    return ContactState.HUNG if hangs else ContactState.CONNECTING
+
+
+def _after_hang(waited_s: float, ports: Ports) -> ContactState:
+    if ports.api is Port.CLOSED:
+        return ContactState.CRASHED  # it was reset
+    # A firmware that hangs for long takes no more connections, as one without power.
+    hangs = ports.api is Port.OPEN or waited_s < HUNG_SHOWN_S
+    return ContactState.HUNG if hangs else ContactState.UNREACHABLE
 
 
 class Ending(StrEnum):

@@ -249,7 +249,6 @@ STATES_WITH_WORDS = set(ContactState) - {
     ContactState.ONLINE,
     ContactState.RESTARTING,
     ContactState.CRASHED,
-    ContactState.FAILED,
 }
 
 
