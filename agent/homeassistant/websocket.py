@@ -31,6 +31,7 @@ from agent.homeassistant.answers import (
     template_error,
 )
 from agent.homeassistant.errors import (
+    CallRefusedError,
     CallTimeoutError,
     CoreError,
     NotConnectedError,
@@ -65,6 +66,17 @@ class Timing:
     refused_retry_s: float = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Something that Core sends for as long as we listen."""
+
+    kind: str
+    callback: EventHandler
+    fields: tuple[tuple[str, Any], ...] = ()
+    refused: Callable[[CallRefusedError], None] | None = None
+    """Told at each connect to a Core that has no such stream; without it, that breaks the link."""
+
+
 class CoreConnection:
     """The link to Core; `run` keeps it alive, everything else may be called at any time."""
 
@@ -84,7 +96,7 @@ class CoreConnection:
         self._config: CoreConfig | None = None
         self._mirror = EntityMirror()
         self._wanted: frozenset[str] = frozenset()
-        self._listeners: list[tuple[str, EventHandler]] = []
+        self._streams: list[Stream] = []
         self._dirty = asyncio.Event()
         self._session: Session | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -125,12 +137,15 @@ class CoreConnection:
 
     def subscribe_events(self, event_type: str, callback: EventHandler) -> Callable[[], None]:
         """Call with every event of that type on Core's bus, over reconnects too."""
-        listener = (event_type, callback)
-        self._listeners.append(listener)
+        return self.subscribe(Stream("subscribe_events", callback, (("event_type", event_type),)))
+
+    def subscribe(self, stream: Stream) -> Callable[[], None]:
+        """Listen to a stream of Core's, over reconnects too; return a function that ends it."""
+        self._streams.append(stream)
         self._dirty.set()
 
         def end() -> None:
-            _forget(self._listeners, listener)
+            _forget(self._streams, stream)
             self._dirty.set()
 
         return end
@@ -258,19 +273,17 @@ class CoreConnection:
     async def _keep_subscribed(self, session: Session) -> None:
         """Subscribe to what is wanted, at the start and whenever that changes."""
         entities: int | None = None
-        listening: dict[tuple[str, EventHandler], int] = {}
+        listening: dict[Stream, int | None] = {}
         try:
             await session.command("supported_features", 10.0, features={"coalesce_messages": 1})
             self._config = core_config(await session.command("get_config", 10.0))
             while True:
                 self._dirty.clear()
-                for listener in set(listening) - set(self._listeners):
-                    await session.unsubscribe(listening.pop(listener))
-                for kind, callback in set(self._listeners) - set(listening):
-                    number = await session.subscribe(
-                        "subscribe_events", _guarded(callback), event_type=kind
-                    )
-                    listening[kind, callback] = number
+                for stream in set(listening) - set(self._streams):
+                    if (number := listening.pop(stream)) is not None:
+                        await session.unsubscribe(number)
+                for stream in set(self._streams) - set(listening):
+                    listening[stream] = await _listen(session, stream)
                 if self._wanted:
                     older, entities = entities, await self._subscribe_entities(session)
                     if older is not None:
@@ -336,6 +349,19 @@ def _down(reason: str) -> Link:
 def _forget(listeners: list[Any], listener: object) -> None:
     if listener in listeners:
         listeners.remove(listener)
+
+
+async def _listen(session: Session, stream: Stream) -> int | None:
+    """Subscribe; return the number, `None` where Core has no such stream and may be without."""
+    try:
+        return await session.subscribe(
+            stream.kind, _guarded(stream.callback), **dict(stream.fields)
+        )
+    except CallRefusedError as error:
+        if stream.refused is None:
+            raise
+        _shielded(stream.refused, error)
+        return None
 
 
 def _guarded(callback: EventHandler) -> EventHandler:

@@ -54,7 +54,9 @@ def quieten() -> None:
 
         if hasattr(core_zeroconf, "_async_get_zc_args"):
             loopback = {"interfaces": ["127.0.0.1"], "ip_version": IPVersion.V4Only}
-            core_zeroconf._async_get_zc_args = lambda _hass: loopback | {"unicast": True}
+            if "CORE_HEARS_ANNOUNCEMENTS" not in os.environ:
+                loopback["unicast"] = True  # else a socket on every address, if only to receive
+            core_zeroconf._async_get_zc_args = lambda _hass: loopback
 
 
 if __name__ == "__main__":

@@ -64,8 +64,67 @@ def seed(config: Path, port: int, mqtt: MqttEntry | None, *, http_store: bool) -
     return owner, guest
 
 
-def _put(storage: Path, key: str, version: int, data: Mapping[str, object]) -> None:
-    store = {"version": version, "minor_version": 1, "key": key, "data": data}
+def remember_esphome(config: Path, *, newer: bool, **devices: tuple[str, str, str]) -> None:
+    """
+    Let Core have adopted ESPHome devices, before its first start.
+
+    Args:
+        config: Core's directory, seeded.
+        newer: write the firmware as a Core of 2026 does, else as one of 2024.
+        devices: by node name, with `_` for `-`: MAC, project and its version.
+    """
+    storage = config / ".storage"
+    entries = json.loads((storage / "core.config_entries").read_text())["data"]["entries"]
+    registry = []
+    for name, (mac, project, version) in devices.items():
+        entry = {**_ESPHOME_ENTRY, "entry_id": secrets.token_hex(16), "title": name}
+        entries.append({**entry, "unique_id": mac, "data": {"host": "192.0.2.1", "port": 6053}})
+        maker, _, model = project.partition(".")
+        software = f"{version} (ESPHome 2026.10.0)" if newer else "2026.10.0 (Nov 22 2026)"
+        registry.append(
+            {
+                **_DEVICE,
+                "config_entries": [entry["entry_id"]],
+                "connections": [["mac", mac]],
+                "hw_version": None if newer else version,
+                "id": secrets.token_hex(16),
+                "manufacturer": maker,
+                "model": model,
+                "name": name.replace("_", " ").title(),
+                "sw_version": software,
+            }
+        )
+    _put(storage, "core.config_entries", 1, {"entries": entries})
+    stored = {"devices": registry, "deleted_devices": []}
+    _put(storage, "core.device_registry", 1, stored, minor_version=4)
+
+
+_ESPHOME_ENTRY: dict[str, object] = {
+    "version": 1,
+    "minor_version": 1,
+    "domain": "esphome",
+    "options": {},
+    "pref_disable_new_entities": False,
+    "pref_disable_polling": False,
+    "source": "zeroconf",
+    "disabled_by": None,
+}
+_DEVICE: dict[str, object] = {
+    "area_id": None,
+    "configuration_url": None,
+    "disabled_by": None,
+    "entry_type": None,
+    "identifiers": [],
+    "name_by_user": None,
+    "serial_number": None,
+    "via_device_id": None,
+}
+
+
+def _put(
+    storage: Path, key: str, version: int, data: Mapping[str, object], minor_version: int = 1
+) -> None:
+    store = {"version": version, "minor_version": minor_version, "key": key, "data": data}
     file = storage / key
     file.touch(mode=0o600)
     file.write_text(json.dumps(store))

@@ -46,6 +46,7 @@ class Core(PeerProcess):
         packages: Home Assistant packages by name, as `hillview.package` makes them.
         configuration: further top-level keys of `configuration.yaml`.
         time_zone: the house's own.
+        hears_announcements: Core joins mDNS on loopback, as it does in a house.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Core(PeerProcess):
         packages: Mapping[str, object] | None = None,
         configuration: Mapping[str, object] | None = None,
         time_zone: str = "Europe/London",
+        hears_announcements: bool = False,
     ) -> None:
         installed = installed_core(version)
         if installed is None:
@@ -67,6 +69,7 @@ class Core(PeerProcess):
         self.url = f"http://{LOOPBACK}:{self.port}"
         self.started_in_s = 0.0
         self._installed: InstalledCore = installed
+        self._hears = {"CORE_HEARS_ANNOUNCEMENTS": "1"} if hears_announcements else {}
 
         mqtt = None
         if broker is not None:
@@ -128,7 +131,7 @@ class Core(PeerProcess):
                 stdin=subprocess.PIPE,  # never written to: it ends when this process does
                 stdout=log,
                 stderr=log,
-                env=env,
+                env=env | self._hears,
                 start_new_session=True,
             )
 

@@ -1,0 +1,168 @@
+"""Devices are found as they announce themselves and as Home Assistant remembers them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from agent.fleet.discovery import CoreDiscovery
+from agent.fleet.own_zeroconf import OwnZeroconf
+from agent.fleet.record import BridgeRecord, Fleet, seen, silent, withdrawn
+from agent.fleet.sighting import Encryption, Sighting, Source
+from agent.homeassistant.link import LinkState
+from tests.homeassistant.linked import linked, until_link
+from tests.peers.esphome_mdns import Announcer, service
+from tests.peers.fixtures import MakeCore, MakeDevice
+from tests.peers.ha_storage import remember_esphome
+from tests.peers.install import NEWEST, OLDEST
+from tests.peers.process import LOOPBACK
+
+
+class Kept:
+    """The fleet as somebody keeps it who listens to discovery."""
+
+    def __init__(self) -> None:
+        self.fleet = Fleet()
+        self._came = asyncio.Event()
+
+    def word(self, word: Sighting) -> None:
+        self._take(seen(self.fleet, word))
+
+    def withdrawn(self, source: Source, name: str) -> None:
+        self._take(withdrawn(self.fleet, source, name))
+
+    def silent(self, source: Source) -> None:
+        self._take(silent(self.fleet, source))
+
+    def named(self, name: str) -> list[BridgeRecord]:
+        return list(self.fleet.named(name))
+
+    async def until(self, holds: Callable[[], object], timeout_s: float = 30) -> float:
+        """Wait until a condition holds and return the seconds it took."""
+        began_s = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not holds():
+                    self._came.clear()
+                    await self._came.wait()
+        except TimeoutError:
+            raise AssertionError(str(self.fleet)) from None
+        return time.monotonic() - began_s
+
+    def _take(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self._came.set()
+
+
+@asynccontextmanager
+async def running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def core_discovery(kept: Kept, link: object) -> CoreDiscovery:
+    return CoreDiscovery(
+        link,  # type: ignore[arg-type]
+        on_word=kept.word,
+        on_withdrawn=kept.withdrawn,
+        on_silent=kept.silent,
+    )
+
+
+async def test_announcements_are_heard_by_ourselves_and_withdrawn_again(
+    make_device: MakeDevice,
+) -> None:
+    kept = Kept()
+    one, ten = make_device("plain", name="bridge-1"), make_device("noise", name="bridge-10")
+    ours = OwnZeroconf(on_word=kept.word, on_withdrawn=kept.withdrawn, interfaces=[LOOPBACK])
+    async with Announcer() as announcer, running(ours.run()):
+        first = service(one, "PVAutonomy.Edge101Factory")
+        await announcer.announce(first)
+        await kept.until(lambda: kept.named("bridge-1"))
+        await announcer.announce(service(ten))
+        took_s = await kept.until(lambda: kept.named("bridge-10"))
+        assert took_s < 3
+        await announcer.withdraw(first)
+        await kept.until(lambda: not kept.named("bridge-1")[0].live)
+        assert kept.named("bridge-10")[0].live
+    told = kept.named("bridge-1")[0].told
+    assert (told.mac, told.api_port, told.addresses) == (one.mac, one.api_port, (LOOPBACK,))
+    assert (told.project_name, told.encryption) == ("PVAutonomy.Edge101Factory", Encryption.NONE)
+    assert kept.named("bridge-10")[0].told.encryption is Encryption.KEY
+
+
+async def test_the_newest_core_passes_announcements_on(
+    make_core: MakeCore,
+    make_device: MakeDevice,
+    record_property: Callable[[str, object], None],
+) -> None:
+    kept = Kept()
+    core = make_core(NEWEST, configuration={"zeroconf": None}, hears_announcements=True)
+    known, later = make_device("noise", name="bridge-1"), make_device("plain", name="bridge-10")
+    async with core, Announcer() as announcer, linked(core.url, lambda: core.token) as link:
+        await announcer.announce(service(known, "acme.garage"))
+        discovery = core_discovery(kept, link)
+        async with running(discovery.run()):
+            await kept.until(lambda: kept.named("bridge-1"))
+            late = service(later)
+            await announcer.announce(late)
+            took_s = await kept.until(lambda: kept.named("bridge-10"), 3)
+            record_property("a new device is seen through Core after", took_s)
+            assert discovery.hears_announcements
+            await announcer.withdraw(late)
+            await kept.until(lambda: not kept.named("bridge-10")[0].live)
+            (record,) = kept.named("bridge-1")
+            assert record.live == {Source.CORE_ZEROCONF}
+            told = record.told
+            assert (told.mac, told.addresses) == (known.mac, (LOOPBACK,))
+            assert (told.api_port, told.project_name) == (known.api_port, "acme.garage")
+            core.kill()
+            await kept.until(lambda: not kept.named("bridge-1")[0].live)
+    assert kept.named("bridge-1")  # nobody is forgotten
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+async def test_core_remembers_whom_it_has_adopted(make_core: MakeCore, version: str) -> None:
+    kept = Kept()
+    core = make_core(version)
+    remember_esphome(
+        core.directory,
+        newer=version == NEWEST,
+        bridge_1=("02:00:5e:10:00:01", "PVAutonomy.Edge101", "1.0.4"),
+        bridge_10=("02:00:5e:10:00:10", "acme.garage", "2.0.0"),
+    )
+    async with core, linked(core.url, lambda: core.token) as link:
+        discovery = core_discovery(kept, link)
+        async with running(discovery.run()):
+            await kept.until(lambda: len(kept.fleet.records) == 2)
+            assert link.link.up  # a Core without the stream keeps its link
+            if version == OLDEST:
+                assert discovery.hears_announcements is False
+    told = {it.mac: it.told for it in kept.fleet.records.values()}
+    ours = told["02005e100001"]
+    assert (ours.friendly_name, ours.addresses) == ("Bridge 1", ("bridge-1.local",))
+    assert (ours.project_name, ours.project_version) == ("PVAutonomy.Edge101", "1.0.4")
+    assert ours.esphome_version == "2026.10.0"
+    assert told["02005e100010"].addresses == ("bridge-10.local",)
+    assert not any(it.live for it in kept.fleet.records.values())
+
+
+async def test_a_resident_may_not_read_the_devices_and_costs_nobody_the_link(
+    make_core: MakeCore,
+) -> None:
+    kept = Kept()
+    core = make_core(NEWEST, configuration={"zeroconf": None})
+    async with core, linked(core.url, lambda: core.resident.token) as link:
+        discovery = core_discovery(kept, link)
+        async with running(discovery.run()):
+            await until_link(link, LinkState.UP)
+            assert discovery.hears_announcements is False
