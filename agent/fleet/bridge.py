@@ -16,12 +16,13 @@ Source: esphome.md, section 4, run on ESPHome 2026.10 with aioesphomeapi 46.23.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import logging
+import secrets
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from aioesphomeapi.client import APIClient
@@ -30,18 +31,19 @@ from aioesphomeapi.model import ConnectionClosedEvent, EntityState
 from aioesphomeapi.reconnect_logic import ReconnectLogic
 
 from agent.fleet.contact import HANG_S, REFUSED, Contact, ContactState, Ending, Port, after, looked
-from agent.fleet.endings import another, cause, ending_of, refusal
+from agent.fleet.endings import KEY_WANTED, another, cause, ending_of, refusal
 from agent.fleet.events import OF_STATE, TEXTS, BridgeEvent
 from agent.fleet.identity import mac_of
 from agent.fleet.introduction import Target, firmware_figures, introduced, locked, runs
-from agent.fleet.probe import ports
-from agent.fleet.sighting import Sighting
-from agent.fleet.values import Board, Scalar, Value
+from agent.fleet.panel import Panel, Value
+from agent.fleet.probe import ports, resolved
+from agent.fleet.sighting import Sighting, usable
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 logging.getLogger("aioesphomeapi").setLevel(logging.ERROR)  # our events say it, and say it once
 CLIENT_INFO = "PV Edge Agent"
+NAME_NOT_FOUND = "Its address is not known and its name leads nowhere: no power or no network."
 GOODBYE_S = 2.0
 """How long a device may take to answer our goodbye."""
 
@@ -54,25 +56,13 @@ class Timing:
     """Pings go out so often; silence for 5.5 of them, under 10 s, is the end. Two more seconds
     may pass before the first, and the knock that follows takes `knock_s`: within 15 s in all."""
     knock_s: float = 1.5
+    resolve_s: float = 3.0
     look_every_s: float = 5.0
     """How often an absent device is looked for; an announcement is quicker."""
     look_again_s: float = 1.0
     """Safe mode is believed after two looks: a booting device opens its ports one by one."""
     hung_retry_s: float = 20.0
     refused_retry_s: float = 60.0
-
-
-class Outcome(StrEnum):
-    """What became of a command."""
-
-    CONFIRMED = "confirmed"
-    """The device showed the wanted state afterwards."""
-    UNCONFIRMED = "unconfirmed"
-    """It was sent, and the device has not shown the state in time."""
-
-
-class NotOnlineError(Exception):
-    """Nothing was sent: there is no connection. The message says how the device is."""
 
 
 class Bridge:
@@ -97,35 +87,28 @@ class Bridge:
         self._timing = timing or Timing()
         self._monotonic = monotonic
         self._contact = Contact(ContactState.CONNECTING, monotonic())
-        self._board = Board()
+        self.panel = Panel()
+        """What the device shows and takes."""
         self._client: APIClient | None = None
         self._logic: ReconnectLogic | None = None
         self._left_s: float | None = None
+        self._addresses: tuple[str, ...] = ()
+        self._throwaway: str | None = None
         self._silence = False
         self._suspected = False
         self._turn = asyncio.Event()  # this attempt or connection is to be given up
         self._look = asyncio.Event()  # the device may be in another state than we think
-        self._shown = asyncio.Event()  # a value came, or the connection went
 
     @property
     def contact(self) -> Contact:
         """Return how the connection is now."""
         return self._contact
 
-    @property
-    def values(self) -> Mapping[str, Value]:
-        """Return the newest values; none while there is no connection."""
-        return self._board.values
-
-    @property
-    def entities(self) -> frozenset[str]:
-        """Return the entities of the device at the last connection."""
-        return self._board.entities
-
     def redirect(self, target: Target) -> None:
-        """Use another address or key; a connection that stands is kept if only hosts changed."""
+        """Use another address or key; a connection that stands is kept while it is the same."""
         old, self._target = self._target, target
-        if old == target or (self._contact.online and replace(old, hosts=target.hosts) == target):
+        same = (old.mac, old.key, old.api_port) == (target.mac, target.key, target.api_port)
+        if same and (self._contact.online or set(target.hosts) <= set(old.hosts)):
             return
         self._turn.set()
 
@@ -145,43 +128,23 @@ class Bridge:
                     self._turn.clear()
                     await wait_for(self._turn, self._timing.refused_retry_s)
 
-    async def set_number(self, entity: str, value: float, within_s: float = 5.0) -> Outcome:
-        """
-        Set a number and wait until the device shows it.
-
-        The device silently ignores a value out of its range: that is unconfirmed.
-
-        Raises:
-            NotOnlineError: nothing was sent.
-            KeyError: the device has no such entity.
-        """
-        client, (device, key) = self._ready(entity)
-        client.number_command(key, value, device)
-        return await self._until_shown(entity, lambda it: it == value, within_s)
-
-    async def set_switch(self, entity: str, *, on: bool, within_s: float = 5.0) -> Outcome:
-        """Switch and wait until the device shows it; raises as `set_number` does."""
-        client, (device, key) = self._ready(entity)
-        client.switch_command(key, on, device)
-        return await self._until_shown(entity, lambda it: it is on, within_s)
-
-    def press(self, entity: str) -> None:
-        """Press a button; what it did shows elsewhere. Raises as `set_number` does."""
-        client, (device, key) = self._ready(entity)
-        client.button_command(key, device)
-
     async def _serve(self, target: Target) -> None:
         """Stay connected to the target until it changes or has to be left alone."""
         if self._contact.state is ContactState.ONLINE or self._contact.state in REFUSED:
             self._become(ContactState.CONNECTING)
+        addresses = self._addresses = await self._addresses_of(target)
+        if not addresses:
+            self._become(ContactState.UNREACHABLE, NAME_NOT_FOUND)
+            await wait_for(self._turn, self._timing.look_every_s)
+            return
         client = APIClient(
-            target.hosts[0],
+            addresses[0],
             target.api_port,
             None,
             client_info=CLIENT_INFO,
             keepalive=self._timing.keepalive_s,
-            noise_psk=target.key,
-            addresses=list(target.hosts),
+            noise_psk=target.key or self._throwaway,
+            addresses=list(addresses),
             expected_mac=target.mac,
             provide_time=False,  # the clock of a device that is not ours is not ours to set
         )
@@ -201,7 +164,7 @@ class Bridge:
         finally:
             forget()
             self._client = self._logic = None
-            self._end_values()
+            self.panel.end()
             if not self._contact.online:
                 client.force_disconnect()  # or `stop` waits for a handshake that may never end
             await logic.stop()
@@ -209,6 +172,16 @@ class Bridge:
                 async with asyncio.timeout(GOODBYE_S):
                     await client.disconnect()
             client.force_disconnect()
+
+    async def _addresses_of(self, target: Target) -> tuple[str, ...]:
+        """
+        Return what to dial: the addresses, or without any what the names lead to.
+
+        The library is given no names: it would ask the network for them itself, on every
+        interface, and wait for the answer even where an address is known.
+        """
+        known = usable(target.hosts)
+        return known or await resolved(target.hosts, self._timing.resolve_s)
 
     async def _connected(self) -> None:
         client, target = self._client, self._target
@@ -226,7 +199,7 @@ class Bridge:
             return
         now_s = self._monotonic()
         _tell(self._on_word, introduced(info, client.connected_address, target, now_s))
-        self._board.begin(entities)
+        self.panel.begin(client, target.title, entities)
         figures = firmware_figures(info)
         if self._left_s is not None:
             figures["away_s"] = round(now_s - self._left_s, 1)
@@ -236,14 +209,13 @@ class Bridge:
         client.subscribe_states(self._take)
 
     def _take(self, state: EntityState) -> None:
-        value = self._board.take(state, self._monotonic())
+        value = self.panel.take(state, self._monotonic())
         if value is not None:
-            self._shown.set()
             _tell(self._on_value, value)
 
     def _closed(self, event: ConnectionClosedEvent) -> None:
         """Say which end it was; the library calls this before it connects again."""
-        self._end_values()
+        self.panel.end()
         if not self._contact.online:
             return
         self._left_s = self._monotonic()
@@ -262,16 +234,32 @@ class Bridge:
         if self._client is None:
             return  # it failed because we gave it up
         refused = refusal(error, self._target.mac)
+        if refused is not None and self._ask_by_throwaway(refused[0]):
+            return
         if refused is not None:
             if isinstance(error, InvalidEncryptionKeyAPIError):
                 word = locked(error, self._target, self._monotonic())
                 if word is not None:
                     _tell(self._on_word, word)
+                if not self._target.key:
+                    refused = ContactState.KEY_MISSING, KEY_WANTED
             self._refuse(*refused)
             return
         if self._contact.state in REFUSED:
             self._become(ContactState.CONNECTING)
         self._look.set()
+
+    def _ask_by_throwaway(self, state: ContactState) -> bool:
+        """
+        Knock with a key that cannot fit; return whether that is to be tried now.
+
+        A device that wants a key says who it is only to somebody who has one, if a wrong one.
+        """
+        if state is not ContactState.KEY_MISSING or self._target.mac or self._throwaway:
+            return False
+        self._throwaway = base64.b64encode(secrets.token_bytes(32)).decode()
+        self._turn.set()
+        return True
 
     def _refuse(self, state: ContactState, text: str) -> None:
         self._become(state, text)
@@ -296,7 +284,8 @@ class Bridge:
     async def _consider(self) -> float:
         """Knock and draw the conclusion; return when to look again, in seconds."""
         target, timing = self._target, self._timing
-        found = await ports(target.hosts, target.api_port, target.upload_port, timing.knock_s)
+        dialled = self._addresses
+        found = await ports(dialled, target.api_port, target.upload_port, timing.knock_s)
         before = self._contact
         if before.online or target is not self._target:
             return timing.look_every_s
@@ -310,6 +299,9 @@ class Bridge:
             return timing.look_again_s
         self._suspected = False
         self._become(state)
+        if state is ContactState.UNREACHABLE and self._client is not None:
+            # Its address may have changed with nobody to tell; its name may still lead there.
+            self._client.add_addresses(await resolved(target.hosts, timing.resolve_s))
         if found.api is Port.OPEN and state is not ContactState.HUNG:
             self.seen()
             return HANG_S  # an attempt is under way; knocks would only fill the device's queue
@@ -331,29 +323,6 @@ class Bridge:
         LOG.info("%s: %s: %s", kind, self._target.title or self._target.hosts[0], text)
         event = BridgeEvent(kind, text, self._target.mac, now_s, figures or {})
         _tell(self._on_event, event)
-
-    def _end_values(self) -> None:
-        self._board.end()
-        self._shown.set()
-
-    def _ready(self, entity: str) -> tuple[APIClient, tuple[int, int]]:
-        if self._client is None or not self._contact.online:
-            what = self._contact.detail or self._contact.state
-            raise NotOnlineError(f"{self._target.title or 'the bridge'} is not connected: {what}")
-        return self._client, self._board.key(entity)
-
-    async def _until_shown(
-        self, entity: str, fits: Callable[[Scalar], bool], within_s: float
-    ) -> Outcome:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                while self._contact.online:
-                    self._shown.clear()
-                    shown = self.values.get(entity)
-                    if shown is not None and fits(shown.value):
-                        return Outcome.CONFIRMED
-                    await self._shown.wait()
-        return Outcome.UNCONFIRMED
 
 
 def _tell(listener: Callable[[T], None], told: T) -> None:

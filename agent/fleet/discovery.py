@@ -27,6 +27,7 @@ from agent.homeassistant.websocket import CoreConnection, Stream
 
 LOG = logging.getLogger(__name__)
 ANNOUNCEMENTS = "zeroconf/subscribe_discovery"
+ADVICE = "Give the agent the token of an administrator."
 RETRY_S = 30.0
 SETTLE_S = 0.5
 """A restart of Core changes its registry many times in a row; one reading is enough."""
@@ -78,11 +79,7 @@ class CoreDiscovery:
             entries = await self._core.command("config_entries/get", domain="esphome")
             devices = await self._core.command("config/device_registry/list")
         except CallRefusedError as error:
-            LOG.warning(
-                "Home Assistant does not let us read its devices: %s. Give the agent a token of "
-                "an administrator; until then it knows only what is announced.",
-                error,
-            )
+            LOG.warning("Home Assistant does not let us read its devices: %s. %s", error, ADVICE)
             return False
         except CoreError as error:
             LOG.debug("Home Assistant's devices could not be read: %s", error)
@@ -100,7 +97,10 @@ class CoreDiscovery:
 
     def _deaf(self, error: CallRefusedError) -> None:
         self.hears_announcements = False
-        LOG.info("this Home Assistant does not pass announcements on (%s): before 2025.10", error)
+        if error.code == "unknown_command":
+            LOG.info("this Home Assistant passes no announcements on: that came with 2025.10")
+        else:
+            LOG.warning("Home Assistant does not let us hear announcements: %s. %s", error, ADVICE)
 
     def _linked(self, link: Link) -> None:
         if link.up:

@@ -21,6 +21,8 @@ from aioesphomeapi.model import ConnectionClosedEvent
 from agent.fleet.contact import ContactState, Ending
 from agent.fleet.identity import Mac, label, mac_of, written
 
+KEY_WANTED = "It wants an encryption key and there is none here."
+
 
 def ending_of(event: ConnectionClosedEvent) -> Ending:
     """Return how a connection ended that had stood."""
@@ -45,7 +47,7 @@ def refusal(error: Exception, wanted: Mac | None) -> tuple[ContactState, str] | 
     """Return why a device cannot be let in or does not let us in, `None` for a mere failure."""
     match error:
         case RequiresEncryptionAPIError():
-            return ContactState.KEY_MISSING, "It wants an encryption key and there is none here."
+            return ContactState.KEY_MISSING, KEY_WANTED
         case EncryptionPlaintextAPIError():
             return ContactState.NOT_ENCRYPTED, "We have a key for it, and it speaks in the clear."
         case BadMACAddressAPIError():

@@ -16,6 +16,7 @@ import socket
 from collections.abc import Iterable
 
 from agent.fleet.contact import Port, Ports
+from agent.fleet.sighting import usable
 
 _BEST_FIRST = (Port.OPEN, Port.CLOSED, Port.SILENT)
 
@@ -33,6 +34,27 @@ async def knock(host: str, port: int, timeout_s: float) -> Port:
     with contextlib.suppress(OSError):
         await writer.wait_closed()
     return Port.OPEN
+
+
+async def resolved(hosts: Iterable[str], timeout_s: float) -> tuple[str, ...]:
+    """
+    Return the addresses that the host names among the hosts lead to, as the system finds them.
+
+    In Home Assistant's network that is its own DNS, which knows `.local` names; elsewhere it may
+    be nobody, and then announcements are the way.
+    """
+
+    async def lead(host: str) -> list[str]:
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                loop = asyncio.get_running_loop()
+                found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+                return [str(it[4][0]) for it in found]
+        return []
+
+    names = [host for host in hosts if not usable([host])]
+    leads = await asyncio.gather(*(lead(name) for name in names))
+    return usable(address for each in leads for address in each)
 
 
 async def ports(hosts: Iterable[str], api_port: int, upload_port: int, timeout_s: float) -> Ports:

@@ -13,6 +13,7 @@ stranger becomes a device when somebody has asked it who it is.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
@@ -147,7 +148,7 @@ def forgotten(fleet: Fleet, mac: Mac) -> Fleet:
     return replace(fleet, records=MappingProxyType(left))
 
 
-def dial(fleet: Fleet, record: BridgeRecord) -> tuple[tuple[str, ...], int]:
+def dial(record: BridgeRecord, *, name_is_its_own: bool) -> tuple[tuple[str, ...], int]:
     """
     Return the hosts to try for a device, best first, and the API port.
 
@@ -156,12 +157,17 @@ def dial(fleet: Fleet, record: BridgeRecord) -> tuple[tuple[str, ...], int]:
     """
     words = ranked(record)
     hosts = list(dict.fromkeys(address for word in words for address in word.addresses))
-    name = record.told.name
-    by_name = host_name(name)
-    if by_name and by_name not in hosts and len(fleet.named(name)) == 1:
+    by_name = host_name(record.told.name)
+    if by_name and name_is_its_own and by_name not in hosts:
         hosts.append(by_name)
     port = next((word.api_port for word in words if word.addresses), API_PORT)
     return tuple(hosts), port
+
+
+def names_of_one(fleet: Fleet) -> frozenset[str]:
+    """Return the names, case folded, that only one device has."""
+    counted = Counter(name.casefold() for it in fleet.records.values() if (name := it.told.name))
+    return frozenset(name for name, count in counted.items() if count == 1)
 
 
 def _merged(words: Iterable[Sighting]) -> Sighting:

@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import pytest
 
-from agent.fleet.bridge import Bridge, NotOnlineError, Outcome, Timing
+from agent.fleet.bridge import Bridge, Timing
 from agent.fleet.contact import ContactState
 from agent.fleet.events import BridgeEvent, EventKind
 from agent.fleet.identity import Mac
 from agent.fleet.introduction import Target
+from agent.fleet.panel import NotOnlineError, Outcome, Value
 from agent.fleet.sighting import Encryption, Sighting
-from agent.fleet.values import Value
 from tests.peers.esphome import Device
 from tests.peers.esphome_firmware import PROJECT_VERSION, VERSION
 from tests.peers.fixtures import MakeDevice
@@ -137,33 +137,33 @@ async def test_values_arrive_as_the_device_pushes_them(make_device: MakeDevice) 
 
             await it.until(four)
             assert beats[1:] == [beats[0] + 1, beats[0] + 2, beats[0] + 3]
-            assert it.bridge.values["number.level"].value == 20
-            assert it.bridge.values["number.level"].unit == "%"
-            assert it.bridge.values["text_sensor.esphome_version"].value.startswith(VERSION)
-            assert {"switch.relay", "button.restart"} <= it.bridge.entities
-        assert not it.bridge.values
+            assert it.bridge.panel.values["number.level"].value == 20
+            assert it.bridge.panel.values["number.level"].unit == "%"
+            assert it.bridge.panel.values["text_sensor.esphome_version"].value.startswith(VERSION)
+            assert {"switch.relay", "button.restart"} <= it.bridge.panel.entities
+        assert not it.bridge.panel.values
 
 
 async def test_a_command_is_confirmed_by_the_state_it_wanted(make_device: MakeDevice) -> None:
     with make_device("plain", name="bridge-1") as device:
         async with watched(target_of(device)) as it:
             await it.until_kinds(EventKind.ONLINE)
-            assert await it.bridge.set_number("number.level", 42) is Outcome.CONFIRMED
-            assert await it.bridge.set_switch("switch.relay", on=True) is Outcome.CONFIRMED
-            assert it.bridge.values["number.level"].value == 42
+            assert await it.bridge.panel.set_number("number.level", 42) is Outcome.CONFIRMED
+            assert await it.bridge.panel.set_switch("switch.relay", on=True) is Outcome.CONFIRMED
+            assert it.bridge.panel.values["number.level"].value == 42
             # Out of range: the device refuses without a word.
-            outcome = await it.bridge.set_number("number.level", 400, within_s=0.5)
+            outcome = await it.bridge.panel.set_number("number.level", 400, within_s=0.5)
             assert outcome is Outcome.UNCONFIRMED
             with pytest.raises(KeyError, match=r"number\.height"):
-                await it.bridge.set_number("number.height", 1)
+                await it.bridge.panel.set_number("number.height", 1)
 
 
 async def test_a_command_to_an_absent_device_is_not_sent(make_device: MakeDevice) -> None:
     device = make_device("plain", name="bridge-1")
     async with watched(target_of(device)) as it:
         await it.until_kinds(EventKind.LOST)
-        with pytest.raises(NotOnlineError, match="bridge-1 is not connected"):
-            it.bridge.press("button.restart")
+        with pytest.raises(NotOnlineError, match="is not connected"):
+            it.bridge.panel.press("button.restart")
 
 
 @pytest.mark.parametrize("configuration", ["plain", "noise"])
@@ -179,11 +179,11 @@ async def test_crash_hang_and_restart_are_three_different_things(
             story += [EventKind.CRASHED, EventKind.ONLINE]
             device.hang()
             await it.until_kinds(*story, EventKind.HUNG)
-            assert not it.bridge.values
+            assert not it.bridge.panel.values
             device.wake()
             await it.until_kinds(*story, EventKind.HUNG, EventKind.ONLINE)
             story += [EventKind.HUNG, EventKind.ONLINE]
-            it.bridge.press("button.restart")
+            it.bridge.panel.press("button.restart")
             await it.until_kinds(*story, EventKind.GOODBYE, EventKind.ONLINE)
         assert device.endings == [-9, 0]
         assert it.events[-1].figures["away_s"] > 0
@@ -256,7 +256,7 @@ async def test_another_device_at_the_address_gets_nothing(
             await it.until_kinds(EventKind.WRONG_DEVICE)
             assert other.mac.upper()[-2:] in it.events[0].text
             with pytest.raises(NotOnlineError):
-                await it.bridge.set_number("number.level", 1)
+                await it.bridge.panel.set_number("number.level", 1)
             assert not it.values
             assert not it.words
             it.bridge.redirect(target_of(other))
@@ -274,7 +274,7 @@ async def test_safe_mode_is_recognised_and_its_end_too(make_device: MakeDevice) 
     with make_device("plain", name="bridge-1") as device:
         async with watched(target_of(device)) as it:
             await it.until_kinds(EventKind.ONLINE)
-            it.bridge.press("button.restart_in_safe_mode")
+            it.bridge.panel.press("button.restart_in_safe_mode")
             await it.until_kinds(EventKind.ONLINE, EventKind.GOODBYE, EventKind.SAFE_MODE)
             device.reboot()  # out of safe mode: the next boot is an ordinary one
             await it.until(lambda: it.bridge.contact.online)
@@ -292,6 +292,49 @@ async def test_a_changed_address_is_followed(make_device: MakeDevice) -> None:
             await it.until_kinds(EventKind.LOST, EventKind.ONLINE)
 
 
+async def test_a_name_is_followed_where_no_address_is_known(make_device: MakeDevice) -> None:
+    with make_device("plain", name="bridge-1") as device:
+        async with watched(target_of(device, hosts=("localhost",))) as it:
+            await it.until_kinds(EventKind.ONLINE)
+        async with watched(target_of(device, hosts=("nowhere.invalid",))) as it:
+            await it.until_kinds(EventKind.LOST)
+            assert "name leads nowhere" in it.events[0].text
+            it.bridge.redirect(target_of(device))
+            await it.until_kinds(EventKind.LOST, EventKind.ONLINE)
+
+
+async def test_a_name_that_leads_nowhere_does_not_hold_up_a_known_address(
+    make_device: MakeDevice,
+) -> None:
+    with make_device("plain", name="bridge-1") as device:
+        hosts = (device.host, "bridge-1.local")
+        async with watched(target_of(device, hosts=hosts), Timing()) as it:
+            assert await it.until_kinds(EventKind.ONLINE) < 2
+
+
+async def test_a_listener_that_fails_does_not_cost_the_connection(
+    make_device: MakeDevice, caplog: pytest.LogCaptureFixture
+) -> None:
+    shown = asyncio.Event()
+
+    def fails(told: object) -> None:
+        if isinstance(told, Value):
+            shown.set()
+        raise RuntimeError("a bug of ours")
+
+    with make_device("plain", name="bridge-1") as device:
+        bridge = Bridge(
+            target_of(device), on_event=fails, on_word=fails, on_value=fails, timing=QUICK
+        )
+        running = asyncio.create_task(bridge.run())
+        await asyncio.wait_for(shown.wait(), 10)
+        assert await bridge.panel.set_number("number.level", 3) is Outcome.CONFIRMED
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+    assert "a listener to a bridge failed" in caplog.text
+
+
 async def test_a_connection_that_stands_is_kept_when_only_addresses_change(
     make_device: MakeDevice,
 ) -> None:
@@ -299,7 +342,7 @@ async def test_a_connection_that_stands_is_kept_when_only_addresses_change(
         async with watched(target_of(device)) as it:
             await it.until_kinds(EventKind.ONLINE)
             it.bridge.redirect(target_of(device, hosts=("127.0.0.1", "127.0.0.2")))
-            assert await it.bridge.set_number("number.level", 7) is Outcome.CONFIRMED
+            assert await it.bridge.panel.set_number("number.level", 7) is Outcome.CONFIRMED
             assert it.contacts == [ContactState.ONLINE]
 
 

@@ -7,16 +7,16 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 
-import pytest
-
 from agent.fleet.discovery import CoreDiscovery
+from agent.fleet.identity import Mac
 from agent.fleet.own_zeroconf import OwnZeroconf
 from agent.fleet.record import BridgeRecord, Fleet, seen, silent, withdrawn
 from agent.fleet.sighting import Encryption, Sighting, Source
 from agent.homeassistant.link import LinkState
+from tests.fleet.devices import mac
 from tests.homeassistant.linked import linked, until_link
-from tests.peers.esphome_mdns import Announcer, service
-from tests.peers.fixtures import MakeCore, MakeDevice
+from tests.peers.esphome_mdns import Announcer, PaperDevice, service
+from tests.peers.fixtures import MakeCore
 from tests.peers.ha_storage import remember_esphome
 from tests.peers.install import NEWEST, OLDEST
 from tests.peers.process import LOOPBACK
@@ -69,6 +69,10 @@ async def running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
             await task
 
 
+def paper(name: str, number: int, key: str | None = None) -> PaperDevice:
+    return PaperDevice(name, name.title(), mac(number), 6000 + number, key)
+
+
 def core_discovery(kept: Kept, link: object) -> CoreDiscovery:
     return CoreDiscovery(
         link,  # type: ignore[arg-type]
@@ -78,11 +82,9 @@ def core_discovery(kept: Kept, link: object) -> CoreDiscovery:
     )
 
 
-async def test_announcements_are_heard_by_ourselves_and_withdrawn_again(
-    make_device: MakeDevice,
-) -> None:
+async def test_announcements_are_heard_by_ourselves_and_withdrawn_again() -> None:
     kept = Kept()
-    one, ten = make_device("plain", name="bridge-1"), make_device("noise", name="bridge-10")
+    one, ten = paper("bridge-1", 1), paper("bridge-10", 10, key="some")
     ours = OwnZeroconf(on_word=kept.word, on_withdrawn=kept.withdrawn, interfaces=[LOOPBACK])
     async with Announcer() as announcer, running(ours.run()):
         first = service(one, "PVAutonomy.Edge101Factory")
@@ -100,69 +102,71 @@ async def test_announcements_are_heard_by_ourselves_and_withdrawn_again(
     assert kept.named("bridge-10")[0].told.encryption is Encryption.KEY
 
 
-async def test_the_newest_core_passes_announcements_on(
+async def test_the_newest_core_passes_on_what_is_announced_and_whom_it_remembers(
     make_core: MakeCore,
-    make_device: MakeDevice,
     record_property: Callable[[str, object], None],
 ) -> None:
-    kept = Kept()
+    kept, strangers = Kept(), Kept()
     core = make_core(NEWEST, configuration={"zeroconf": None}, hears_announcements=True)
-    known, later = make_device("noise", name="bridge-1"), make_device("plain", name="bridge-10")
+    remember_esphome(core.directory, newer=True, **REMEMBERED)
+    known, later = paper("live-1", 1, key="some"), paper("live-10", 10)
     async with core, Announcer() as announcer, linked(core.url, lambda: core.token) as link:
         await announcer.announce(service(known, "acme.garage"))
         discovery = core_discovery(kept, link)
         async with running(discovery.run()):
-            await kept.until(lambda: kept.named("bridge-1"))
+            await kept.until(lambda: kept.named("live-1") and len(kept.fleet.records) == 3)
+            check_remembered(kept)
             late = service(later)
-            await announcer.announce(late)
-            took_s = await kept.until(lambda: kept.named("bridge-10"), 3)
+            announcing = asyncio.create_task(announcer.announce(late))
+            took_s = await kept.until(lambda: kept.named("live-10"), 3)
+            await announcing
             record_property("a new device is seen through Core after", took_s)
             assert discovery.hears_announcements
             await announcer.withdraw(late)
-            await kept.until(lambda: not kept.named("bridge-10")[0].live)
-            (record,) = kept.named("bridge-1")
+            await kept.until(lambda: not kept.named("live-10")[0].live)
+            (record,) = kept.named("live-1")
             assert record.live == {Source.CORE_ZEROCONF}
             told = record.told
             assert (told.mac, told.addresses) == (known.mac, (LOOPBACK,))
             assert (told.api_port, told.project_name) == (known.api_port, "acme.garage")
+            async with linked(core.url, lambda: core.resident.token) as resident:
+                # Not an administrator: hears nothing, and costs nobody the link.
+                deaf = core_discovery(strangers, resident)
+                async with running(deaf.run()):
+                    await until_link(resident, LinkState.UP)
+                    assert deaf.hears_announcements is False
             core.kill()
-            await kept.until(lambda: not kept.named("bridge-1")[0].live)
-    assert kept.named("bridge-1")  # nobody is forgotten
+            await kept.until(lambda: not kept.named("live-1")[0].live)
+    assert kept.named("live-1")  # nobody is forgotten
+    assert not {it.mac for it in strangers.fleet.records.values()} & {known.mac}
 
 
-@pytest.mark.parametrize("version", [OLDEST, NEWEST])
-async def test_core_remembers_whom_it_has_adopted(make_core: MakeCore, version: str) -> None:
+async def test_an_older_core_says_whom_it_remembers_and_keeps_its_link(
+    make_core: MakeCore,
+) -> None:
     kept = Kept()
-    core = make_core(version)
-    remember_esphome(
-        core.directory,
-        newer=version == NEWEST,
-        bridge_1=("02:00:5e:10:00:01", "PVAutonomy.Edge101", "1.0.4"),
-        bridge_10=("02:00:5e:10:00:10", "acme.garage", "2.0.0"),
-    )
+    core = make_core(OLDEST)
+    remember_esphome(core.directory, newer=False, **REMEMBERED)
     async with core, linked(core.url, lambda: core.token) as link:
         discovery = core_discovery(kept, link)
         async with running(discovery.run()):
             await kept.until(lambda: len(kept.fleet.records) == 2)
-            assert link.link.up  # a Core without the stream keeps its link
-            if version == OLDEST:
-                assert discovery.hears_announcements is False
-    told = {it.mac: it.told for it in kept.fleet.records.values()}
-    ours = told["02005e100001"]
-    assert (ours.friendly_name, ours.addresses) == ("Bridge 1", ("bridge-1.local",))
-    assert (ours.project_name, ours.project_version) == ("PVAutonomy.Edge101", "1.0.4")
-    assert ours.esphome_version == "2026.10.0"
-    assert told["02005e100010"].addresses == ("bridge-10.local",)
+            assert link.link.up
+            assert discovery.hears_announcements is False
+    check_remembered(kept)
     assert not any(it.live for it in kept.fleet.records.values())
 
 
-async def test_a_resident_may_not_read_the_devices_and_costs_nobody_the_link(
-    make_core: MakeCore,
-) -> None:
-    kept = Kept()
-    core = make_core(NEWEST, configuration={"zeroconf": None})
-    async with core, linked(core.url, lambda: core.resident.token) as link:
-        discovery = core_discovery(kept, link)
-        async with running(discovery.run()):
-            await until_link(link, LinkState.UP)
-            assert discovery.hears_announcements is False
+REMEMBERED = {
+    "bridge_1": ("02:00:5e:10:10:01", "PVAutonomy.Edge101", "1.0.4"),
+    "bridge_10": ("02:00:5e:10:10:10", "acme.garage", "2.0.0"),
+}
+
+
+def check_remembered(kept: Kept) -> None:
+    told = {it.mac: it.told for it in kept.fleet.records.values()}
+    ours = told[Mac("02005e101001")]
+    assert (ours.friendly_name, ours.addresses) == ("Bridge 1", ("bridge-1.local",))
+    assert (ours.project_name, ours.project_version) == ("PVAutonomy.Edge101", "1.0.4")
+    assert ours.esphome_version == "2026.10.0"
+    assert told[Mac("02005e101010")].addresses == ("bridge-10.local",)

@@ -7,20 +7,41 @@ The records are those of ESPHome 2026.10 `components/mdns`, and they go out on l
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from zeroconf import IPVersion
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
-from tests.peers.esphome import Device
 from tests.peers.esphome_firmware import PROJECT_VERSION, VERSION
 from tests.peers.process import LOOPBACK
 
 SERVICE = "_esphomelib._tcp.local."
 
 
-def service(device: Device, project: str = "", **txt: str) -> AsyncServiceInfo:
+class Announced(Protocol):
+    """What an announcement is made from; a real device has it."""
+
+    name: str
+    friendly_name: str
+    mac: str
+    api_port: int
+    key: str | None
+
+
+@dataclass
+class PaperDevice:
+    """A device that is announced and does not exist."""
+
+    name: str
+    friendly_name: str
+    mac: str
+    api_port: int
+    key: str | None = None
+
+
+def service(device: Announced, project: str = "", **txt: str) -> AsyncServiceInfo:
     """Return the announcement of a device."""
     said = {
         "friendly_name": device.friendly_name,

@@ -1,0 +1,161 @@
+"""
+What a bridge shows and takes: its entities, the newest value of each, and commands.
+
+An entity is known by its domain and its object id, as `sensor.grid_power`: the same words that
+stand in its configuration. Values arrive as they are pushed; one that the device does not have is
+`None`, never a zero. A command is confirmed by the state that it wanted, or it is unconfirmed:
+the device refuses what it does not like without a word.
+
+Source: esphome.md, section 4: commands are fire and forget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from aioesphomeapi.client import APIClient
+from aioesphomeapi.model import EntityInfo, EntityState
+
+Scalar = bool | float | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value of one entity."""
+
+    entity: str
+    """Domain and object id: `sensor.grid_power`."""
+    value: Scalar
+    unit: str
+    at_s: float
+    """When it arrived, on our monotonic clock."""
+
+
+class Outcome(StrEnum):
+    """What became of a command."""
+
+    CONFIRMED = "confirmed"
+    """The device showed the wanted state afterwards."""
+    UNCONFIRMED = "unconfirmed"
+    """It was sent, and the device has not shown the state in time."""
+
+
+class NotOnlineError(Exception):
+    """Nothing was sent: there is no connection. The message names the device."""
+
+
+class Panel:
+    """The entities of one connection, their newest values, and the commands they take."""
+
+    def __init__(self) -> None:
+        self._client: APIClient | None = None
+        self._title = "the bridge"
+        self._by_number: dict[tuple[int, int], tuple[str, str]] = {}
+        self._numbers: dict[str, tuple[int, int]] = {}
+        self._values: dict[str, Value] = {}
+        self._shown = asyncio.Event()  # a value came, or the connection went
+
+    @property
+    def values(self) -> Mapping[str, Value]:
+        """Return the newest values; none while there is no connection."""
+        return MappingProxyType(self._values)
+
+    @property
+    def entities(self) -> frozenset[str]:
+        """Return the entities of the device at the last connection."""
+        return frozenset(self._numbers)
+
+    async def set_number(self, entity: str, value: float, within_s: float = 5.0) -> Outcome:
+        """
+        Set a number and wait until the device shows it.
+
+        Raises:
+            NotOnlineError: nothing was sent.
+            KeyError: the device has no such entity.
+        """
+        client, (device, key) = self._ready(entity)
+        client.number_command(key, value, device)
+        return await self._until_shown(entity, lambda it: it == value, within_s)
+
+    async def set_switch(self, entity: str, *, on: bool, within_s: float = 5.0) -> Outcome:
+        """Switch and wait until the device shows it; raises as `set_number` does."""
+        client, (device, key) = self._ready(entity)
+        client.switch_command(key, on, device)
+        return await self._until_shown(entity, lambda it: it is on, within_s)
+
+    def press(self, entity: str) -> None:
+        """Press a button; what it did shows elsewhere. Raises as `set_number` does."""
+        client, (device, key) = self._ready(entity)
+        client.button_command(key, device)
+
+    def begin(self, client: APIClient, title: str, infos: Iterable[EntityInfo]) -> None:
+        """Take the entities of a new connection; values of the old one are no longer true."""
+        self._client = client
+        self._title = title or self._title
+        self._by_number.clear()
+        self._numbers.clear()
+        self._values.clear()
+        for info in infos:
+            entity = f"{domain_of(info)}.{info.object_id}"
+            number = (info.device_id, info.key)
+            self._by_number[number] = (entity, str(getattr(info, "unit_of_measurement", "")))
+            self._numbers[entity] = number
+
+    def end(self) -> None:
+        """Forget the values: what a device said before it was lost is not how it is."""
+        self._client = None
+        self._values.clear()
+        self._shown.set()
+
+    def take(self, state: EntityState, now_s: float) -> Value | None:
+        """Take a pushed state; return the value, or `None` for one that has no single value."""
+        known = self._by_number.get((state.device_id, state.key))
+        if known is None or not hasattr(state, "state"):
+            return None
+        entity, unit = known
+        value = Value(entity, _scalar(state), unit, now_s)
+        self._values[entity] = value
+        self._shown.set()
+        return value
+
+    def _ready(self, entity: str) -> tuple[APIClient, tuple[int, int]]:
+        if self._client is None:
+            raise NotOnlineError(f"{self._title} is not connected; nothing was sent to it")
+        if entity not in self._numbers:
+            raise KeyError(f"{self._title} has no {entity}")
+        return self._client, self._numbers[entity]
+
+    async def _until_shown(
+        self, entity: str, fits: Callable[[Scalar], bool], within_s: float
+    ) -> Outcome:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._client is not None:
+                    self._shown.clear()
+                    shown = self._values.get(entity)
+                    if shown is not None and fits(shown.value):
+                        return Outcome.CONFIRMED
+                    await self._shown.wait()
+        return Outcome.UNCONFIRMED
+
+
+def domain_of(info: EntityInfo) -> str:
+    """Return the domain of an entity: `BinarySensorInfo` is a `binary_sensor`."""
+    name = type(info).__name__.removesuffix("Info")
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def _scalar(state: EntityState) -> Scalar:
+    value = getattr(state, "state", None)
+    if getattr(state, "missing_state", False) or not isinstance(value, bool | int | float | str):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
