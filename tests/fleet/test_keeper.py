@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 from agent.fleet.bridge import Bridge
 from agent.fleet.contact import Contact, ContactState
-from agent.fleet.events import BridgeEvent
+from agent.fleet.events import BridgeEvent, EventKind
 from agent.fleet.findings import FindingCode, findings
 from agent.fleet.identity import OUR_PROJECTS, Kind, Mac
 from agent.fleet.keeper import Keeper, targets
@@ -229,6 +229,30 @@ async def test_a_key_that_somebody_enters_helps_at_once(make_device: MakeDevice)
             keys[device.mac] = device.key or ""
             it.keeper.refresh()
             await it.until(lambda: it.state(device) is ContactState.ONLINE)
+
+
+async def test_a_factory_device_that_becomes_a_production_device_is_the_same_device(
+    make_device: MakeDevice,
+) -> None:
+    keys: dict[str, str] = {}
+    with make_device("plain", name="bridge-1") as device:
+        at = Mac(device.mac)
+        async with house(keys, device) as it:
+
+            def kind() -> Kind:
+                return OUR_PROJECTS.kind(it.keeper.fleet.records[at].told.project_name)
+
+            it.keeper.word(by_hand(device))
+            await it.until(lambda: it.state(device) is ContactState.ONLINE)
+            assert kind() is Kind.FACTORY
+            await asyncio.to_thread(device.upload, "strict")
+            await it.until(lambda: it.state(device) is ContactState.KEY_MISSING)
+            keys[at] = device.key or ""
+            it.keeper.refresh()
+            await it.until(lambda: it.state(device) is ContactState.ONLINE)
+            assert kind() is Kind.PRODUCTION
+            assert list(it.keeper.fleet.records) == [at]
+    assert EventKind.GOODBYE in [it.kind for it in it.events]
 
 
 async def test_a_forgotten_device_is_left_alone(make_device: MakeDevice) -> None:

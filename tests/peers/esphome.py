@@ -3,12 +3,14 @@ Real ESPHome devices on loopback, with the power supply that a Linux program lac
 
 Each has a name, a MAC and ports of its own, whatever firmware it runs. A device whose program
 ends boots again, as a chip does after a reset: after an orderly restart and after a crash alike.
-It hangs on demand, stays without power on demand, and ends with the test process even then.
+It hangs on demand, stays without power on demand, and ends with the test process even then. It
+runs a copy of the program: an upload replaces the program that runs.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -50,6 +52,7 @@ class Device(PeerProcess):
         self.endings: list[int] = []
         """How each finished run ended: 0 in order, negative by that signal."""
         self._program = program
+        self._flash = directory / "program"
         self.directory = directory
         self._power = threading.Lock()
         self._is_on = False
@@ -71,6 +74,8 @@ class Device(PeerProcess):
     def switch_on(self) -> None:
         """Give it power and return at once."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        if not self._flash.exists():
+            shutil.copy2(self._program, self._flash)
         self._unplugged.clear()
         self._is_on = True
         self._supply = threading.Thread(target=self._run, name=self.name, daemon=True)
@@ -102,6 +107,11 @@ class Device(PeerProcess):
             lambda: self.boots >= boots and accepts(self.ota_port), "takes no uploads", timeout_s
         )
 
+    def wait_log(self, text: str, timeout_s: float = 20) -> None:
+        """Return when its log has that text and its API listens."""
+        self._wait(lambda: text in self.log(100_000), f"did not log {text!r}", timeout_s)
+        self.wait_api(timeout_s)
+
     def crash(self) -> None:
         """End the firmware as a fault does; it boots again."""
         os.kill(self.pid, signal.SIGKILL)
@@ -118,6 +128,32 @@ class Device(PeerProcess):
         """Let the firmware shut down in order, with goodbyes; it boots again."""
         os.kill(self.pid, signal.SIGTERM)
 
+    def upload(self, configuration: str, *, key: str | None = None) -> None:
+        """
+        Put other firmware on it over the air, with ESPHome's own uploader.
+
+        Raises:
+            PeerError: the device or the uploader refused; the message ends with what they said.
+        """
+        program = esphome_firmware.firmware(configuration)
+        script = "import sys; from esphome.espota2 import run_ota; from pathlib import Path\n"
+        script += "host, port, password, file, key = sys.argv[1:]\n"
+        script += "done = run_ota(host, int(port), password, Path(file), noise_psk=key or None)\n"
+        script += "sys.exit(done[0])"
+        password = "" if self.key else esphome_firmware.OTA_PASSWORD
+        arguments = [self.host, str(self.ota_port), password, str(program), key or ""]
+        done = subprocess.run(  # noqa: S603 - ESPHome itself
+            [esphome_firmware.HOME / "bin/python", "-c", script, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        if done.returncode:
+            raise PeerError(f"upload to {self.name} ended with {done.returncode}:\n{done.stderr}")
+        encrypted = configuration in esphome_firmware.ENCRYPTED
+        self.key = esphome_firmware.API_KEY if encrypted else None
+
     def log(self, lines: int = 40) -> str:
         """Return what the firmware wrote, over all its runs."""
         return tail(self.directory / "device.log", lines)
@@ -130,7 +166,7 @@ class Device(PeerProcess):
                     return
                 with (self.directory / "device.log").open("ab") as log:
                     running = self._process = subprocess.Popen(  # noqa: S603 - compiled here
-                        [self._program],
+                        [self._flash],
                         cwd=self.directory,
                         env=self._environment(),
                         stdin=subprocess.DEVNULL,

@@ -18,7 +18,7 @@ from aioesphomeapi import (
 )
 
 from tests.peers.esphome import Device
-from tests.peers.esphome_firmware import CONFIGURATIONS, PROJECT_VERSION, VERSION
+from tests.peers.esphome_firmware import CONFIGURATIONS, PROJECT_VERSION, VERSION, firmware
 from tests.peers.fixtures import MakeDevice
 from tests.peers.process import accepts
 
@@ -120,6 +120,31 @@ async def test_safe_mode_closes_the_api_and_keeps_the_upload_port_open(
             connection.button_command(button)
             await asyncio.to_thread(device.wait_upload, 2)
         assert not accepts(device.api_port)
+
+
+async def test_upload_brings_other_firmware_to_the_same_device(make_device: MakeDevice) -> None:
+    with make_device("plain", name="bridge-1") as device:
+        before = firmware("plain").read_bytes()
+        await asyncio.to_thread(device.upload, "strict")
+        await asyncio.to_thread(device.wait_log, "pv-edge.alphaess-bridge version")
+        async with client(device) as connection:
+            info = await connection.device_info()
+        assert (info.name, info.project_name) == ("bridge-1", "pv-edge.alphaess-bridge")
+        assert info.mac_address.replace(":", "").lower() == device.mac
+        assert firmware("plain").read_bytes() == before  # the cache is nobody's device
+
+
+async def test_strict_device_takes_encrypted_uploads_only(make_device: MakeDevice) -> None:
+    hello, features = b"\x6c\x26\xf7\x5c\x45", b"\x17"  # of a client without a key
+    with make_device("strict", name="bridge-1") as device:
+        reader, writer = await asyncio.open_connection(device.host, device.ota_port)
+        writer.write(hello)
+        assert await reader.readexactly(2) == b"\x00\x02"
+        writer.write(features)
+        assert await asyncio.wait_for(reader.readexactly(1), 5) == b"\x94"
+        writer.close()
+        await asyncio.to_thread(device.upload, "noise", key=device.key)
+        await asyncio.to_thread(device.wait_log, "acme.garage version")
 
 
 def test_device_ends_with_the_test_even_while_it_hangs(make_device: MakeDevice) -> None:
