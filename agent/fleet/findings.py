@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.fleet.contact import ContactState
-from agent.fleet.identity import Kind, Projects, written
-from agent.fleet.record import BridgeRecord, Change, Fleet
-from agent.fleet.sighting import Encryption
+from agent.fleet.identity import Kind, Mac, Projects, written
+from agent.fleet.record import BridgeRecord, Change, Fleet, by_name
+from agent.fleet.sighting import Encryption, Sighting
 
 CHANGE_SHOWN_S = 24 * 3600.0
 """How long a changed name or address is shown."""
@@ -94,15 +94,21 @@ _OF_CONTACT = {
 }
 
 
-def findings(
-    fleet: Fleet, record: BridgeRecord, projects: Projects, now_s: float
-) -> tuple[Finding, ...]:
-    """Return what is remarkable about a device now, the most pressing first."""
-    found = [*_of_contact(record), *_of_name(fleet, record)]
-    found += _of_change(record.renamed, FindingCode.RENAMED, "name", now_s)
-    found += _of_change(record.moved, FindingCode.MOVED, "address", now_s)
-    found += _of_firmware(record, projects)
-    return tuple(found)
+def findings(fleet: Fleet, projects: Projects, now_s: float) -> dict[Mac, tuple[Finding, ...]]:
+    """Return what is remarkable about each device now, the most pressing first."""
+    named = by_name(fleet)
+    found = {}
+    for mac, record in fleet.records.items():
+        told = record.told
+        namesakes = named.get((told.name or "").casefold(), [])
+        found[mac] = (
+            *_of_contact(record),
+            *_of_name(record, told, [it for it in namesakes if it.mac != mac]),
+            *_of_change(record.renamed, FindingCode.RENAMED, "name", now_s),
+            *_of_change(record.moved, FindingCode.MOVED, "address", now_s),
+            *_of_firmware(told, projects),
+        )
+    return found
 
 
 def _of_contact(record: BridgeRecord) -> list[Finding]:
@@ -111,9 +117,8 @@ def _of_contact(record: BridgeRecord) -> list[Finding]:
     return [Finding(*_OF_CONTACT[record.contact.state])]
 
 
-def _of_name(fleet: Fleet, record: BridgeRecord) -> list[Finding]:
-    name = record.told.name
-    others = [it for it in fleet.named(name) if it.mac != record.mac]
+def _of_name(record: BridgeRecord, told: Sighting, others: list[BridgeRecord]) -> list[Finding]:
+    name = told.name
     alive = [it for it in others if it.live]
     if alive and not record.live:
         text = f"Its name {name} is used by {_macs(alive)} now. If that took its place, remove it."
@@ -135,8 +140,8 @@ def _of_change(change: Change | None, code: FindingCode, what: str, now_s: float
     return [Finding(code, f"Its {what} was {change.before} and is {change.after}, since {ago}.")]
 
 
-def _of_firmware(record: BridgeRecord, projects: Projects) -> list[Finding]:
-    told, found = record.told, []
+def _of_firmware(told: Sighting, projects: Projects) -> list[Finding]:
+    found = []
     if told.encryption is Encryption.UNPROVISIONED:
         text = "It has no encryption key yet: whoever is in your network can give it one. Set one."
         found.append(Finding(FindingCode.KEYLESS, text))

@@ -28,10 +28,10 @@ from agent.fleet.panel import Value
 from agent.fleet.record import (
     Address,
     Fleet,
+    by_name,
     contacted,
     dial,
     forgotten,
-    names_of_one,
     seen,
     silent,
     withdrawn,
@@ -40,6 +40,8 @@ from agent.fleet.sighting import LIVE, Sighting, Source
 
 LOG = logging.getLogger(__name__)
 AGAIN_S = 60.0
+SETTLE_S = 0.05
+"""Words come in bursts; the question is asked once for all that came meanwhile."""
 Keys = Callable[[Mac], str | None]
 Ports = Callable[[Mac | None], int]
 """Where a device takes uploads; only its configuration says, and nothing announces it."""
@@ -50,9 +52,9 @@ def targets(
 ) -> dict[Mac | Address, Target]:
     """Return whom to connect to: every device with an address, and every stranger."""
     found: dict[Mac | Address, Target] = {}
-    unique = names_of_one(fleet)
+    named = by_name(fleet)
     for mac, record in fleet.records.items():
-        own = (record.told.name or "").casefold() in unique
+        own = len(named.get((record.told.name or "").casefold(), ())) == 1
         hosts, port = dial(record, name_is_its_own=own)
         if hosts:
             found[mac] = Target(hosts, port, upload_ports(mac), mac, record.title, keys(mac))
@@ -122,7 +124,8 @@ class Keeper:
         self._take(silent(self._fleet, source))
 
     def forget(self, mac: Mac) -> None:
-        """Remove a device; it comes back when a source speaks of it."""
+        """Remove a device and its connection; it comes back when a source speaks of it."""
+        self._end(mac)
         self._take(forgotten(self._fleet, mac))
 
     def refresh(self) -> None:
@@ -137,13 +140,14 @@ class Keeper:
                 self._due.clear()
                 wanted = targets(self._fleet, self._keys, self._upload_ports)
                 for key in self._kept.keys() - wanted.keys():
-                    self._kept.pop(key)[1].cancel()
+                    self._end(key)
                 for key, target in wanted.items():
                     if key in self._kept:
                         self._kept[key][0].redirect(target)
                     else:
                         bridge = self._make(key, target)
                         self._kept[key] = bridge, tasks.create_task(_keep(bridge, target))
+                await asyncio.sleep(SETTLE_S)
 
     def _make(self, key: Mac | Address, target: Target) -> Bridge:
         mac = target.mac
@@ -171,6 +175,10 @@ class Keeper:
             timing=self._timing,
             monotonic=self._monotonic,
         )
+
+    def _end(self, key: Mac | Address) -> None:
+        if kept := self._kept.pop(key, None):
+            kept[1].cancel()
 
     def _take(self, fleet: Fleet) -> None:
         self._fleet = fleet

@@ -13,7 +13,6 @@ stranger becomes a device when somebody has asked it who it is.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
@@ -164,10 +163,13 @@ def dial(record: BridgeRecord, *, name_is_its_own: bool) -> tuple[tuple[str, ...
     return tuple(hosts), port
 
 
-def names_of_one(fleet: Fleet) -> frozenset[str]:
-    """Return the names, case folded, that only one device has."""
-    counted = Counter(name.casefold() for it in fleet.records.values() if (name := it.told.name))
-    return frozenset(name for name, count in counted.items() if count == 1)
+def by_name(fleet: Fleet) -> dict[str, list[BridgeRecord]]:
+    """Return the devices of each name, case folded; more than one is a confusion."""
+    found: dict[str, list[BridgeRecord]] = {}
+    for record in fleet.records.values():
+        if name := record.told.name:
+            found.setdefault(name.casefold(), []).append(record)
+    return found
 
 
 def _merged(words: Iterable[Sighting]) -> Sighting:

@@ -46,9 +46,8 @@ class House:
         return record.contact.state if record and record.contact else None
 
     def findings(self, device: Device) -> set[FindingCode]:
-        fleet = self.keeper.fleet
-        found = findings(fleet, fleet.records[Mac(device.mac)], OUR_PROJECTS, time.monotonic())
-        return {it.code for it in found}
+        found = findings(self.keeper.fleet, OUR_PROJECTS, time.monotonic())
+        return {it.code for it in found[Mac(device.mac)]}
 
     def bridge(self, device: Device) -> Bridge:
         found = self.keeper.bridge(Mac(device.mac))
@@ -261,9 +260,9 @@ async def test_a_forgotten_device_is_left_alone(make_device: MakeDevice) -> None
             it.keeper.word(by_hand(device, mac=Mac(device.mac)))
             await it.until(lambda: it.state(device) is ContactState.ONLINE)
             it.keeper.forget(Mac(device.mac))
-            await asyncio.sleep(0)
-            await it.until(lambda: it.keeper.bridge(Mac(device.mac)) is None)
+            assert it.keeper.bridge(Mac(device.mac)) is None
             assert it.keeper.fleet == Fleet()
+            await asyncio.to_thread(device.wait_log, "PV Edge Agent (127.0.0.1): disconnected")
 
 
 async def into_safe_mode(device: Device) -> None:

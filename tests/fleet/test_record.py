@@ -14,7 +14,6 @@ from agent.fleet.record import (
     contacted,
     dial,
     forgotten,
-    names_of_one,
     seen,
     silent,
     withdrawn,
@@ -38,13 +37,12 @@ TXT = {
 
 
 def codes(fleet: Fleet, number: int, now_s: float = 10.0) -> set[FindingCode]:
-    found = findings(fleet, fleet.records[mac(number)], OUR_PROJECTS, now_s)
-    return {it.code for it in found}
+    return {it.code for it in findings(fleet, OUR_PROJECTS, now_s)[mac(number)]}
 
 
 def hosts(fleet: Fleet, number: int) -> tuple[str, ...]:
     record = fleet.records[mac(number)]
-    own = (record.told.name or "").casefold() in names_of_one(fleet)
+    own = fleet.named(record.told.name) == (record,)
     return dial(record, name_is_its_own=own)[0]
 
 
@@ -270,7 +268,7 @@ STATES_WITH_WORDS = set(ContactState) - {
 @pytest.mark.parametrize("state", sorted(STATES_WITH_WORDS))
 def test_what_stands_in_the_way_of_a_connection_is_a_finding(state: ContactState) -> None:
     fleet = contacted(fleet_of(word(1, name="bridge-1")), mac(1), Contact(state, 1.0))
-    found = findings(fleet, fleet.records[mac(1)], OUR_PROJECTS, 1.0)
+    found = findings(fleet, OUR_PROJECTS, 1.0)[mac(1)]
     assert [str(it.code) for it in found] == [str(state)]
     assert found[0].text.endswith(".")
 
