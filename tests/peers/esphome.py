@@ -143,7 +143,7 @@ class Device(PeerProcess):
         password = "" if self.key else esphome_firmware.OTA_PASSWORD
         arguments = [self.host, str(self.ota_port), password, str(program), key or ""]
         done = subprocess.run(  # noqa: S603 - ESPHome itself
-            [esphome_firmware.HOME / "bin/python", "-c", script, *arguments],
+            [esphome_firmware.PYTHON, "-c", script, *arguments],
             capture_output=True,
             text=True,
             check=False,

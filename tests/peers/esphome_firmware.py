@@ -7,26 +7,36 @@ environment of its own in the user's cache, and each configuration of `esphome_d
 compiled once: a finished program appears under its name in one step, in a directory that carries
 a digest of everything it was made from.
 
+Where no Python is new enough, ESPHome borrows the one of the small Debian that the newest Core
+needs on such a machine anyway. It is not locked up there as Core is: started by the loader of that
+Debian, its Python sees this machine's own files, compiler and processes.
+
 A compile needs no network: only Debian's g++ and OpenSSL headers, and the `ninja` that comes with
 ESPHome.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
+import shlex
 import shutil
 from pathlib import Path
 
 from tests.peers.install import (
+    CORES,
     HERE,
+    NEWEST,
     PEERS,
     UV,
     MissingPeerError,
     find_python,
+    install_core,
     install_debian,
     install_environment,
+    installed_core,
     only_one,
     program,
     run,
@@ -42,12 +52,16 @@ PROJECT_VERSION = "1.0.0"
 API_KEY = "cGVlci1rZXktb2YtdGhlLXRlc3RzLTMyLWJ5dGVzISE="
 OTA_PASSWORD = "upload"
 HOME = PEERS / f"esphome-{VERSION}"
+PYTHON = HOME / "bin/python"
 _SUBSTITUTIONS = {
     "api_key": API_KEY,
     "ota_password": OTA_PASSWORD,
     "version": PROJECT_VERSION,
 }
 _DEBIAN = {"g++": "/usr/bin/g++", "libssl-dev": "/usr/include/openssl/evp.h"}
+_BORROWED = """#!/bin/sh
+exec {loader} --argv0 "$0" --library-path {libraries} {python} "$@"
+"""
 
 
 @functools.cache
@@ -83,7 +97,7 @@ def install() -> str:
     if missing and not (missing == ["g++"] and program("g++")):
         install_debian(missing)
     with only_one(HOME.name):
-        if not (HOME / "ready").exists():
+        if not _runs():
             _install_esphome()
     for configuration in CONFIGURATIONS:
         with only_one(f"{firmware_home().name}-{configuration}"):
@@ -92,18 +106,58 @@ def install() -> str:
     return str(firmware_home())
 
 
+def _runs() -> bool:
+    """Whether ESPHome is complete and its Python, which may be another's, is still there."""
+    with contextlib.suppress(OSError, RuntimeError):
+        run([PYTHON, "-I", "-c", ""])
+        return (HOME / "ready").exists()
+    return False
+
+
 def _install_esphome() -> None:
     python = next((found for wanted in PYTHONS if (found := find_python(wanted, 0))), None)
     if python is None:
-        raise MissingPeerError("ESPHome needs Python 3.12, 3.13 or 3.14, on PATH or from pyenv")
+        python = _borrowed_python(_debian_with_python())
     say(f"ESPHome {VERSION}: installing, once")
     shutil.rmtree(HOME, ignore_errors=True)  # an installation that was interrupted
     env = install_environment()
     run([python, "-m", "venv", "--without-pip", HOME], env)
     uv = UV if UV.exists() else Path(shutil.which("uv") or "uv")
-    install = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", HOME / "bin/python"]
+    install = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", PYTHON]
     run([*install, f"esphome=={VERSION}"], env)
     (HOME / "ready").touch()
+
+
+def _debian_with_python() -> Path:
+    """Return the small Debian that the newest Core lives in; it is built here if it is missing."""
+    with contextlib.suppress(MissingPeerError):
+        install_core(CORES[NEWEST])
+    core = installed_core(NEWEST)
+    if core is None or core.chroot is None:
+        raise MissingPeerError(
+            "ESPHome needs Python 3.12, 3.13 or 3.14, on PATH or from pyenv,"
+            " or root on Debian (to set up a chroot that has it)"
+        )
+    return Path(core.chroot)
+
+
+def _borrowed_python(root: Path) -> Path:
+    """Return an interpreter here that is the one there, which only runs with its own loader."""
+    python = max((root / "usr/bin").glob("python3.??"))
+    loader = next((root / "usr/lib").glob("*-linux-gnu/ld-linux-*.so.*"))
+    paths = {"loader": loader, "libraries": loader.parent, "python": python}
+    quoted = {name: shlex.quote(str(path)) for name, path in paths.items()}
+    prefix = HOME.with_name(f"{HOME.name}-python")
+    shutil.rmtree(prefix, ignore_errors=True)
+    (prefix / "bin").mkdir(parents=True)
+    (prefix / "lib").mkdir()
+    (prefix / "lib" / python.name).symlink_to(root / "usr/lib" / python.name)
+    borrowed = prefix / "bin" / python.name
+    borrowed.write_text(_BORROWED.format(**quoted))
+    borrowed.chmod(0o755)
+    for name in ("python", "python3"):
+        borrowed.with_name(name).symlink_to(borrowed.name)
+    return borrowed
 
 
 def _compile(configuration: str) -> None:
@@ -112,11 +166,10 @@ def _compile(configuration: str) -> None:
     part = firmware_home().with_name(f"{firmware_home().name}-{configuration}.part")
     shutil.rmtree(part, ignore_errors=True)  # a compile that was interrupted
     shutil.copytree(DEVICES, part)
-    # A compiler in every core would starve whatever else this machine does meanwhile.
-    wanted = {**_SUBSTITUTIONS, "jobs": str(max(1, (os.cpu_count() or 1) // 2))}
+    wanted = {**_SUBSTITUTIONS, "jobs": str(os.cpu_count() or 1)}
     given = [word for name, value in wanted.items() for word in ("-s", name, value)]
     nice = [tool, "-n", "10"] if (tool := program("nice")) else []
-    esphome = [*nice, HOME / "bin/python", "-m", "esphome"]
+    esphome = [*nice, PYTHON, "-m", "esphome"]
     run([*esphome, *given, "compile", part / f"{configuration}.yaml"], install_environment())
     firmware_home().mkdir(exist_ok=True)
     made = part / ".esphome/build/peer/.pioenvs/peer/program"
