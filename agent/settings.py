@@ -12,15 +12,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from agent.options import Options, OptionsError, lives_in_options, load_options
+from agent.private_file import keep_aside, replace_file
 from agent.setting_entities import Entities
 from agent.setting_fields import (
     Described,
@@ -47,7 +46,6 @@ __all__ = [
 ]
 
 _LOGGER = logging.getLogger(__name__)
-_PRIVATE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,7 @@ class SettingsStore:
     async def _carry_through(self, wanted: Settings, by: str) -> None:
         changed = _changes(self._current, wanted)
         try:
-            await asyncio.to_thread(_write, self._path, _stored(wanted))
+            await asyncio.to_thread(replace_file, self._path, _stored(wanted))
         except OSError as error:
             key = next(iter(changed))
             raise SettingError(
@@ -156,17 +154,13 @@ class SettingsStore:
             return self._set_aside(str(error))
 
     def _set_aside(self, why: str) -> Settings:
-        kept = next(
-            name
-            for n in count(1)
-            if not (name := self._path.with_name(f"{self._path.name}.broken-{n}")).exists()
-        )
+        kept_as: Path | None = None
         try:
-            self._path.rename(kept)
+            kept_as = keep_aside(self._path)
         except OSError as error:
-            where, kept_as = f"could not be moved aside ({error.strerror})", None
+            where = f"could not be moved aside ({error.strerror})"
         else:
-            where, kept_as = f"was kept as {kept.name}", kept
+            where = f"was kept as {kept_as.name}"
         text = (
             f"{self._path.name} cannot be used: {why}. It {where}; all settings are at their "
             "defaults and the mode is observe. Check every setting before you turn control on"
@@ -198,27 +192,6 @@ def _merged(current: Settings, changes: Mapping[str, Any]) -> dict[str, Any]:
 def _changes(before: Settings, after: Settings) -> dict[str, tuple[Any, Any]]:
     pairs = zip(walk(Settings, before), walk(Settings, after), strict=True)
     return {old.key: (old.value, new.value) for old, new in pairs if old.value != new.value}
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace the file so that a power cut leaves the old or the new one, whole."""
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    try:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        # The new file is in place already, so the change stands; a power cut may undo it.
-        _LOGGER.warning("The folder of %s was not synced: %s", path.name, error.strerror)
 
 
 def markdown() -> str:
