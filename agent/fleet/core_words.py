@@ -60,13 +60,26 @@ def adopted(
         entries: the answer of `config_entries/get` for the domain `esphome`.
         now_s: on our monotonic clock.
     """
+    return [_remembered(device, mac, now_s) for device, mac, _ in _esphome(devices, entries)]
+
+
+def entries_of(
+    devices: Iterable[Mapping[str, Any]], entries: Iterable[Mapping[str, Any]]
+) -> dict[Mac, str]:
+    """Return the id of the config entry that adopted each device; arguments as of `adopted`."""
+    return {mac: entry for _, mac, entry in _esphome(devices, entries)}
+
+
+def _esphome(
+    devices: Iterable[Mapping[str, Any]], entries: Iterable[Mapping[str, Any]]
+) -> Iterator[tuple[Mapping[str, Any], Mac, str]]:
+    """Yield each ESPHome device with its MAC and the entry that it belongs to."""
     ours = {str(it.get("entry_id")) for it in _dicts(entries) if it.get("domain") == "esphome"}
-    found = []
     for device in _dicts(devices):
         mac = _mac(device)
-        if mac is not None and ours & set(_entries_of(device)):
-            found.append(_remembered(device, mac, now_s))
-    return found
+        entry = next((it for it in _entries_of(device) if it in ours), None)
+        if mac is not None and entry is not None:
+            yield device, mac, entry
 
 
 def _remembered(device: Mapping[str, Any], mac: Mac, now_s: float) -> Sighting:
