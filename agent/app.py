@@ -20,6 +20,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from agent import __version__, demo, houses
+from agent.bridges import Bridges
 from agent.brokers import find_broker
 from agent.clock import SystemClock
 from agent.desks import HISTORY_EVERY_S, Reception, SettingsCounter
@@ -27,6 +28,7 @@ from agent.doctor_ahead import Ahead
 from agent.export.feed_in_keeper import FeedInKeeper
 from agent.export.guard import Guard
 from agent.export.recorder import Recorder
+from agent.fleet.keys import KeyFile
 from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
 from agent.house.port import SiteMeter
@@ -98,6 +100,11 @@ class App:
         """Of the house in use; set before anything that asks for it."""
         if place.demo is None:
             self._core = CoreConnection(options.ha_url, self._token)
+        self._keys = KeyFile(place.data_dir)
+        self._bridges: Bridges | None = None
+        if self._core is not None:
+            local = lambda: clock.now().local  # noqa: E731 - a name for one line
+            self._bridges = Bridges(store, self._core, self._keys, journal, local)
         self.stopping = asyncio.Event()
         self._rebuild = asyncio.Event()
         self._sources, self._learner = self._found_sources(), LoadLearner(journal)
@@ -152,6 +159,8 @@ class App:
                     self._core, ENTITIES, lambda: self._store.current.entity_prefix, desk.notice
                 ),
             }
+        if self._bridges is not None:
+            lasting["bridges"] = self._bridges.run()
         if self._place.demo is not None:
             lasting["demo"] = demo.show(desk)
         for name, work in lasting.items():
@@ -167,9 +176,11 @@ class App:
             self._core,
             notifier,
             self._ahead(desk),
+            self._keys,
         )
         gate = Gate(Policy(self.supervised), self._is_admin)
-        web = WebServer(desk, counter, gate, self._audit, support=support)
+        bridges = self._bridges
+        web = WebServer(desk, counter, gate, self._audit, support=support, bridges=bridges)
         doors.push_async_callback(web.stop)
         return await web.start(self._place.host, self._place.port)
 

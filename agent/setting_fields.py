@@ -50,6 +50,8 @@ _EXPECTED = {
     "roof": "latitude, longitude, tilt, azimuth and peak power with commas between them",
     "region": "GB, the first part of a postcode, or a region from 1 to 17",
     "currency": "three letters",
+    "bridges": "addresses with commas between them, each with :port/port and = MAC if needed",
+    "networks": "all, or IPv4 addresses of this machine with commas between them",
     "url": "an address of the form http://host:port without user or password",
 }
 

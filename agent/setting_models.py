@@ -24,7 +24,7 @@ from agent.setting_fields import (
     one_of,
     said,
 )
-from agent.setting_texts import Region, RoofText, Tariff
+from agent.setting_texts import BridgeList, Networks, Region, RoofText, Tariff
 
 _site = Group("Site and mode")
 _limit = Group("Limits")
@@ -32,6 +32,7 @@ _battery = Group("Battery")
 _plan = Group("Plans and windows")
 _path = Group("Path to the inverter")
 _timing = Group("Freshness and timing")
+_bridges = Group("Bridges")
 
 
 class Settings(BaseModel):
@@ -266,6 +267,30 @@ class Settings(BaseModel):
     )
     minimum_off_s: Number = _timing.number(
         60, (0, 3600, 10), "s", "Shortest rest between the end of a discharge and the next start."
+    )
+
+    bridges: Literal["watch", "off"] = _bridges.choice(
+        "watch",
+        ("watch", "off"),
+        "`watch` finds the ESPHome devices of the house and keeps a connection to each; `off` "
+        "leaves them alone.",
+    )
+    bridge_list: BridgeList = _bridges.other(
+        "bridges",
+        "",
+        "192.168.1.20, bridge-2.local",
+        "Bridges that nobody announces: an address or host name each. Behind it may stand the "
+        "port of the API, that for uploads, and the MAC: `192.168.1.20:6053/3232 = "
+        "02:00:5E:10:00:01`.",
+        max_length=2000,
+    )
+    bridge_networks: Networks = _bridges.other(
+        "networks",
+        "",
+        "all",
+        "Also hear announcements here, beside Home Assistant: `all` networks of this machine, or "
+        "those of the addresses given. For a machine or container in the house's own network.",
+        max_length=200,
     )
 
     entities: Entities = Entities()

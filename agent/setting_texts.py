@@ -1,5 +1,5 @@
 """
-Settings that hold more than one number in a line of text: a tariff's day, a roof, a region.
+Settings that hold more than one thing in a line of text: a tariff's day, a roof, some bridges.
 
 A person writes them as they stand on the bill; they are checked when they are set, and read again
 where they are used by the same function, so what was taken can always be read.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import time
+from ipaddress import ip_address
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -19,6 +20,10 @@ _MOST_PRICE = 10.0
 """Per kWh in a main unit of currency, either sign; more is a mistake in the unit."""
 _REGION = re.compile(r"GB|[A-Z]{1,2}[0-9][A-Z0-9]?|(?:[1-9]|1[0-7])")
 """All of Great Britain, an outward postcode, or one of the 17 regions of the API."""
+_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
+_PORTS = re.compile(r"(?P<host>.*?)(:(?P<api>\d{1,5}))?(/(?P<upload>\d{1,5}))?")
+_MAC = re.compile(r"[0-9a-f]{12}")
+_LARGEST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,69 @@ class Roof:
     azimuth: float
     """Degrees from the south, west positive."""
     peak_kw: float
+
+
+@dataclass(frozen=True, slots=True)
+class ListedBridge:
+    """A bridge that a person has written down."""
+
+    host: str
+    """An IP address or a host name."""
+    api_port: int = 6053
+    upload_port: int = 3232
+    mac: str = ""
+    """Twelve lower-case hexadecimal digits; empty where nobody gave it."""
+
+
+def bridge_list(text: str) -> tuple[ListedBridge, ...]:
+    """
+    Return the bridges of `192.168.1.20, bridge-2.local:6053/3232 = 02:00:5E:10:00:01`.
+
+    Behind a host may stand the port of the API, behind a slash that for uploads, and behind an
+    equals sign the MAC: a bridge that cannot be asked who it is needs it.
+
+    Raises:
+        ValueError: an entry is none of this, or two are for one place or one MAC.
+    """
+    found = tuple(_bridge(part.strip()) for part in text.split(",") if part.strip())
+    macs = [it.mac for it in found if it.mac]
+    if len({(it.host, it.api_port) for it in found}) < len(found) or len(set(macs)) < len(macs):
+        raise ValueError("one of them is given twice")
+    return found
+
+
+def _bridge(text: str) -> ListedBridge:
+    place, equals, mac = (part.strip() for part in text.partition("="))
+    ports = _PORTS.fullmatch(place)
+    host = ports["host"] if ports else ""
+    if place.count(":") > 1:  # IPv6, which has no room for ports here
+        host, ports = str(ip_address(place)), None
+    elif not _HOST.fullmatch(host):
+        raise ValueError(f"{host!r} is no address and no host name")
+    digits = re.sub(r"[:.-]", "", mac.lower())
+    if equals and not _MAC.fullmatch(digits):
+        raise ValueError(f"{mac!r} is no MAC")
+    api, upload = (int((ports and ports[name]) or default)
+                   for name, default in (("api", 6053), ("upload", 3232)))  # fmt: skip
+    if not (0 < api <= _LARGEST_PORT and 0 < upload <= _LARGEST_PORT):
+        raise ValueError(f"{place!r} has a port that cannot be")
+    return ListedBridge(host.lower(), api, upload, digits)
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """
+    Return the IPv4 addresses of `192.168.1.5, 127.0.0.1`, or `all`; none for an empty text.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    if parts == ("all",):
+        return parts
+    found = tuple(str(ip_address(part)) for part in parts)
+    if any(":" in each for each in found):
+        raise ValueError("announcements are heard on IPv4 only")
+    return found
 
 
 def tariff(text: str) -> tuple[tuple[time, float], ...]:
@@ -96,6 +164,18 @@ def _roof(text: str) -> str:
     return text
 
 
+def _bridges(text: str) -> str:
+    bridge_list(text)
+    return text
+
+
+def _networks(text: str) -> str:
+    networks(text)
+    return text
+
+
 Tariff = Annotated[str, AfterValidator(_tariff)]
 RoofText = Annotated[str, AfterValidator(_roof)]
 Region = Annotated[str, AfterValidator(_region)]
+BridgeList = Annotated[str, AfterValidator(_bridges)]
+Networks = Annotated[str, AfterValidator(_networks)]

@@ -270,6 +270,8 @@ _VALUES = {
     "roof": "five numbers",
     "region": "`GB`, outward postcode, or 1 to 17",
     "currency": "three letters",
+    "bridges": "addresses, host[:port[/port]][= MAC]",
+    "networks": "`all`, or IPv4 addresses of this machine",
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from agent import diagnostics, doctor
 from agent.brokers import find_broker
 from agent.doctor_ahead import Ahead
+from agent.fleet.keys import KeyFile
 from agent.history_csv import What, csv
 from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
@@ -41,6 +42,8 @@ class Support:
     notifier: Notifier | None = None
     ahead: Ahead | None = None
     """What plans are made from, for the doctor."""
+    keys: KeyFile | None = None
+    """Of the bridges."""
 
     async def doctor(self, progress: doctor.Progress) -> dict[str, Any]:
         """Examine the set-up with the links that stand; returns the report."""
@@ -87,7 +90,7 @@ class Support:
         with contextlib.suppress(OSError):  # then nobody has told us that password either
             broker = await find_broker(self.options, lambda: token)
             secrets += [broker.password] if broker else []
-        return secrets
+        return [*secrets, *(self.keys.ring.revealed() if self.keys else ())]
 
     def csv(self, what: What, days: float) -> AsyncIterator[str]:
         """Yield events or samples of the last days as lines of a table, in the site's time."""

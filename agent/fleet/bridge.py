@@ -8,7 +8,7 @@ still there, and connects again the moment it can. Whoever holds a bridge gets e
 device's own word on itself, and values; it decides nothing.
 
 This module loads aioesphomeapi, which no agent without a bridge should pay for: import it when
-there is one. It is not wired into the agent yet.
+there is one.
 
 Source: esphome.md, section 4, run on ESPHome 2026.10 with aioesphomeapi 46.23.
 """

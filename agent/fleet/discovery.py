@@ -5,8 +5,6 @@ Both come over the one link to Core and need no network of ours. From 2025.10 on
 announcements on that it hears; an older one has its registry only, which is read at each connect
 and whenever it changes. While the link is down Core vouches for nobody, and nobody is forgotten.
 
-It is not wired into the agent yet: whoever keeps the fleet gives the three callbacks.
-
 Source: ha_platform.md, sections 2.5 and 6.4; run on Core 2024.1.0 and 2026.11.0.
 """
 

@@ -6,7 +6,7 @@ one pure question: whom to connect to, where, and with which key. Whenever the a
 connections are begun, redirected or ended. A stranger is asked who it is, and from then on it is
 the device of that MAC.
 
-It is not wired into the agent yet. Import it when there is a bridge: it loads aioesphomeapi.
+Import it when there is a bridge: it loads aioesphomeapi.
 
 Source: the issue "Bridges", parts 1 and 2.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from agent.fleet.bridge import Bridge, Timing
@@ -32,6 +32,7 @@ from agent.fleet.record import (
     contacted,
     dial,
     forgotten,
+    listed,
     seen,
     silent,
     withdrawn,
@@ -57,10 +58,12 @@ def targets(
         own = len(named.get((record.told.name or "").casefold(), ())) == 1
         hosts, port = dial(record, name_is_its_own=own)
         if hosts:
-            found[mac] = Target(hosts, port, upload_ports(mac), mac, record.title, keys(mac))
-    for address in fleet.strangers:
+            upload_port = record.told.upload_port or upload_ports(mac)
+            found[mac] = Target(hosts, port, upload_port, mac, record.title, keys(mac))
+    for address, word in fleet.strangers.items():
         host, port = address
-        found[address] = Target((host,), port, upload_ports(None), None, f"{host}:{port}")
+        upload_port = word.upload_port or upload_ports(None)
+        found[address] = Target((host,), port, upload_port, None, f"{host}:{port}")
     return found
 
 
@@ -115,6 +118,14 @@ class Keeper:
         if word.mac is not None and word.source in LIVE and (bridge := self.bridge(word.mac)):
             bridge.seen()
 
+    def listed(self, words: Iterable[Sighting]) -> None:
+        """Take the whole list that a person has written down, in place of the one before."""
+        self._take(listed(self._fleet, words))
+
+    def strangers(self) -> dict[Address, Contact]:
+        """Return how the connections to those are of whom nobody knows who they are."""
+        return {key: kept[0].contact for key, kept in self._kept.items() if isinstance(key, tuple)}
+
     def withdrawn(self, source: Source, name: str) -> None:
         """Take back what a source said of a name."""
         self._take(withdrawn(self._fleet, source, name))
@@ -155,6 +166,8 @@ class Keeper:
         def contact(now: Contact) -> None:
             if mac is not None:
                 self._take(contacted(self._fleet, mac, now))
+            else:
+                self._on_change(self._fleet)
 
         def word(said: Sighting) -> None:
             if isinstance(key, tuple) and (stranger := self._fleet.strangers.get(key)):

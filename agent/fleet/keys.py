@@ -116,6 +116,10 @@ class Keyring:
         """Return the password for uploads to a bridge, revealed: give it to nobody else."""
         return self._revealed(mac, SecretKind.UPLOAD_PASSWORD)
 
+    def revealed(self) -> tuple[str, ...]:
+        """Return all of them, revealed: for whoever has to see that none of them is shown."""
+        return tuple(it.secret.reveal() for each in self.kept.values() for it in each.values())
+
     def sources(self, mac: Mac) -> Mapping[SecretKind, KeySource]:
         """Return what there is for a bridge and whence: all that may be shown."""
         return MappingProxyType({kind: it.source for kind, it in self.kept.get(mac, {}).items()})

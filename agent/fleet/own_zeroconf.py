@@ -5,8 +5,6 @@ Only a plain machine or host networking does: what reaches a container in Home A
 network are announcements without an answer to our questions. So this is one source of several,
 and a socket that cannot be opened is said once and missed by nobody.
 
-It is not wired into the agent yet: whoever keeps the fleet gives the two callbacks.
-
 Source: ha_platform.md, section 2.5; esphome.md, section 4; python-zeroconf 0.154.
 """
 

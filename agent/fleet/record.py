@@ -141,6 +141,40 @@ def contacted(fleet: Fleet, mac: Mac, contact: Contact) -> Fleet:
     return replace(fleet, records=_with(fleet.records, mac, now))
 
 
+def listed(fleet: Fleet, words: Iterable[Sighting]) -> Fleet:
+    """
+    Return the fleet after a person has changed the list of what he wrote down.
+
+    What is no longer on it and known from nobody else is gone; what another source knows stays.
+    """
+    written_down = list(words)
+    places = {(host, word.api_port) for word in written_down for host in word.addresses}
+    records = {}
+    for mac, record in fleet.records.items():
+        manual = record.sightings.get(Source.MANUAL)
+        if manual is not None and not _places(manual) & places:
+            left = dict(record.sightings)
+            del left[Source.MANUAL]
+            if not left.keys() - {Source.CONNECTION}:
+                continue
+            records[mac] = replace(record, sightings=MappingProxyType(left))
+        else:
+            records[mac] = record
+    strangers = {
+        place: word
+        for place, word in fleet.strangers.items()
+        if word.source is not Source.MANUAL or place in places
+    }
+    now = Fleet(MappingProxyType(records), MappingProxyType(strangers))
+    for word in written_down:
+        now = seen(now, word)
+    return now
+
+
+def _places(word: Sighting) -> set[Address]:
+    return {(host, word.api_port) for host in word.addresses}
+
+
 def forgotten(fleet: Fleet, mac: Mac) -> Fleet:
     """Return the fleet without a device; it comes back when a source speaks of it again."""
     left = {each: record for each, record in fleet.records.items() if each != mac}

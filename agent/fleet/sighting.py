@@ -66,6 +66,8 @@ class Sighting:
     addresses: tuple[str, ...] = ()
     """IP addresses, best first; a host name where a person or a registry gave one."""
     api_port: int = API_PORT
+    upload_port: int | None = None
+    """Nothing announces it; only who wrote the address down may know."""
     project_name: str | None = None
     """"" when the device says that its firmware has none."""
     project_version: str | None = None

@@ -42,6 +42,28 @@ class GuardDesk(Protocol):
         ...
 
 
+class BridgesDesk(Protocol):
+    """The bridges, as seen from outside."""
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Return one line per bridge in JSON's words: the fields of `BridgeView`, and `keys`."""
+        ...
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` in the event loop when the list may have changed; the result ends it."""
+        ...
+
+    async def enter_key(self, mac: str, key: str) -> None:
+        """
+        Take the encryption key of a bridge.
+
+        Raises:
+            ValueError: it cannot be one; the text says why and does not repeat it.
+            OSError: it could not be stored; nothing was changed.
+        """
+        ...
+
+
 class SettingsDesk(Protocol):
     """The settings, as seen from outside."""
 

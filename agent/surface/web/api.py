@@ -18,9 +18,9 @@ from aiohttp import web
 
 from agent.export.requests import STOPS, Request, RequestKind
 from agent.settings import SettingError
-from agent.surface.desk import GuardDesk, HistoryPoint, SettingsDesk
+from agent.surface.desk import BridgesDesk, GuardDesk, HistoryPoint, SettingsDesk
 from agent.surface.web.auth import Access, Allowed, Gate, Refused
-from agent.surface.web.feed import Feed, TooManyListenersError, picture
+from agent.surface.web.feed import Feed, TooManyListenersError
 from agent.surface.web.support import SupportApi, SupportDesk
 
 Audit = Callable[[str, str, str], None]
@@ -42,6 +42,7 @@ class Api:
     feed: Feed
     heartbeat_s: float = HEARTBEAT_S
     support: SupportDesk | None = None
+    bridges: BridgesDesk | None = None
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route but the page's files."""
@@ -55,6 +56,7 @@ class Api:
             web.post("/api/requests", self.request),
             web.get("/api/settings", self.read_settings),
             web.patch("/api/settings", self.change_settings),
+            *([web.post("/api/bridges/key", self.enter_key)] if self.bridges else []),
         ]
 
     async def health(self, _request: web.Request) -> web.Response:
@@ -65,7 +67,7 @@ class Api:
 
     async def state(self, _request: web.Request) -> web.Response:
         """Return the whole snapshot."""
-        return web.json_response(picture(self.guard.snapshot()))
+        return web.json_response(self.feed.state())
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Send the snapshot and then its changes until somebody leaves."""
@@ -117,6 +119,21 @@ class Api:
         self.audit(allowed.by, kind.value, answer.code)
         body = {"accepted": answer.accepted, "code": answer.code, "text": answer.text}
         return web.json_response(body, status=200 if answer.accepted else 409)
+
+    async def enter_key(self, request: web.Request) -> web.Response:
+        """Take the encryption key of a bridge; it is never shown again, here or anywhere."""
+        body = await _json_object(request)
+        action = f"key of the bridge {body.get('mac')}"[:LONGEST_ACTION]
+        allowed = await self._admit(request, Access.ADMIN, action)
+        assert self.bridges is not None  # noqa: S101 - else there is no such route
+        try:
+            await self.bridges.enter_key(str(body.get("mac")), str(body.get("key")))
+        except (ValueError, OSError) as error:
+            self.audit(allowed.by, action, "refused")
+            status = 400 if isinstance(error, ValueError) else 503
+            return web.json_response({"code": "invalid", "text": f"{error}."}, status=status)
+        self.audit(allowed.by, action, "entered")
+        return web.json_response({"text": "The key was stored; the bridge is asked again now."})
 
     async def read_settings(self, _request: web.Request) -> web.Response:
         """Return the values and what each setting is."""

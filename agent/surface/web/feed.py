@@ -16,7 +16,7 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 
 from agent.export.snapshot import GuardSnapshot, PlanPicture
-from agent.surface.desk import GuardDesk
+from agent.surface.desk import BridgesDesk, GuardDesk
 
 SPACING_S = 0.25
 """Shortest time between two deltas; what comes faster is told together."""
@@ -75,25 +75,34 @@ class Listener:
 
 
 class Feed:
-    """Watches the guard and tells all listeners; does nothing while there are none."""
+    """Watches guard and bridges and tells all listeners; does nothing while there are none."""
 
-    def __init__(self, desk: GuardDesk) -> None:
+    def __init__(self, desk: GuardDesk, bridges: BridgesDesk | None = None) -> None:
         self._desk = desk
+        self._bridges = bridges
         self._listeners: set[Listener] = set()
         self._state: dict[str, Any] = {}
         self._sequence = 0
         self._told_s = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
-        self._unsubscribe: Callable[[], None] = lambda: None
+        self._watching: list[Callable[[], None]] = []
 
     def start(self) -> None:
         """Begin to watch; needs the running event loop."""
-        self._unsubscribe = self._desk.subscribe(self._wake)
+        self._watching = [self._desk.subscribe(self._wake)]
+        if self._bridges is not None:
+            self._watching.append(self._bridges.subscribe(self._wake))
+
+    def state(self) -> dict[str, Any]:
+        """Return the whole picture in JSON's words, with the bridges."""
+        shown = self._bridges.shown() if self._bridges else []
+        return {**picture(self._desk.snapshot()), "bridges": shown}
 
     def close(self) -> None:
         """Stop watching and end every stream."""
-        self._unsubscribe()
-        self._unsubscribe = lambda: None
+        for unsubscribe in self._watching:
+            unsubscribe()
+        self._watching.clear()
         if self._timer:
             self._timer.cancel()
         for listener in self._listeners:
@@ -128,7 +137,7 @@ class Feed:
             self._timer.cancel()
             self._timer = None
         self._told_s = asyncio.get_running_loop().time()
-        state = picture(self._desk.snapshot())
+        state = self.state()
         missing = object()
         changed = {
             key: value for key, value in state.items() if self._state.get(key, missing) != value

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from agent.surface.desk import GuardDesk, SettingsDesk
+from agent.surface.desk import BridgesDesk, GuardDesk, SettingsDesk
 from agent.surface.web.api import HEARTBEAT_S, Api, Audit, refuse
 from agent.surface.web.auth import Access, Gate, Refused
 from agent.surface.web.feed import Feed
@@ -56,10 +56,11 @@ class WebServer:
         *,
         heartbeat_s: float = HEARTBEAT_S,
         support: SupportDesk | None = None,
+        bridges: BridgesDesk | None = None,
     ) -> None:
         self._gate = gate
-        self._feed = Feed(guard)
-        self._api = Api(guard, settings, gate, audit, self._feed, heartbeat_s, support)
+        self._feed = Feed(guard, bridges)
+        self._api = Api(guard, settings, gate, audit, self._feed, heartbeat_s, support, bridges)
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:

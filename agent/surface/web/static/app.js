@@ -1,6 +1,7 @@
 // The page: shows the guard's picture as it comes, and hands in wishes.
 // Everything from outside is set as text, never as markup.
 
+import { Bridges } from "./bridges.js";
 import { Chart } from "./chart.js";
 import { Plan } from "./plan.js";
 import { Settings } from "./settings.js";
@@ -94,6 +95,7 @@ byId("token-form").addEventListener("submit", (event) => {
 const chart = new Chart(byId("chart"), byId("legend"));
 const plan = new Plan();
 const settings = new Settings(send);
+const bridges = new Bridges(send, showAnswer);
 new Support(headers, () => settings.load());
 
 async function loadRest() {
@@ -122,6 +124,7 @@ const stream = follow("api/stream", headers, {
     }
     render(state);
     plan.show(state);
+    bridges.show(state);
     drawNow();
     showLink("live", `Live, ${state.mode === "control" ? "in control" : "observing"}`);
   },

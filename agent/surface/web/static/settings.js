@@ -7,6 +7,12 @@ const SHOWN = [
   ["safety_margin_kwh", "Safety margin"],
 ];
 const PLANS = "Plans and windows";
+const BRIDGES = "Bridges";
+const BRIDGE_NAMES = {
+  bridges: "Bridges of the house",
+  bridge_list: "Bridges that nobody announces",
+  bridge_networks: "Networks to listen on",
+};
 const PLAN_NAMES = {
   enable_ci_planning: "Plan discharge",
   enable_charge_planning: "Plan charge",
@@ -76,6 +82,8 @@ export class Settings {
     const plans = document.getElementById("plan-fields");
     const wanted = [...fields.filter((each) => each.group === PLANS), ...SOURCES.map((name) => fields.find((each) => each.key === `entities.${name}`))];
     for (const field of wanted) this.add(plans, field, PLAN_NAMES[field?.key]);
+    const bridges = document.getElementById("bridge-fields");
+    for (const field of fields.filter((each) => each.group === BRIDGES)) this.add(bridges, field, BRIDGE_NAMES[field.key]);
   }
 
   add(place, field, name) {

@@ -1,0 +1,296 @@
+"""
+The bridges of the house, as the running agent keeps them.
+
+Sources of words, connections, journal and page meet here. The client for bridges is loaded when
+the first word of one comes: a house without bridges pays nothing for them. Whatever goes wrong
+here is written down and begun again; the guard never notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from agent.fleet.contact import Contact
+from agent.fleet.discovery import CoreDiscovery
+from agent.fleet.events import BridgeEvent
+from agent.fleet.identity import OUR_PROJECTS, Mac, mac_of, written
+from agent.fleet.keys import (
+    KeyFile,
+    KeySource,
+    KeyStoreError,
+    SecretKind,
+    checked,
+    with_secret,
+)
+from agent.fleet.record import Fleet
+from agent.fleet.sighting import Sighting, Source
+from agent.fleet.views import views
+from agent.homeassistant.websocket import CoreConnection
+from agent.journal import Journal, JournalError
+from agent.setting_texts import bridge_list, networks
+from agent.settings import Settings, SettingsStore
+
+if TYPE_CHECKING:
+    from agent.fleet.keeper import Keeper
+
+LOG = logging.getLogger(__name__)
+AGAIN_S = 60.0
+VIEWED_FOR_S = 60.0
+"""How old a picture may become by which nothing has changed: it tells how long ago things were."""
+Told = Callable[["Keeper"], None]
+
+
+class Bridges:
+    """`BridgesDesk`: finds the bridges, keeps them connected, and shows them."""
+
+    def __init__(
+        self,
+        store: SettingsStore,
+        core: CoreConnection | None,
+        keys: KeyFile,
+        journal: Journal,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._core = core
+        self._keys = keys
+        self._journal = journal
+        self._now = now
+        """The site's time."""
+        self._keeper: Keeper | None = None
+        self._waiting: list[Told] = []
+        """What was said before there was a keeper to hear it."""
+        self._wanted = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._wakes: list[Callable[[], None]] = []
+        self._moments: dict[float, str] = {}
+        self._shown: list[dict[str, Any]] | None = None
+        self._shown_s = 0.0
+        self._notes: set[asyncio.Task[None]] = set()
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Return one line per bridge, in JSON's words."""
+        now_s = time.monotonic()
+        if self._keeper is None:
+            return []
+        if self._shown is None or now_s - self._shown_s > VIEWED_FOR_S:
+            self._shown, self._shown_s = self._view(self._keeper, now_s), now_s
+        return self._shown
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` whenever the list may have changed; return a function that ends it."""
+        self._wakes.append(wake)
+        return lambda: self._wakes.remove(wake) if wake in self._wakes else None
+
+    async def run(self) -> None:
+        """Keep the bridges until cancelled; follows the settings."""
+        await _kept(self._follow)
+
+    async def enter_key(self, mac: str, key: str) -> None:
+        """
+        Take the encryption key of a bridge, and connect with it.
+
+        Raises:
+            ValueError: that is no MAC, or no key; the text says why and repeats neither.
+            OSError: it could not be stored; nothing was changed.
+        """
+        whose = mac_of(mac)
+        if whose is None:
+            raise ValueError("There is no such bridge")
+        secret = checked(SecretKind.API_KEY, key)
+        ring = with_secret(self._keys.ring, whose, SecretKind.API_KEY, secret, KeySource.ENTERED)
+        try:
+            await asyncio.to_thread(self._keys.store, ring)
+        except KeyStoreError as error:
+            raise OSError(str(error)) from error
+        if self._keeper is not None:
+            self._keeper.refresh()
+        self._changes()
+
+    async def _follow(self) -> None:
+        end = self._store.subscribe(lambda _: self._changed.set())
+        try:
+            while True:
+                served = self._store.current
+                async with self._served(served):
+                    while _choice(self._store.current) == _choice(served):
+                        self._say(self._list, wanted=bool(self._store.current.bridge_list))
+                        await self._changed.wait()
+                        self._changed.clear()
+        finally:
+            end()
+
+    @asynccontextmanager
+    async def _served(self, settings: Settings) -> AsyncIterator[None]:
+        """Run sources and connections as the settings want them, until the block ends."""
+        works: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        if settings.bridges == "watch":
+            works.append(self._connect)
+            if self._core is not None:
+                works.append(partial(self._hear_core, self._core))
+            if settings.bridge_networks:
+                works.append(partial(self._hear, networks(settings.bridge_networks)))
+        running = [asyncio.create_task(_kept(work)) for work in works]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            self._wanted.clear()
+            self._waiting.clear()
+            self._changes()
+
+    async def _hear_core(self, core: CoreConnection) -> None:
+        discovery = CoreDiscovery(
+            core, on_word=self._word, on_withdrawn=self._withdrawn, on_silent=self._silent
+        )
+        await discovery.run()
+
+    async def _hear(self, addresses: tuple[str, ...]) -> None:
+        module = await asyncio.to_thread(importlib.import_module, "agent.fleet.own_zeroconf")
+        interfaces = None if addresses == ("all",) else addresses
+        own = module.OwnZeroconf(
+            on_word=self._word, on_withdrawn=self._withdrawn, interfaces=interfaces
+        )
+        try:
+            await own.run()
+        except OSError as error:
+            LOG.warning(
+                "announcements of bridges cannot be heard on this machine: %s. Bridges are still "
+                "found through Home Assistant and the list in the settings",
+                error,
+            )
+        finally:
+            self._silent(Source.ZEROCONF)
+
+    async def _connect(self) -> None:
+        """Keep the connections, from the first word of a bridge on."""
+        await self._wanted.wait()
+        module = await asyncio.to_thread(importlib.import_module, "agent.fleet.keeper")
+        keeper: Keeper = module.Keeper(
+            keys=self._key_of,
+            on_event=self._note,
+            on_change=lambda _fleet: self._changes(),
+        )
+        self._keeper = keeper
+        try:
+            self._list(keeper)
+            waiting, self._waiting = self._waiting, []
+            for tell in waiting:
+                tell(keeper)
+            await keeper.run()
+        finally:
+            self._keeper = None
+            self._moments.clear()
+
+    def _word(self, word: Sighting) -> None:
+        self._say(lambda keeper: keeper.word(word), wanted=True)
+
+    def _withdrawn(self, source: Source, name: str) -> None:
+        self._say(lambda keeper: keeper.withdrawn(source, name))
+
+    def _silent(self, source: Source) -> None:
+        self._say(lambda keeper: keeper.silent(source))
+
+    def _list(self, keeper: Keeper) -> None:
+        keeper.listed(written_down(self._store.current, time.monotonic()))
+
+    def _say(self, tell: Told, *, wanted: bool = False) -> None:
+        """Tell the keeper now, or when there is one; `wanted` is what makes it necessary."""
+        if self._keeper is not None:
+            tell(self._keeper)
+        elif wanted or self._wanted.is_set():
+            self._waiting.append(tell)
+            self._wanted.set()
+
+    def _changes(self) -> None:
+        self._shown = None
+        for wake in tuple(self._wakes):
+            wake()
+
+    def _view(self, keeper: Keeper, now_s: float) -> list[dict[str, Any]]:
+        now = self._now()
+        strangers = keeper.strangers()
+        begun = _begun(keeper.fleet, strangers)
+        # A moment is told once and stays: reckoned anew it would come out otherwise each time.
+        self._moments = {
+            since_s: self._moments.get(since_s)
+            or (now - timedelta(seconds=now_s - since_s)).isoformat(timespec="seconds")
+            for since_s in begun
+        }
+        lines = views(keeper.fleet, strangers, OUR_PROJECTS, now_s, self._moments.__getitem__)
+        return [asdict(line) | {"keys": self._sources(mac_of(line.mac))} for line in lines]
+
+    def _key_of(self, mac: Mac) -> str | None:
+        return self._keys.ring.api_key(mac)
+
+    def _sources(self, mac: Mac | None) -> dict[str, str]:
+        """Return which secrets there are for a bridge and whence, never what they are."""
+        found = self._keys.ring.sources(mac) if mac else {}
+        return {str(kind): str(source) for kind, source in found.items()}
+
+    def _note(self, event: BridgeEvent) -> None:
+        keeper = self._keeper
+        record = keeper.fleet.records.get(event.mac) if keeper and event.mac else None
+        data = {
+            "text": event.text,
+            "mac": written(event.mac) if event.mac else None,
+            "name": record.title if record else None,
+            **event.figures,
+        }
+        task = asyncio.get_running_loop().create_task(self._append(str(event.kind), data))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+    async def _append(self, kind: str, data: dict[str, Any]) -> None:
+        try:
+            await self._journal.append(kind, data, self._now())
+        except JournalError as error:
+            LOG.error("not in the journal: %s of %s (%s)", kind, data["mac"], error)  # noqa: TRY400 - its words are enough
+
+
+def written_down(settings: Settings, now_s: float) -> list[Sighting]:
+    """Return what the list in the settings says, as words of the fleet."""
+    return [
+        Sighting(
+            source=Source.MANUAL,
+            at_s=now_s,
+            mac=mac_of(it.mac),
+            addresses=(it.host,),
+            api_port=it.api_port,
+            upload_port=it.upload_port,
+        )
+        for it in bridge_list(settings.bridge_list)
+    ]
+
+
+def _choice(settings: Settings) -> tuple[str, str]:
+    """Return what makes other sources of it when it changes."""
+    return settings.bridges, settings.bridge_networks
+
+
+def _begun(fleet: Fleet, strangers: dict[Any, Contact]) -> set[float]:
+    contacts = [record.contact for record in fleet.records.values()]
+    return {it.since_s for it in (*contacts, *strangers.values()) if it is not None}
+
+
+async def _kept(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a part until it ends by itself; a bug of ours in it may not cost the guard."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            LOG.exception("a part of the bridges failed; it is begun again")
+            await asyncio.sleep(AGAIN_S)
+        else:
+            return

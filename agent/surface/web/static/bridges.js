@@ -1,0 +1,88 @@
+// The bridges of the house: one line each, and where a key is missing, room to enter it.
+// Everything a device says about itself is set as text, never as markup.
+
+const byId = (id) => document.getElementById(id);
+const TONES = {
+  online: "good", connecting: "", restarting: "warn", crashed: "warn", safe_mode: "warn",
+  key_missing: "warn", wrong_key: "bad", not_encrypted: "bad", wrong_device: "bad", hung: "bad", unreachable: "bad",
+};
+const KINDS = { factory: "factory image", production: "production image", foreign: "not one of ours" };
+const WANTS_KEY = ["key_missing", "wrong_key"];
+
+export class Bridges {
+  /** `send(method, path, body)` resolves to {status, body}; `answer(text, kind)` shows it. */
+  constructor(send, answer) {
+    this.send = send;
+    this.answer = answer;
+    this.shown = null;
+  }
+
+  show(state) {
+    const bridges = state.bridges ?? [];
+    if (bridges === this.shown || this.busy()) return;
+    this.shown = bridges;
+    byId("bridges-none").hidden = bridges.length > 0;
+    byId("bridges-table").hidden = !bridges.length;
+    byId("bridges").replaceChildren(...bridges.map((bridge) => this.line(bridge)));
+  }
+
+  /** What somebody is typing stays until it was sent or cleared. */
+  busy() {
+    return [...byId("bridges").querySelectorAll("input")].some((input) => input.value !== "");
+  }
+
+  line(bridge) {
+    const row = document.createElement("tr");
+    row.dataset.mac = bridge.mac;
+    cell(row, bridge.title, bridge.mac || "MAC not known yet");
+    cell(row, bridge.address || "–", bridge.name && bridge.name !== bridge.title ? bridge.name : "");
+    const firmware = [bridge.project, bridge.version].filter(Boolean).join(" ");
+    const esphome = bridge.esphome ? `ESPHome ${bridge.esphome}` : "";
+    cell(row, firmware || esphome || "–", [firmware ? esphome : "", KINDS[bridge.kind] ?? ""].filter(Boolean).join(", "));
+    const state = cell(row, bridge.words, bridge.since ? `since ${moment(bridge.since)}` : "");
+    state.className = TONES[bridge.state] ?? "";
+    const said = bridge.findings.map((each) => each.text).filter((text) => text !== bridge.next_step);
+    const next = cell(row, bridge.next_step || (said.length ? "" : "Nothing to do."), said.join(" "));
+    if (bridge.mac && WANTS_KEY.includes(bridge.state)) next.append(this.form(bridge));
+    return row;
+  }
+
+  form(bridge) {
+    const form = element("form", "row");
+    const input = element("input", "long");
+    input.type = "password";
+    input.autocomplete = "off";
+    input.placeholder = "Encryption key";
+    input.setAttribute("aria-label", `Encryption key of ${bridge.title}`);
+    const button = element("button", "", "Save key");
+    button.type = "submit";
+    form.append(input, button);
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const { status, body } = await this.send("POST", "api/bridges/key", { mac: bridge.mac, key: input.value });
+      this.answer(body.text || `The agent answered with ${status}.`, status === 200 ? "accepted" : "refused");
+      if (status === 200) input.value = "";
+    });
+    return form;
+  }
+}
+
+function cell(row, text, small) {
+  const made = row.insertCell();
+  made.textContent = text;
+  if (small) made.append(element("small", "", small));
+  return made;
+}
+
+function moment(iso) {
+  const at = new Date(iso);
+  const today = at.toDateString() === new Date().toDateString();
+  return today ? at.toLocaleTimeString() : at.toLocaleString();
+}
+
+function element(name, className = "", text = "") {
+  const made = document.createElement(name);
+  made.className = className;
+  made.textContent = text;
+  return made;
+}

@@ -1,0 +1,213 @@
+"""The agent as it is started finds the bridges, tells them apart and says what befalls them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from agent.fleet.identity import Mac
+from agent.fleet.keys import KeyFile, Keyring, KeySource, SecretKind, checked, with_secret
+from tests.acceptance.parts import WRITE, Agent, Json, eventually
+from tests.fleet.test_keeper import OTHER_KEY, into_safe_mode
+from tests.peers.esphome import Device
+from tests.peers.esphome_mdns import Announcer, service
+from tests.peers.fixtures import MakeCore, MakeDevice
+from tests.peers.install import NEWEST
+from tests.peers.process import LOOPBACK, free_port
+
+NOBODY = f"http://{LOOPBACK}:{free_port()}"
+
+
+class Caretaker(Agent):
+    """The agent with what it says of bridges."""
+
+    async def bridges(self) -> dict[str, Json]:
+        """Return the lines of the page by MAC, a stranger's by its title."""
+        lines = (await self.state())["bridges"]
+        return {line["mac"] or line["title"]: line for line in lines}
+
+    async def states(self) -> dict[str, str]:
+        return {mac: line["state"] for mac, line in (await self.bridges()).items()}
+
+    async def becomes(self, wanted: dict[str, str], within_s: float) -> float:
+        async def holds() -> bool:
+            states = await self.states()
+            return {mac: states.get(mac) for mac in wanted} == wanted
+
+        return await eventually(holds, within_s, f"bridges are {wanted}", self.bridges)
+
+    async def enters(self, mac: str, key: str) -> tuple[int, Json]:
+        body = {"mac": mac, "key": key}
+        url = f"{self._url}/api/bridges/key"
+        async with self._http.post(url, json=body, headers=WRITE) as answer:
+            return answer.status, await answer.json()
+
+    def happened(self, mac: str, since: int = 0) -> list[str]:
+        """Return the kinds of a bridge's events in the journal."""
+        return [it["kind"] for it in self.events(since) if it.get("mac") == mac]
+
+
+@asynccontextmanager
+async def caretaker(
+    directory: Path, url: str, token: str, keys: dict[str, str], **settings: str
+) -> AsyncIterator[Caretaker]:
+    """Prepare an agent that is not yet started and ends in order with the block."""
+    async with aiohttp.ClientSession() as http:
+        agent = Caretaker(directory, http)
+        agent.environment = dict(os.environ) | {"PV_EDGE_HA_URL": url, "PV_EDGE_HA_TOKEN": token}
+        agent.data.mkdir()
+        ring = Keyring()
+        for mac, key in keys.items():
+            secret = checked(SecretKind.API_KEY, key)
+            ring = with_secret(ring, Mac(mac), SecretKind.API_KEY, secret, KeySource.ENTERED)
+        KeyFile(agent.data).store(ring)
+        (agent.data / "settings.json").write_text(json.dumps(settings))
+        try:
+            yield agent
+            code, _ = await agent.terminated(signal.SIGTERM, 30)
+            assert code == 0
+        finally:
+            print(await agent.tail())  # noqa: T201 - a failed test shows it
+            agent.kill()
+
+
+def sticker(device: Device) -> str:
+    mac = device.mac.upper()
+    return ":".join(mac[i : i + 2] for i in range(0, 12, 2))
+
+
+def listed(*devices: Device) -> str:
+    """Return what a person writes down of devices, with the ports that ours have."""
+    return ", ".join(f"{LOOPBACK}:{it.api_port}/{it.ota_port} = {sticker(it)}" for it in devices)
+
+
+async def test_five_bridges_and_a_sixth_and_each_fault_are_told_apart_by_the_started_agent(
+    make_core: MakeCore,
+    make_device: MakeDevice,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    plain = make_device("plain", name="bridge-1")
+    noise = make_device("noise", name="bridge-10")
+    wrong = make_device("noise", name="bridge-2")
+    strict = make_device("strict", name="bridge-3")
+    safe = make_device("plain", name="bridge-4")
+    sixth = make_device("plain", name="bridge-5")
+    projects = {
+        plain: "PVAutonomy.Edge101Factory",
+        noise: "acme.garage",
+        wrong: "acme.garage",
+        strict: "pv-edge.alphaess-bridge",
+    }
+    keys = {noise.mac: noise.key or "", wrong.mac: OTHER_KEY, strict.mac: strict.key or ""}
+    core = make_core(NEWEST, configuration={"zeroconf": None}, hears_announcements=True)
+    for device in (*projects, safe):
+        device.start()
+    await into_safe_mode(safe)
+    async with (
+        core,
+        Announcer() as announcer,
+        caretaker(tmp_path, core.url, core.token, keys, bridge_list=listed(safe)) as agent,
+    ):
+        for device, project in projects.items():
+            await announcer.announce(service(device, project))
+        began_s = time.monotonic()
+        await agent.start()
+        wanted = {
+            sticker(plain): "online",
+            sticker(noise): "online",
+            sticker(wrong): "wrong_key",
+            sticker(strict): "online",
+            sticker(safe): "safe_mode",  # announces nothing: it was written down
+        }
+        await agent.becomes(wanted, 20)
+        took_s = time.monotonic() - began_s
+        record_property("five bridges are told apart by an agent that starts", took_s)
+        assert took_s < 5
+        lines = await agent.bridges()
+        kinds = {mac: line["kind"] for mac, line in lines.items()}
+        assert kinds[sticker(plain)] == "factory"
+        assert kinds[sticker(noise)] == "foreign"
+        assert kinds[sticker(strict)] == "production"
+        assert "does not fit" in lines[sticker(wrong)]["next_step"]
+        assert "safe mode" in lines[sticker(safe)]["next_step"]
+        assert not lines[sticker(strict)]["next_step"]
+
+        sixth.start()
+        announcing = asyncio.create_task(announcer.announce(service(sixth)))
+        took_s = await agent.becomes({sticker(sixth): "online"}, 10)
+        record_property("a sixth bridge is connected by the agent after", took_s)
+        assert took_s < 3
+        await announcing
+
+        since = agent.last_event()
+        plain.crash()
+        strict.hang()
+        noise.reboot()
+        await agent.becomes({sticker(strict): "hung"}, 20)
+        await agent.becomes({sticker(plain): "online", sticker(noise): "online"}, 20)
+        assert agent.happened(sticker(plain), since) == ["bridge_crashed", "bridge_online"]
+        assert agent.happened(sticker(noise), since) == ["bridge_goodbye", "bridge_online"]
+        assert agent.happened(sticker(strict), since) == ["bridge_hung"]
+        assert agent.happened(sticker(sixth), since) == []
+        strict.wake()
+        await agent.becomes({sticker(strict): "online"}, 60)
+
+
+async def test_a_key_for_one_never_reaches_ten_and_home_assistant_is_not_needed(
+    make_device: MakeDevice, tmp_path: Path
+) -> None:
+    one, ten = make_device("noise", name="bridge-1"), make_device("noise", name="bridge-10")
+    key = one.key or ""
+    with one, ten:
+        written = listed(one, ten)
+        async with caretaker(tmp_path, NOBODY, "token", {}, bridge_list=written) as agent:
+            await agent.start()
+            await agent.becomes({sticker(one): "key_missing", sticker(ten): "key_missing"}, 20)
+            status, answer = await agent.enters(sticker(one), key[:-8])
+            assert status == 400
+            assert key[:-8] not in answer["text"]
+            status, answer = await agent.enters(sticker(one), key)
+            assert status == 200, answer
+            await agent.becomes({sticker(one): "online", sticker(ten): "key_missing"}, 10)
+            since = agent.last_event()
+            one.crash()
+            await agent.becomes({sticker(one): "crashed"}, 10)
+            await agent.becomes({sticker(one): "online"}, 20)
+            assert agent.happened(sticker(ten), since) == []
+            assert (one.boots, ten.boots) == (2, 1)
+            assert key not in json.dumps(await agent.state())
+            assert key not in agent.log.read_text()
+            assert key not in json.dumps(agent.events())
+
+            await agent.settings(bridge_list=listed(ten))
+            await eventually(
+                lambda: _only(agent, sticker(ten)), 10, "one is off the list", agent.bridges
+            )
+            await agent.settings(bridges="off")
+            await eventually(lambda: _only(agent), 10, "bridges are left alone", agent.bridges)
+            await agent.settings(bridges="watch")
+            await agent.becomes({sticker(ten): "key_missing"}, 10)
+
+
+async def _only(agent: Caretaker, *macs: str) -> bool:
+    return set(await agent.bridges()) == set(macs)
+
+
+async def test_an_address_without_a_device_is_shown_with_what_to_do(tmp_path: Path) -> None:
+    place = f"{LOOPBACK}:{free_port()}/{free_port()}"
+    async with caretaker(tmp_path, NOBODY, "token", {}, bridge_list=place) as agent:
+        await agent.start()
+        title = place.partition("/")[0]
+        await agent.becomes({title: "unreachable"}, 20)
+        line = (await agent.bridges())[title]
+        assert line["words"] == "Not reachable"
+        assert "power" in line["next_step"]
