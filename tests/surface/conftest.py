@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from agent.surface.web.auth import WRITE_HEADER, WRITE_HEADER_VALUE, Gate, Policy
 from agent.surface.web.server import WebServer
 from tests.peers.install import chromium
-from tests.surface.desks import HandGuard, HandSettings
+from tests.surface.desks import HandBridges, HandGuard, HandSettings
 
 LOOPBACK_ONLY = (
     "--no-sandbox",
@@ -39,6 +39,7 @@ class House:
     settings: HandSettings
     server: WebServer
     audited: list[tuple[str, str, str]]
+    bridges: HandBridges
     port: int = 0
     client: ClientSession = field(default=None)  # type: ignore[assignment]
 
@@ -50,14 +51,16 @@ class House:
 def make_house(folder: Path, gate: Gate | None = None, heartbeat_s: float = 15) -> House:
     guard, settings = HandGuard(), HandSettings(folder)
     audited: list[tuple[str, str, str]] = []
+    bridges = HandBridges()
     server = WebServer(
         guard,
         settings,
         gate or Gate(Policy(supervised=False), never_asked),
         lambda *what: audited.append(what),
         heartbeat_s=heartbeat_s,
+        bridges=bridges,
     )
-    return House(guard, settings, server, audited)
+    return House(guard, settings, server, audited, bridges)
 
 
 @pytest.fixture

@@ -168,3 +168,30 @@ class HandSettings:
     async def update(self, changes: Mapping[str, Any], by: str) -> dict[str, Any]:
         await self._store.update(changes, by)
         return self._store.values()
+
+
+class HandBridges:
+    """`BridgesDesk` with the lines that a test gives it."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self.keys: list[tuple[str, str]] = []
+        self.refusal: Exception | None = None
+        self._wakes: list[Callable[[], None]] = []
+
+    def shown(self) -> list[dict[str, Any]]:
+        return self.lines
+
+    def show(self, *lines: dict[str, Any]) -> None:
+        self.lines = list(lines)
+        for wake in tuple(self._wakes):
+            wake()
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        self._wakes.append(wake)
+        return lambda: self._wakes.remove(wake)
+
+    async def enter_key(self, mac: str, key: str) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.keys.append((mac, key))
