@@ -211,3 +211,24 @@ async def test_an_address_without_a_device_is_shown_with_what_to_do(tmp_path: Pa
         line = (await agent.bridges())[title]
         assert line["words"] == "Not reachable"
         assert "power" in line["next_step"]
+
+
+async def test_an_agent_without_bridges_has_not_loaded_their_client(tmp_path: Path) -> None:
+    async with caretaker(tmp_path, NOBODY, "token", {}) as agent:
+        await agent.start()
+        assert await agent.bridges() == {}
+        assert not loaded(agent)
+        await agent.settings(bridge_list=f"{LOOPBACK}:{free_port()}")
+
+        async def holds() -> bool:
+            return bool(await agent.bridges())
+
+        await eventually(holds, 10, "the bridge is shown", agent.bridges)
+        assert loaded(agent)
+
+
+def loaded(agent: Agent) -> bool:
+    """Whether the process has the client for bridges in its memory, or zeroconf with it."""
+    assert agent.popen is not None
+    maps = Path(f"/proc/{agent.popen.pid}/maps").read_text()
+    return "/aioesphomeapi/" in maps or "/zeroconf/" in maps
