@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.fleet.contact import Contact
 from agent.fleet.discovery import CoreDiscovery
-from agent.fleet.events import BridgeEvent
+from agent.fleet.events import BridgeEvent, Pace
 from agent.fleet.identity import OUR_PROJECTS, Mac, mac_of, written
 from agent.fleet.keys import (
     KeyFile,
@@ -76,6 +76,7 @@ class Bridges:
         self._shown: list[dict[str, Any]] | None = None
         self._shown_s = 0.0
         self._notes: set[asyncio.Task[None]] = set()
+        self._pace = Pace()
 
     def shown(self) -> list[dict[str, Any]]:
         """Return one line per bridge, in JSON's words."""
@@ -240,13 +241,16 @@ class Bridges:
         return {str(kind): str(source) for kind, source in found.items()}
 
     def _note(self, event: BridgeEvent) -> None:
-        keeper = self._keeper
+        keeper, left_out = self._keeper, self._pace.admitted(event.mac, event.at_s)
+        if left_out is None:
+            return
         record = keeper.fleet.records.get(event.mac) if keeper and event.mac else None
         data = {
             "text": event.text,
             "mac": written(event.mac) if event.mac else None,
             "name": record.title if record else None,
             **event.figures,
+            **({"left_out": left_out} if left_out else {}),
         }
         task = asyncio.get_running_loop().create_task(self._append(str(event.kind), data))
         self._notes.add(task)

@@ -2,12 +2,13 @@
 What happens to a bridge, as the journal keeps it: a kind that stays, a sentence, figures.
 
 A person who looks at a bad night has to see at once which of them it was: a crash, a hang, a
-restart that somebody wanted, a key that no longer fits.
+restart that somebody wanted, a key that no longer fits. A device that crashes again and again may
+not fill the journal with it: what is too much is counted, and the count is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -72,3 +73,26 @@ class BridgeEvent:
     at_s: float
     """On our monotonic clock."""
     figures: Mapping[str, str | float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+BURST = 30
+"""So many events of one device are written down whatever their pace: a bad night, whole."""
+REFILL_S = 120.0
+"""Afterwards one in this time."""
+
+
+class Pace:
+    """Decides which events of a device that never rests are still written down."""
+
+    def __init__(self) -> None:
+        self._left: dict[Hashable, tuple[float, float, int]] = {}
+
+    def admitted(self, whose: Hashable, now_s: float) -> int | None:
+        """Return how many were left out before this one, `None` if it is left out too."""
+        left, at_s, left_out = self._left.get(whose, (float(BURST), now_s, 0))
+        left = min(float(BURST), left + (now_s - at_s) / REFILL_S)
+        if left < 1:
+            self._left[whose] = left, now_s, left_out + 1
+            return None
+        self._left[whose] = left - 1, now_s, 0
+        return left_out
