@@ -177,6 +177,7 @@ class App:
             notifier,
             self._ahead(desk),
             self._keys,
+            self._bridges,
         )
         gate = Gate(Policy(self.supervised), self._is_admin)
         bridges = self._bridges

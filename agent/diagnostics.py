@@ -66,6 +66,11 @@ class Subject:
     mqtt: str = ""
     healthy: tuple[bool, str] = (True, "")
     notifications: tuple[str, ...] = ()
+    bridges: tuple[Mapping[str, Any], ...] = ()
+    """The lines of the page, as far as they help to understand."""
+
+
+_OF_BRIDGE = ("kind", "project", "version", "esphome", "board", "state", "since", "keys")
 
 
 def document(subject: Subject, secrets: Iterable[str] = ()) -> dict[str, Any]:
@@ -89,6 +94,11 @@ def document(subject: Subject, secrets: Iterable[str] = ()) -> dict[str, Any]:
         "entities": asdict(subject.entities) if subject.entities else None,
         "findings": list(subject.findings),
         "notifications": list(subject.notifications),
+        "bridges": [
+            {name: line[name] for name in _OF_BRIDGE}
+            | {"findings": [each["code"] for each in line["findings"]]}
+            for line in subject.bridges
+        ],
         "snapshot": picture(subject.snapshot),
         "events": [
             {"id": e.id, "at": e.at.isoformat(), "kind": e.kind, "data": e.data}

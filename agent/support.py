@@ -21,7 +21,7 @@ from agent.house.port import SiteMeter
 from agent.journal import Journal
 from agent.options import Options
 from agent.settings import SettingsStore
-from agent.surface.desk import GuardDesk
+from agent.surface.desk import BridgesDesk, GuardDesk
 from agent.surface.mqtt import MqttPublisher, MqttState, MqttStatus
 from agent.surface.notifications import Notifier
 
@@ -44,6 +44,7 @@ class Support:
     """What plans are made from, for the doctor."""
     keys: KeyFile | None = None
     """Of the bridges."""
+    bridges: BridgesDesk | None = None
 
     async def doctor(self, progress: doctor.Progress) -> dict[str, Any]:
         """Examine the set-up with the links that stand; returns the report."""
@@ -79,6 +80,7 @@ class Support:
             link=f"{core.link.state.value} {core.link.detail}".strip() if core else "none",
             mqtt=f"{mqtt.status.value} {mqtt.text}".strip(),
             healthy=self.guard.healthy(),
+            bridges=tuple(self.bridges.shown()) if self.bridges else (),
             notifications=tuple(sorted(self.notifier.raised)) if self.notifier else (),
         )
         return diagnostics.document(subject, await self._secrets())

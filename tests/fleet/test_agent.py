@@ -16,10 +16,12 @@ import aiohttp
 from agent.fleet.identity import Mac
 from agent.fleet.keys import KeyFile, Keyring, KeySource, SecretKind, checked, with_secret
 from tests.acceptance.parts import WRITE, Agent, Json, eventually
+from tests.fleet.test_discovery import REMEMBERED
 from tests.fleet.test_keeper import OTHER_KEY, into_safe_mode
 from tests.peers.esphome import Device
 from tests.peers.esphome_mdns import Announcer, service
 from tests.peers.fixtures import MakeCore, MakeDevice
+from tests.peers.ha_storage import remember_esphome
 from tests.peers.install import NEWEST
 from tests.peers.process import LOOPBACK, free_port
 
@@ -50,6 +52,10 @@ class Caretaker(Agent):
         url = f"{self._url}/api/bridges/key"
         async with self._http.post(url, json=body, headers=WRITE) as answer:
             return answer.status, await answer.json()
+
+    async def diagnosed(self) -> str:
+        async with self._http.get(f"{self._url}/api/diagnostics", headers=WRITE) as answer:
+            return await answer.text()
 
     def happened(self, mac: str, since: int = 0) -> list[str]:
         """Return the kinds of a bridge's events in the journal."""
@@ -163,6 +169,23 @@ async def test_five_bridges_and_a_sixth_and_each_fault_are_told_apart_by_the_sta
         await agent.becomes({sticker(strict): "online"}, 60)
 
 
+async def test_whom_each_home_assistant_remembers_is_shown(
+    core_version: str, make_core: MakeCore, tmp_path: Path
+) -> None:
+    core = make_core(core_version)
+    remember_esphome(core.directory, newer=core_version == NEWEST, **REMEMBERED)
+    async with core, caretaker(tmp_path, core.url, core.token, {}) as agent:
+        await agent.start()
+        macs = {mac.upper(): firmware for mac, *firmware in REMEMBERED.values()}
+
+        async def holds() -> bool:
+            return set(await agent.bridges()) == set(macs)
+
+        await eventually(holds, 20, "both are shown", agent.bridges)
+        lines = await agent.bridges()
+        assert {mac: [it["project"], it["version"]] for mac, it in lines.items()} == macs
+
+
 async def test_a_key_for_one_never_reaches_ten_and_home_assistant_is_not_needed(
     make_device: MakeDevice, tmp_path: Path
 ) -> None:
@@ -188,6 +211,10 @@ async def test_a_key_for_one_never_reaches_ten_and_home_assistant_is_not_needed(
             assert key not in json.dumps(await agent.state())
             assert key not in agent.log.read_text()
             assert key not in json.dumps(agent.events())
+            diagnosed = await agent.diagnosed()
+            assert key not in diagnosed
+            states = {it["state"] for it in json.loads(diagnosed)["bridges"]}
+            assert states == {"online", "key_missing"}
 
             await agent.settings(bridge_list=listed(ten))
             await eventually(
