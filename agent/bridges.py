@@ -124,32 +124,37 @@ class Bridges:
                 served = self._store.current
                 async with self._served(served):
                     while _choice(self._store.current) == _choice(served):
-                        self._say(self._list, wanted=bool(self._store.current.bridge_list))
                         await self._changed.wait()
                         self._changed.clear()
+                        self._say(self._list, wanted=bool(self._store.current.bridge_list))
         finally:
             end()
 
     @asynccontextmanager
     async def _served(self, settings: Settings) -> AsyncIterator[None]:
         """Run sources and connections as the settings want them, until the block ends."""
-        works: list[Callable[[], Coroutine[Any, Any, None]]] = []
-        if settings.bridges == "watch":
-            works.append(self._connect)
-            if self._core is not None:
-                works.append(partial(self._hear_core, self._core))
-            if settings.bridge_networks:
-                works.append(partial(self._hear, networks(settings.bridge_networks)))
-        running = [asyncio.create_task(_kept(work)) for work in works]
+        running = asyncio.create_task(_kept(partial(self._serve, settings)))
         try:
             yield
         finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
-            self._wanted.clear()
-            self._waiting.clear()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
             self._changes()
+
+    async def _serve(self, settings: Settings) -> None:
+        """Run all of it; what fails takes the rest along, because the words would be lost."""
+        self._waiting.clear()
+        self._wanted.clear()
+        if settings.bridges != "watch":
+            return
+        if settings.bridge_list:
+            self._wanted.set()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._connect())
+            if self._core is not None:
+                tasks.create_task(self._hear_core(self._core))
+            if settings.bridge_networks:
+                tasks.create_task(self._hear(networks(settings.bridge_networks)))
 
     async def _hear_core(self, core: CoreConnection) -> None:
         discovery = CoreDiscovery(

@@ -41,7 +41,7 @@ BUDGETS_S = {
     "acceptance ha_helpers": 1200,
     "benchmarks": 120,
     "export": 240,
-    "fleet": 150,
+    "fleet": 240,
     "firmware": 120,
     "homeassistant": 90,
     "house": 150,
