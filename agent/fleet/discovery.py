@@ -49,6 +49,7 @@ class CoreDiscovery:
         self._on_silent = on_silent
         self._monotonic = monotonic
         self._due = asyncio.Event()
+        self._refusal = ""
         self.hears_announcements: bool | None = None
         """Whether this Core passes announcements on; `None` before it was asked."""
 
@@ -77,11 +78,16 @@ class CoreDiscovery:
             entries = await self._core.command("config_entries/get", domain="esphome")
             devices = await self._core.command("config/device_registry/list")
         except CallRefusedError as error:
-            LOG.warning("Home Assistant does not let us read its devices: %s. %s", error, ADVICE)
+            if str(error) != self._refusal:  # it is asked again and again, and said once
+                LOG.warning(
+                    "Home Assistant does not let us read its devices: %s. %s", error, ADVICE
+                )
+            self._refusal = str(error)
             return False
         except CoreError as error:
             LOG.debug("Home Assistant's devices could not be read: %s", error)
             return False
+        self._refusal = ""
         for word in core_words.adopted(devices, entries, self._monotonic()):
             self._on_word(word)
         return True
