@@ -90,6 +90,22 @@ async def test_a_missing_key_is_entered_where_it_is_missed(page: Page, house: Ho
     ]
 
 
+async def test_on_a_phone_a_bridge_stays_within_the_screen(page: Page, house: House) -> None:
+    house.bridges.show(line(state="wrong_key", words="The key does not fit", next_step="Enter it."))
+    await page.set_viewport_size({"width": 390, "height": 800})
+    await opened(page, house)
+    screen = await page.evaluate("document.documentElement.clientWidth")
+    for part in ("td", "input", "button"):
+        for each in await page.locator(f"#bridges {part}").all():
+            box = await each.bounding_box()
+            assert box
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= screen
+    name = await page.locator("#bridges td").first.bounding_box()
+    assert name
+    assert name["width"] > screen / 2
+
+
 async def test_the_settings_of_bridges_are_on_the_page(page: Page, house: House) -> None:
     await opened(page, house)
     await page.locator("#settings summary", has_text="Bridges").click()

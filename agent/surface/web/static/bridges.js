@@ -48,7 +48,7 @@ export class Bridges {
   }
 
   form(bridge) {
-    const form = element("form", "row");
+    const form = element("form");
     const input = element("input", "long");
     input.type = "password";
     input.autocomplete = "off";
