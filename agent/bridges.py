@@ -31,6 +31,7 @@ from agent.fleet.keys import (
     checked,
     with_secret,
 )
+from agent.fleet.memory import recalled, remembered
 from agent.fleet.record import Fleet
 from agent.fleet.sighting import Sighting, Source
 from agent.fleet.views import views
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 AGAIN_S = 60.0
+STATE = "bridges"
+REMEMBER_EVERY_S = 15.0
 VIEWED_FOR_S = 60.0
 """How old a picture may become by which nothing has changed: it tells how long ago things were."""
 Told = Callable[["Keeper"], None]
@@ -75,6 +78,10 @@ class Bridges:
         self._moments: dict[float, str] = {}
         self._shown: list[dict[str, Any]] | None = None
         self._shown_s = 0.0
+        self._fleet: Fleet | None = None
+        """As the keeper showed it last; `None` before there was one."""
+        self._kept: dict[str, Any] = {}
+        """What was written down of the fleet for the next start."""
         self._notes: set[asyncio.Task[None]] = set()
         self._pace = Pace()
 
@@ -117,6 +124,20 @@ class Bridges:
             self._keeper.refresh()
         self._changes()
 
+    async def forget(self, mac: str) -> None:
+        """
+        Remove a bridge from the list; it comes back when somebody speaks of it.
+
+        Raises:
+            ValueError: there is no such bridge.
+        """
+        whose, keeper = mac_of(mac), self._keeper
+        if whose is None or keeper is None or whose not in keeper.fleet.records:
+            raise ValueError("There is no such bridge")
+        keeper.forget(whose)
+        self._list(keeper)  # an address that was written down may belong to another one now
+        await self._remember()
+
     async def _follow(self) -> None:
         end = self._store.subscribe(lambda _: self._changed.set())
         try:
@@ -145,16 +166,50 @@ class Bridges:
         """Run all of it; what fails takes the rest along, because the words would be lost."""
         self._waiting.clear()
         self._wanted.clear()
+        self._fleet = None
         if settings.bridges != "watch":
             return
         if settings.bridge_list:
             self._wanted.set()
+        await self._recall()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._connect())
+            tasks.create_task(self._keep_memory())
             if self._core is not None:
                 tasks.create_task(self._hear_core(self._core))
             if settings.bridge_networks:
                 tasks.create_task(self._hear(networks(settings.bridge_networks)))
+
+    async def _recall(self) -> None:
+        """Hear of those who were there before this start."""
+        try:
+            self._kept = await self._journal.load_state(STATE) or {}
+        except JournalError as error:
+            LOG.warning("the bridges of the last start are not known: %s", error)
+        for word in recalled(self._kept, self._now().date(), time.monotonic()):
+            self._word(word)
+
+    async def _keep_memory(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(REMEMBER_EVERY_S)
+                await self._remember()
+        finally:
+            await self._remember()
+
+    async def _remember(self) -> None:
+        """Write down who is there, if that is anything new."""
+        if self._fleet is None:
+            return
+        now = self._now()
+        kept = remembered(self._fleet, self._kept, now.date())
+        if kept == self._kept:
+            return
+        try:
+            await self._journal.save_state(STATE, kept, now)
+        except JournalError as error:
+            LOG.warning("the bridges could not be written down for the next start: %s", error)
+        self._kept = kept
 
     async def _hear_core(self, core: CoreConnection) -> None:
         discovery = CoreDiscovery(
@@ -186,7 +241,7 @@ class Bridges:
         keeper: Keeper = module.Keeper(
             keys=self._key_of,
             on_event=self._note,
-            on_change=lambda _fleet: self._changes(),
+            on_change=self._take,
         )
         self._keeper = keeper
         try:
@@ -218,6 +273,10 @@ class Bridges:
         elif wanted or self._wanted.is_set():
             self._waiting.append(tell)
             self._wanted.set()
+
+    def _take(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._changes()
 
     def _changes(self) -> None:
         self._shown = None

@@ -155,7 +155,7 @@ def listed(fleet: Fleet, words: Iterable[Sighting]) -> Fleet:
         if manual is not None and not _places(manual) & places:
             left = dict(record.sightings)
             del left[Source.MANUAL]
-            if not left.keys() - {Source.CONNECTION}:
+            if not left.keys() - {Source.CONNECTION, Source.MEMORY}:
                 continue
             records[mac] = replace(record, sightings=MappingProxyType(left))
         else:

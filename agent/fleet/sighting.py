@@ -36,6 +36,8 @@ class Source(StrEnum):
     """Home Assistant's memory of a device that it adopted; it may be long gone."""
     MANUAL = "manual"
     """A person, on the page."""
+    MEMORY = "memory"
+    """We ourselves, of the time before our last start."""
 
 
 LIVE = (Source.CONNECTION, Source.ZEROCONF, Source.CORE_ZEROCONF)

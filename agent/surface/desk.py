@@ -53,6 +53,10 @@ class BridgesDesk(Protocol):
         """Call `wake` in the event loop when the list may have changed; the result ends it."""
         ...
 
+    async def forget(self, mac: str) -> None:
+        """Remove a bridge from the list; raises `ValueError` when there is none."""
+        ...
+
     async def enter_key(self, mac: str, key: str) -> None:
         """
         Take the encryption key of a bridge.

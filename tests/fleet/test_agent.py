@@ -48,8 +48,13 @@ class Caretaker(Agent):
         return await eventually(holds, within_s, f"bridges are {wanted}", self.bridges)
 
     async def enters(self, mac: str, key: str) -> tuple[int, Json]:
-        body = {"mac": mac, "key": key}
-        url = f"{self._url}/api/bridges/key"
+        return await self._asks("key", {"mac": mac, "key": key})
+
+    async def forgets(self, mac: str) -> tuple[int, Json]:
+        return await self._asks("forget", {"mac": mac})
+
+    async def _asks(self, what: str, body: Json) -> tuple[int, Json]:
+        url = f"{self._url}/api/bridges/{what}"
         async with self._http.post(url, json=body, headers=WRITE) as answer:
             return answer.status, await answer.json()
 
@@ -260,3 +265,32 @@ def loaded(agent: Agent) -> bool:
     assert agent.popen is not None
     maps = Path(f"/proc/{agent.popen.pid}/maps").read_text()
     return "/aioesphomeapi/" in maps or "/zeroconf/" in maps
+
+
+async def test_a_bridge_is_known_at_the_next_start_whoever_is_down_until_it_is_removed(
+    make_core: MakeCore, make_device: MakeDevice, tmp_path: Path
+) -> None:
+    device = make_device("noise", name="bridge-1")
+    core = make_core(NEWEST, configuration={"zeroconf": None}, hears_announcements=True)
+    keys = {device.mac: device.key or ""}
+    who = sticker(device)
+    with device:
+        async with caretaker(tmp_path, core.url, core.token, keys) as agent:
+            async with core, Announcer() as announcer:
+                await announcer.announce(service(device))
+                await agent.start()
+                await agent.becomes({who: "online"}, 20)
+            code, _ = await agent.terminated(signal.SIGTERM, 30)
+            assert code == 0
+            await agent.start()  # nobody tells it of the bridge now
+            await agent.becomes({who: "online"}, 10)
+            device.kill()
+            await agent.becomes({who: "unreachable"}, 45)
+            status, answer = await agent.forgets(who)
+            assert status == 200, answer
+            assert await agent.bridges() == {}
+            assert (await agent.forgets(who))[0] == 400
+            await agent.terminated(signal.SIGTERM, 30)
+            await agent.start()
+            assert not loaded(agent)
+            assert await agent.bridges() == {}

@@ -195,3 +195,6 @@ class HandBridges:
         if self.refusal is not None:
             raise self.refusal
         self.keys.append((mac, key))
+
+    async def forget(self, mac: str) -> None:
+        self.show(*(it for it in self.lines if it["mac"] != mac))

@@ -90,6 +90,19 @@ async def test_a_missing_key_is_entered_where_it_is_missed(page: Page, house: Ho
     ]
 
 
+async def test_a_bridge_that_is_gone_can_be_removed(page: Page, house: House) -> None:
+    gone = line(mac="02:00:5E:10:00:10", title="Shed", state="unreachable", words="Not reachable")
+    house.bridges.show(line(), gone)
+    await opened(page, house)
+    await expect(page.get_by_role("button", name="Remove")).to_have_count(1)
+    await page.get_by_role("button", name="Remove Shed from the list").click()
+    await expect(page.locator("#bridges tr")).to_have_count(1)
+    await expect(page.locator("#bridges tr")).to_contain_text("Plant room")
+    assert [it[1:] for it in house.audited] == [
+        ("forget the bridge 02:00:5E:10:00:10", "forgotten")
+    ]
+
+
 async def test_on_a_phone_a_bridge_stays_within_the_screen(page: Page, house: House) -> None:
     house.bridges.show(line(state="wrong_key", words="The key does not fit", next_step="Enter it."))
     await page.set_viewport_size({"width": 390, "height": 800})

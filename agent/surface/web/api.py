@@ -56,7 +56,13 @@ class Api:
             web.post("/api/requests", self.request),
             web.get("/api/settings", self.read_settings),
             web.patch("/api/settings", self.change_settings),
-            *([web.post("/api/bridges/key", self.enter_key)] if self.bridges else []),
+            *(self._of_bridges() if self.bridges else []),
+        ]
+
+    def _of_bridges(self) -> list[web.RouteDef]:
+        return [
+            web.post("/api/bridges/key", self.enter_key),
+            web.post("/api/bridges/forget", self.forget_bridge),
         ]
 
     async def health(self, _request: web.Request) -> web.Response:
@@ -134,6 +140,20 @@ class Api:
             return web.json_response({"code": "invalid", "text": f"{error}."}, status=status)
         self.audit(allowed.by, action, "entered")
         return web.json_response({"text": "The key was stored; the bridge is asked again now."})
+
+    async def forget_bridge(self, request: web.Request) -> web.Response:
+        """Remove a bridge from the list."""
+        body = await _json_object(request)
+        action = f"forget the bridge {body.get('mac')}"[:LONGEST_ACTION]
+        allowed = await self._admit(request, Access.ADMIN, action)
+        assert self.bridges is not None  # noqa: S101 - else there is no such route
+        try:
+            await self.bridges.forget(str(body.get("mac")))
+        except ValueError as error:
+            self.audit(allowed.by, action, "refused")
+            return web.json_response({"code": "invalid", "text": f"{error}."}, status=400)
+        self.audit(allowed.by, action, "forgotten")
+        return web.json_response({"text": "It is off the list until somebody speaks of it again."})
 
     async def read_settings(self, _request: web.Request) -> web.Response:
         """Return the values and what each setting is."""

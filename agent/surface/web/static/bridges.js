@@ -7,6 +7,7 @@ const TONES = {
   key_missing: "warn", wrong_key: "bad", not_encrypted: "bad", wrong_device: "bad", hung: "bad", unreachable: "bad",
 };
 const KINDS = { factory: "factory image", production: "production image", foreign: "not one of ours" };
+const GONE = ["", "unreachable", "wrong_device"];
 const WANTS_KEY = ["key_missing", "wrong_key"];
 
 export class Bridges {
@@ -44,7 +45,19 @@ export class Bridges {
     const said = bridge.findings.map((each) => each.text).filter((text) => text !== bridge.next_step);
     const next = cell(row, bridge.next_step || (said.length ? "" : "Nothing to do."), said.join(" "));
     if (bridge.mac && WANTS_KEY.includes(bridge.state)) next.append(this.form(bridge));
+    if (bridge.mac && GONE.includes(bridge.state)) next.append(this.removal(bridge));
     return row;
+  }
+
+  removal(bridge) {
+    const button = element("button", "", "Remove");
+    button.type = "button";
+    button.setAttribute("aria-label", `Remove ${bridge.title} from the list`);
+    button.addEventListener("click", async () => {
+      const { status, body } = await this.send("POST", "api/bridges/forget", { mac: bridge.mac });
+      this.answer(body.text || `The agent answered with ${status}.`, status === 200 ? "accepted" : "refused");
+    });
+    return button;
   }
 
   form(bridge) {
