@@ -80,7 +80,7 @@ class Bridges:
         self._shown_s = 0.0
         self._fleet: Fleet | None = None
         """As the keeper showed it last; `None` before there was one."""
-        self._kept: dict[str, Any] = {}
+        self._memory: dict[str, Any] = {}
         """What was written down of the fleet for the next start."""
         self._notes: set[asyncio.Task[None]] = set()
         self._pace = Pace()
@@ -183,10 +183,10 @@ class Bridges:
     async def _recall(self) -> None:
         """Hear of those who were there before this start."""
         try:
-            self._kept = await self._journal.load_state(STATE) or {}
+            self._memory = await self._journal.load_state(STATE) or {}
         except JournalError as error:
             LOG.warning("the bridges of the last start are not known: %s", error)
-        for word in recalled(self._kept, self._now().date(), time.monotonic()):
+        for word in recalled(self._memory, self._now().date(), time.monotonic()):
             self._word(word)
 
     async def _keep_memory(self) -> None:
@@ -202,14 +202,14 @@ class Bridges:
         if self._fleet is None:
             return
         now = self._now()
-        kept = remembered(self._fleet, self._kept, now.date())
-        if kept == self._kept:
+        kept = remembered(self._fleet, self._memory, now.date())
+        if kept == self._memory:
             return
         try:
             await self._journal.save_state(STATE, kept, now)
         except JournalError as error:
             LOG.warning("the bridges could not be written down for the next start: %s", error)
-        self._kept = kept
+        self._memory = kept  # also then: it is tried again with the next change, not for ever
 
     async def _hear_core(self, core: CoreConnection) -> None:
         discovery = CoreDiscovery(

@@ -294,3 +294,22 @@ async def test_a_bridge_is_known_at_the_next_start_whoever_is_down_until_it_is_r
             await agent.start()
             assert not loaded(agent)
             assert await agent.bridges() == {}
+
+
+async def test_an_agent_that_may_listen_needs_nobody_to_tell_it(
+    make_device: MakeDevice, tmp_path: Path
+) -> None:
+    one, ten = make_device("plain", name="bridge-1"), make_device("plain", name="bridge-10")
+    with one, ten:
+        async with (
+            Announcer() as announcer,
+            caretaker(tmp_path, NOBODY, "token", {}, bridge_networks=LOOPBACK) as agent,
+        ):
+            await agent.start()
+            await announcer.announce(service(ten))
+            await agent.becomes({sticker(ten): "online"}, 10)
+            assert set(await agent.bridges()) == {sticker(ten)}
+            await announcer.announce(service(one))
+            await agent.becomes({sticker(one): "online", sticker(ten): "online"}, 10)
+            await agent.settings(bridge_networks="")
+            await agent.becomes({sticker(one): "online", sticker(ten): "online"}, 10)
