@@ -82,13 +82,14 @@ def ranked(record: BridgeRecord) -> list[Sighting]:
     Return what the sources said, best first.
 
     A standing connection knows the device best. Then come those who vouch for it now and those who
-    did, the newest first, and last the memories.
+    did, the newest first, and last the memories, our own behind all others.
     """
 
-    def rank(sighting: Sighting) -> tuple[bool, bool, bool, float]:
+    def rank(sighting: Sighting) -> tuple[bool, bool, bool, bool, float]:
         vouches = sighting.source in record.live
         connected = vouches and sighting.source is Source.CONNECTION
-        return not connected, not vouches, sighting.source not in LIVE, -sighting.at_s
+        old, ours = sighting.source not in LIVE, sighting.source is Source.MEMORY
+        return not connected, not vouches, old, ours, -sighting.at_s
 
     return sorted(record.sightings.values(), key=rank)
 

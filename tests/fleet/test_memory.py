@@ -48,6 +48,9 @@ def test_whatever_is_said_now_goes_before_memory_and_is_no_change() -> None:
     record = fleet.records[mac(1)]
     assert (record.told.name, record.told.addresses) == ("bridge-one", ("10.0.0.7",))
     assert record.renamed is None
+    (late,) = recalled(kept(MET), TODAY, 50.0)
+    fleet = fleet_of(word(1, Source.CORE_REGISTRY, friendly_name="Cellar"), late)
+    assert fleet.records[mac(1)].told.friendly_name == "Cellar"
     assert record.moved is None
 
 

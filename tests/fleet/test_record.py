@@ -139,7 +139,7 @@ def test_four_sources_of_one_device_are_one_record() -> None:
         word(1, Source.ZEROCONF, name="bridge-1", addresses=("10.0.0.2",), at_s=2.0),
     )
     (record,) = fleet.records.values()
-    assert set(record.sightings) == set(Source) - {Source.CONNECTION}
+    assert set(record.sightings) == set(Source) - {Source.CONNECTION, Source.MEMORY}
     assert record.told.name == "bridge-1"
     assert record.told.friendly_name == "Old name"  # nobody else says one
     assert record.told.addresses == ("10.0.0.2",)  # the newest of those who speak of now

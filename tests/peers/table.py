@@ -46,7 +46,7 @@ BUDGETS_S = {
     "homeassistant": 90,
     "house": 150,
     "simulator": 180,
-    "surface": 250,
+    "surface": 270,
     "tests": 150,
 }
 

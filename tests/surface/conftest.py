@@ -39,7 +39,7 @@ class House:
     settings: HandSettings
     server: WebServer
     audited: list[tuple[str, str, str]]
-    bridges: HandBridges
+    bridges: HandBridges = field(default_factory=HandBridges)
     port: int = 0
     client: ClientSession = field(default=None)  # type: ignore[assignment]
 
