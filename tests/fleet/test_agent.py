@@ -181,7 +181,10 @@ async def test_whom_each_home_assistant_remembers_is_shown(
     remember_esphome(core.directory, newer=core_version == NEWEST, **REMEMBERED)
     async with core, caretaker(tmp_path, core.url, core.token, {}) as agent:
         await agent.start()
-        macs = {mac.upper(): firmware for mac, *firmware in REMEMBERED.values()}
+        macs = {
+            "02:00:5E:10:10:01": ["PVAutonomy.Edge101", "1.0.4"],
+            "02:00:5E:10:10:10": ["acme.garage", "2.0.0"],
+        }
 
         async def holds() -> bool:
             return set(await agent.bridges()) == set(macs)
