@@ -194,8 +194,7 @@ def dial(record: BridgeRecord, *, name_is_its_own: bool) -> tuple[tuple[str, ...
     by_name = host_name(record.told.name)
     if by_name and name_is_its_own and by_name not in hosts:
         hosts.append(by_name)
-    port = next((word.api_port for word in words if word.addresses), API_PORT)
-    return tuple(hosts), port
+    return tuple(hosts), _port(words)
 
 
 def by_name(fleet: Fleet) -> dict[str, list[BridgeRecord]]:
@@ -215,8 +214,13 @@ def _merged(words: Iterable[Sighting]) -> Sighting:
     for name in _WORDS:
         told = (getattr(word, name) for word in ordered)
         parts[name] = next((it for it in told if it is not None and it != ()), getattr(best, name))
-    port = next((word.api_port for word in ordered if word.addresses), best.api_port)
-    return replace(best, **parts, api_port=port)
+    return replace(best, **parts, api_port=_port(ordered))
+
+
+def _port(words: Iterable[Sighting]) -> int:
+    """Return the port of the best word that knows one; Core's registry has none and guesses."""
+    knowing = (it for it in words if it.addresses and it.source is not Source.CORE_REGISTRY)
+    return next((it.api_port for it in knowing), API_PORT)
 
 
 def _with_changes(before: BridgeRecord, after: BridgeRecord, at_s: float) -> BridgeRecord:

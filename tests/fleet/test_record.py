@@ -146,6 +146,15 @@ def test_four_sources_of_one_device_are_one_record() -> None:
     assert hosts(fleet, 1) == ("10.0.0.2", "10.0.0.1", "10.0.0.9", "bridge-1.local")
 
 
+def test_a_port_that_a_person_wrote_down_stands_beside_whom_core_remembers() -> None:
+    manual = word(1, Source.MANUAL, addresses=("10.0.0.9",), api_port=6054)
+    remembered = word(1, Source.CORE_REGISTRY, addresses=("bridge-1.local",), at_s=9.0)
+    fleet = fleet_of(manual, remembered)
+    record = fleet.records[mac(1)]
+    assert dial(record, name_is_its_own=True) == (("bridge-1.local", "10.0.0.9"), 6054)
+    assert record.told.api_port == 6054
+
+
 def test_a_device_that_is_connected_knows_itself_best_and_not_longer_than_that() -> None:
     fleet = fleet_of(
         word(1, Source.CONNECTION, name="bridge-1", at_s=1.0),
