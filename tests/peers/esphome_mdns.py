@@ -1,11 +1,15 @@
 """
 Announces devices as an ESP32 announces itself; firmware for this machine has no mDNS.
 
-The records are those of ESPHome 2026.10 `components/mdns`, and they go out on loopback only.
+The records are those of ESPHome 2026.10 `components/mdns`, and they go out on loopback only. All
+test runs of a machine share that loopback, and devices of one name would be taken for each other:
+who announces has it to himself.
 """
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import socket
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,6 +19,7 @@ from zeroconf import IPVersion
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from tests.peers.esphome_firmware import PROJECT_VERSION, VERSION
+from tests.peers.install import PEERS
 from tests.peers.process import LOOPBACK
 
 SERVICE = "_esphomelib._tcp.local."
@@ -79,6 +84,9 @@ class Announcer:
         await sent
 
     async def __aenter__(self) -> Self:
+        PEERS.mkdir(parents=True, exist_ok=True)
+        self._alone = (PEERS / "announcements.lock").open("w")
+        await asyncio.to_thread(fcntl.flock, self._alone, fcntl.LOCK_EX)
         self._zeroconf = AsyncZeroconf(interfaces=[LOOPBACK], ip_version=IPVersion.V4Only)
         return self
 
@@ -90,3 +98,4 @@ class Announcer:
     ) -> None:
         await self._zeroconf.async_unregister_all_services()
         await self._zeroconf.async_close()
+        self._alone.close()
