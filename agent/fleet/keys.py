@@ -179,6 +179,10 @@ class KeyFile:
         """Return the secrets as they are stored."""
         return self._ring
 
+    def api_key(self, mac: Mac) -> str | None:
+        """Return the key to connect to a bridge with, as it is stored now; revealed."""
+        return self._ring.api_key(mac)
+
     def store(self, ring: Keyring) -> None:
         """
         Store the ring; it blocks for the disk.

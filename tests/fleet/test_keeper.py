@@ -4,98 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
-from agent.fleet.bridge import Bridge
 from agent.fleet.contact import Contact, ContactState
-from agent.fleet.events import BridgeEvent, EventKind
-from agent.fleet.findings import FindingCode, findings
+from agent.fleet.events import EventKind
+from agent.fleet.findings import FindingCode
 from agent.fleet.identity import OUR_PROJECTS, Kind, Mac
 from agent.fleet.keeper import Keeper, targets
-from agent.fleet.own_zeroconf import OwnZeroconf
 from agent.fleet.panel import Outcome
 from agent.fleet.record import Fleet, contacted
-from agent.fleet.sighting import Sighting, Source
+from agent.fleet.sighting import Source
 from tests.fleet.devices import fleet_of, mac, word
+from tests.fleet.houses import by_hand, house, no_keys
 from tests.peers.esphome import Device
 from tests.peers.esphome_mdns import Announcer, service
 from tests.peers.fixtures import MakeDevice
-from tests.peers.process import LOOPBACK
 
 OTHER_KEY = "YW5vdGhlci1rZXktb2YtdGhlLXRlc3RzLTMyLWJ5dGU="
-
-
-class House:
-    """A keeper with everything it said."""
-
-    def __init__(self, keys: dict[str, str], devices: list[Device]) -> None:
-        self.events: list[BridgeEvent] = []
-        self._came = asyncio.Event()
-        ports = {device.mac: device.ota_port for device in devices}
-        self.keeper = Keeper(
-            keys=keys.get,
-            on_event=self.events.append,
-            on_change=lambda _fleet: self._came.set(),
-            on_value=lambda _mac, _value: self._came.set(),
-            upload_ports=lambda at: ports.get(at or "", devices[0].ota_port if devices else 1),
-        )
-
-    def state(self, device: Device) -> ContactState | None:
-        record = self.keeper.fleet.records.get(Mac(device.mac))
-        return record.contact.state if record and record.contact else None
-
-    def findings(self, device: Device) -> set[FindingCode]:
-        found = findings(self.keeper.fleet, OUR_PROJECTS, time.monotonic())
-        return {it.code for it in found[Mac(device.mac)]}
-
-    def bridge(self, device: Device) -> Bridge:
-        found = self.keeper.bridge(Mac(device.mac))
-        assert found is not None
-        return found
-
-    def value(self, device: Device, entity: str) -> object:
-        shown = self.bridge(device).panel.values.get(entity)
-        return shown.value if shown else None
-
-    async def until(self, holds: Callable[[], object], timeout_s: float = 15) -> float:
-        began_s = time.monotonic()
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not holds():
-                    self._came.clear()
-                    await self._came.wait()
-        except TimeoutError:
-            seen = {it.title: it.contact for it in self.keeper.fleet.records.values()}
-            raise AssertionError(f"{seen}, strangers {set(self.keeper.fleet.strangers)}") from None
-        return time.monotonic() - began_s
-
-
-@asynccontextmanager
-async def house(keys: dict[str, str], *devices: Device) -> AsyncIterator[House]:
-    it = House(keys, list(devices))
-    ours = OwnZeroconf(
-        on_word=it.keeper.word, on_withdrawn=it.keeper.withdrawn, interfaces=[LOOPBACK]
-    )
-    running = [asyncio.create_task(each) for each in (it.keeper.run(), ours.run())]
-    try:
-        yield it
-    finally:
-        for task in running:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-
-def by_hand(device: Device, **said: object) -> Sighting:
-    """Return what a person writes down: an address, and the MAC if he knows it."""
-    return Sighting(
-        source=Source.MANUAL,
-        at_s=time.monotonic(),
-        addresses=(LOOPBACK,),
-        api_port=device.api_port,
-        **said,  # type: ignore[arg-type]
-    )
 
 
 def test_only_who_has_an_address_is_connected_to_and_each_with_its_own_key() -> None:
@@ -152,7 +78,7 @@ async def test_five_devices_of_five_kinds_are_told_apart_within_five_seconds(
         for device, project in projects.items():
             await announcer.announce(service(device, project))
         began_s = time.monotonic()
-        async with house(keys, *five, sixth) as it:
+        async with house(keys.get, *five, sixth) as it:
             it.keeper.word(by_hand(safe, mac=Mac(safe.mac)))
             await it.until(lambda: {each: it.state(each) for each in five} == wanted)
             took_s = time.monotonic() - began_s
@@ -191,7 +117,7 @@ async def test_a_command_for_one_never_reaches_ten(make_device: MakeDevice) -> N
         for device in (ten, one):
             device.start()
             await announcer.announce(service(device))
-        async with house({}, one, ten) as it:
+        async with house(no_keys, one, ten) as it:
             online = ContactState.ONLINE
             await it.until(lambda: it.state(one) is online and it.state(ten) is online)
             assert await it.bridge(one).panel.set_number("number.level", 11) is Outcome.CONFIRMED
@@ -209,7 +135,7 @@ async def test_an_address_written_down_becomes_the_device_that_answers_there(
     make_device: MakeDevice,
 ) -> None:
     with make_device("noise", name="bridge-1") as device:
-        async with house({device.mac: device.key or ""}, device) as it:
+        async with house({device.mac: device.key}.get, device) as it:
             it.keeper.word(by_hand(device))
             assert it.keeper.fleet.strangers
             await it.until(lambda: it.state(device) is ContactState.ONLINE)
@@ -221,7 +147,7 @@ async def test_an_address_written_down_becomes_the_device_that_answers_there(
 async def test_a_key_that_somebody_enters_helps_at_once(make_device: MakeDevice) -> None:
     keys: dict[str, str] = {}
     with make_device("noise", name="bridge-1") as device:
-        async with house(keys, device) as it:
+        async with house(keys.get, device) as it:
             it.keeper.word(by_hand(device))
             await it.until(lambda: it.state(device) is ContactState.KEY_MISSING)
             assert FindingCode.KEY_MISSING in it.findings(device)
@@ -236,7 +162,7 @@ async def test_a_factory_device_that_becomes_a_production_device_is_the_same_dev
     keys: dict[str, str] = {}
     with make_device("plain", name="bridge-1") as device:
         at = Mac(device.mac)
-        async with house(keys, device) as it:
+        async with house(keys.get, device) as it:
 
             def kind() -> Kind:
                 return OUR_PROJECTS.kind(it.keeper.fleet.records[at].told.project_name)
@@ -256,7 +182,7 @@ async def test_a_factory_device_that_becomes_a_production_device_is_the_same_dev
 
 async def test_a_forgotten_device_is_left_alone(make_device: MakeDevice) -> None:
     with make_device("plain", name="bridge-1") as device:
-        async with house({}, device) as it:
+        async with house(no_keys, device) as it:
             it.keeper.word(by_hand(device, mac=Mac(device.mac)))
             await it.until(lambda: it.state(device) is ContactState.ONLINE)
             it.keeper.forget(Mac(device.mac))
