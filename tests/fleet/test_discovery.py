@@ -17,7 +17,7 @@ from tests.fleet.devices import mac
 from tests.homeassistant.linked import linked, until_link
 from tests.peers.esphome_mdns import Announcer, PaperDevice, service
 from tests.peers.fixtures import MakeCore
-from tests.peers.ha_storage import remember_esphome
+from tests.peers.ha_storage import Adopted, remember_esphome
 from tests.peers.install import NEWEST, OLDEST
 from tests.peers.process import LOOPBACK
 
@@ -158,8 +158,8 @@ async def test_an_older_core_says_whom_it_remembers_and_keeps_its_link(
 
 
 REMEMBERED = {
-    "bridge_1": ("02:00:5e:10:10:01", "PVAutonomy.Edge101", "1.0.4"),
-    "bridge_10": ("02:00:5e:10:10:10", "acme.garage", "2.0.0"),
+    "bridge_1": Adopted("02:00:5e:10:10:01", "PVAutonomy.Edge101", "1.0.4"),
+    "bridge_10": Adopted("02:00:5e:10:10:10", "acme.garage", "2.0.0"),
 }
 
 

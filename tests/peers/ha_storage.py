@@ -64,29 +64,47 @@ def seed(config: Path, port: int, mqtt: MqttEntry | None, *, http_store: bool) -
     return owner, guest
 
 
-def remember_esphome(config: Path, *, newer: bool, **devices: tuple[str, str, str]) -> None:
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """An ESPHome device as Core remembers it; it looks for it on loopback."""
+
+    mac: str
+    project: str
+    version: str
+    port: int = 1
+    """Where nobody listens, for a device that is away."""
+    key: str | None = None
+    disabled: bool = False
+
+
+def remember_esphome(config: Path, *, newer: bool, **devices: Adopted) -> None:
     """
     Let Core have adopted ESPHome devices, before its first start.
 
     Args:
         config: Core's directory, seeded.
         newer: write the firmware as a Core of 2026 does, else as one of 2024.
-        devices: by node name, with `_` for `-`: MAC, project and its version.
+        devices: by node name, with `_` for `-`.
     """
     storage = config / ".storage"
     entries = json.loads((storage / "core.config_entries").read_text())["data"]["entries"]
     registry = []
-    for name, (mac, project, version) in devices.items():
+    for name, device in devices.items():
         entry = {**_ESPHOME_ENTRY, "entry_id": secrets.token_hex(16), "title": name}
-        entries.append({**entry, "unique_id": mac, "data": {"host": "192.0.2.1", "port": 6053}})
-        maker, _, model = project.partition(".")
-        software = f"{version} (ESPHome 2026.10.0)" if newer else "2026.10.0 (Nov 22 2026)"
+        if device.disabled:
+            entry["disabled_by"] = "user"
+        data = {"host": "127.0.0.1", "port": device.port, "password": ""}
+        if device.key is not None:
+            data["noise_psk"] = device.key
+        entries.append({**entry, "unique_id": device.mac, "data": data})
+        maker, _, model = device.project.partition(".")
+        software = f"{device.version} (ESPHome 2026.10.0)" if newer else "2026.10.0 (Nov 22 2026)"
         registry.append(
             {
                 **_DEVICE,
                 "config_entries": [entry["entry_id"]],
-                "connections": [["mac", mac]],
-                "hw_version": None if newer else version,
+                "connections": [["mac", device.mac]],
+                "hw_version": None if newer else device.version,
                 "id": secrets.token_hex(16),
                 "manufacturer": maker,
                 "model": model,

@@ -25,7 +25,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -88,11 +88,18 @@ class Recipe:
     without: tuple[str, ...] = ()
     """Requirements that have no wheel for this Python; `ha_launcher.py` stands in for them."""
     chroot_packages: tuple[str, ...] = ()
+    only_here: tuple[str, ...] = field(default=(), repr=False)
+    """Integrations that the tests need of this version and not of the others."""
+
+    @property
+    def integrations(self) -> list[str]:
+        """Everything whose requirements are installed with it."""
+        return [*INTEGRATIONS, *self.only_here]
 
     @property
     def home(self) -> Path:
         """The directory of the finished Core; another recipe has another directory."""
-        recipe = f"{self} {INTEGRATIONS} {(HERE / 'ha_requirements.py').read_text()}"
+        recipe = f"{self} {self.integrations} {(HERE / 'ha_requirements.py').read_text()}"
         digest = hashlib.sha256(recipe.encode()).hexdigest()[:8]
         return PEERS / f"homeassistant-{self.version}-{digest}"
 
@@ -110,8 +117,10 @@ CORES = {
             "2026.11.0",
             python=(3, 14),
             python_patch=2,
-            without=("pymicro", "pyspeex", "aiogithubapi"),
+            without=("pymicro", "pyspeex", "aiogithubapi", "aioesphomeapi"),
+            with_integrations=("aioesphomeapi>=46.23,<47",),  # its pin is not on every index
             chroot_packages=("ca-certificates", "python3.14", "python3.14-venv", "tzdata"),
+            only_here=("esphome",),  # 2024.1 hands no keys out
         ),
     )
 }
@@ -310,7 +319,7 @@ def fill(
     install: list[str | Path] = [uv, "pip", "install", "-q", "--python", python]
     run([*install, f"homeassistant=={recipe.version}", *recipe.with_core], env, chroot)
     # -P, or `homeassistant.py` beside the walker would be taken for Core itself.
-    answer = json.loads(run([python, "-P", walker, *INTEGRATIONS], env, chroot))
+    answer = json.loads(run([python, "-P", walker, *recipe.integrations], env, chroot))
     needed = [
         requirement
         for requirement in answer["requirements"]
