@@ -119,7 +119,7 @@ def test_an_image_has_to_be_the_one_of_a_verified_manifest(change: dict[str, Any
     assert result(GateId.IMAGE, evidence(), replace(RELEASE, **change)) is Result.FAIL
 
 
-def test_d04_a_verdict_belongs_to_one_bridge_and_one_image() -> None:
+def test_pv04_a_verdict_belongs_to_one_bridge_and_one_image() -> None:
     for target, digest in ((mac(10), IMAGE.digest), (mac(1), "cd" * 32)):
         refusal = flash_refusal(verdict(), target, digest, NOW_S, RULES)
         assert refusal
@@ -127,7 +127,7 @@ def test_d04_a_verdict_belongs_to_one_bridge_and_one_image() -> None:
 
 
 @pytest.mark.parametrize(("later_s", "fresh"), [(0, True), (600, True), (601, False), (-1, False)])
-def test_d04_d11_a_verdict_is_stale_after_its_time_and_before_it_with_words(
+def test_pv04_pv11_a_verdict_is_stale_after_its_time_and_before_it_with_words(
     later_s: float, fresh: bool
 ) -> None:
     refusal = flash_refusal(verdict(), mac(1), IMAGE.digest, NOW_S + later_s, RULES)
@@ -136,15 +136,15 @@ def test_d04_d11_a_verdict_is_stale_after_its_time_and_before_it_with_words(
 
 
 @pytest.mark.parametrize("state", [None, "unavailable", "unknown", "", "on", True])
-def test_d05_a_health_sensor_that_does_not_say_off_is_a_failure(state: Any) -> None:
+def test_pv05_a_health_sensor_that_does_not_say_off_is_a_failure(state: Any) -> None:
     assert result(GateId.HEALTH, evidence(health={"binary_sensor.health": state})) is Result.FAIL
 
 
-def test_d05_a_production_bridge_without_a_health_sensor_is_a_failure() -> None:
+def test_pv05_a_production_bridge_without_a_health_sensor_is_a_failure() -> None:
     assert result(GateId.HEALTH, evidence(health={})) is Result.FAIL
 
 
-def test_d08_a_verdict_for_bridge_1_is_none_for_bridge_10() -> None:
+def test_pv08_a_verdict_for_bridge_1_is_none_for_bridge_10() -> None:
     ten = verdict(evidence(10))
     assert (ten.mac, verdict().mac) == (mac(10), mac(1))
     assert flash_refusal(ten, mac(1), IMAGE.digest, NOW_S, RULES) is not None
@@ -152,7 +152,7 @@ def test_d08_a_verdict_for_bridge_1_is_none_for_bridge_10() -> None:
     assert result(GateId.NOT_DISCHARGING, through_ten) is Result.PASS
 
 
-def test_d10_a_warning_blocks_only_where_gates_are_strict() -> None:
+def test_pv10_a_warning_blocks_only_where_gates_are_strict() -> None:
     warned = verdict(evidence(modbus={}))
     strict = flash_refusal(warned, mac(1), IMAGE.digest, NOW_S, RULES)
     assert strict
@@ -165,7 +165,7 @@ def test_d10_a_warning_blocks_only_where_gates_are_strict() -> None:
     assert refusal.reason is Block.FAILED
 
 
-def test_d14_d17_without_a_verdict_there_is_a_refusal_and_every_attribute() -> None:
+def test_pv14_pv17_without_a_verdict_there_is_a_refusal_and_every_attribute() -> None:
     refusal = flash_refusal(None, mac(1), IMAGE.digest, NOW_S, RULES)
     assert refusal
     assert refusal.reason is Block.MISSING

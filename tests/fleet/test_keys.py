@@ -131,7 +131,7 @@ def test_a_secret_without_its_file_and_a_wrong_one_are_sentences() -> None:
     assert "nonsense" not in problem
 
 
-def test_d08_a_configuration_belongs_to_exactly_its_name() -> None:
+def test_pv08_a_configuration_belongs_to_exactly_its_name() -> None:
     fleet = fleet_of(word(1, name="bridge-1"), word(10, name="bridge-10"))
     found = read_device(DEVICE, f"bridge_key: {KEY}")
     assert owners(found, fleet) == (mac(1),)
