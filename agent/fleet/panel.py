@@ -16,19 +16,20 @@ import contextlib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from aioesphomeapi.client import APIClient
 from aioesphomeapi.model import EntityInfo, EntityState
 
 Scalar = bool | float | str | None
+_SCALARS = (bool, int, float, str)
+_NOTHING = object()
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
-    """One value of one entity."""
+class Value(NamedTuple):
+    """One value of one entity; a tuple, because hundreds of bridges make thousands a second."""
 
     entity: str
     """Domain and object id: `sensor.grid_power`."""
@@ -117,10 +118,11 @@ class Panel:
     def take(self, state: EntityState, now_s: float) -> Value | None:
         """Take a pushed state; return the value, or `None` for one that has no single value."""
         known = self._by_number.get((state.device_id, state.key))
-        if known is None or not hasattr(state, "state"):
+        if known is None or (shown := getattr(state, "state", _NOTHING)) is _NOTHING:
             return None
         entity, unit = known
-        value = Value(entity, _scalar(state), unit, now_s)
+        missing = getattr(state, "missing_state", False)
+        value = Value(entity, None if missing else _scalar(shown), unit, now_s)
         self._values[entity] = value
         self._shown.set()
         return value
@@ -152,10 +154,7 @@ def domain_of(info: EntityInfo) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def _scalar(state: EntityState) -> Scalar:
-    value = getattr(state, "state", None)
-    if getattr(state, "missing_state", False) or not isinstance(value, bool | int | float | str):
+def _scalar(shown: object) -> Scalar:
+    if isinstance(shown, float) and not math.isfinite(shown):
         return None
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return shown if isinstance(shown, _SCALARS) else None
