@@ -171,6 +171,9 @@ class Block(StrEnum):
     ON_TRIAL = "image_on_trial"
     DISCHARGING = "discharging"
     BUSY = "op_busy"
+    NO_TARGET = "device_not_selected"
+    UNKNOWN_TARGET = "device_not_discovered"
+    NO_IMAGE = "no_release"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ class Platform(StrEnum):
     BUTTON = "button"
     NUMBER = "number"
     SWITCH = "switch"
+    SELECT = "select"
 
 
 @dataclass(frozen=True, slots=True)
