@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import sys
 import time
@@ -308,13 +309,12 @@ def _framed(content: bytes) -> bytes:
 async def beat(devices: list[Device]) -> None:
     """Let each report once a period, one after the other, until cancelled."""
     loop = asyncio.get_running_loop()
-    began_s = loop.time()
-    turn = 0
-    while True:
-        due_s = began_s + turn * PERIOD_S / len(devices)
+    due_s = loop.time()
+    for device in itertools.cycle(devices):
         await asyncio.sleep(max(0.0, due_s - loop.time()))
-        devices[turn % len(devices)].report()
-        turn += 1
+        device.report()
+        # A device that was held up reports later; it does not make up for what it missed.
+        due_s = max(due_s + PERIOD_S / len(devices), loop.time() - PERIOD_S)
 
 
 async def serve(count: int, first: int, key: str | None) -> None:

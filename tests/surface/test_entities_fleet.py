@@ -74,7 +74,11 @@ def test_every_id_of_the_old_contract_is_there_with_both_names_of_the_button() -
 def test_pv12_every_row_speaks_before_anything_is_known_and_keeps_its_attributes() -> None:
     """The old entities came into being with Home Assistant's start only, or not at all."""
     busy = refused(Op.FLASH, None, Refusal(Block.BUSY, "discover runs."), AT)
-    late = view(target=mac(1), operations={it: replace(busy, op=it) for it in Op})
+    late = view(
+        target=mac(1),
+        operations={it: replace(busy, op=it) for it in Op},
+        verdicts={mac(1): verdict(mac(1), Result.WARN)},
+    )
     for row in FLEET_ENTITIES:
         assert row.value is None or row.value(FIRST) is not None
         if row.attributes is not None:
