@@ -30,6 +30,7 @@ LARGEST = max(FLEETS)
 KEY = base64.b64encode(b"a key of the benchmark, 32 bytes").decode()
 _PER_PROCESS = 125
 _ENDS_WITHIN_S = 20.0
+_CLIENTS_WITHIN_S = 120.0
 
 
 @contextlib.contextmanager
@@ -78,16 +79,22 @@ def clients(
         RuntimeError: they did not get there; the message ends with what they said.
     """
     command = [sys.executable, "-m", "benchmarks.fleet_clients", kind, str(settle_s), str(window_s)]
-    done = subprocess.run(
-        command + ([key] if key else []),
-        cwd=ROOT,
-        env=environment(),
-        input=json.dumps(served),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    try:
+        done = subprocess.run(
+            command + ([key] if key else []),
+            cwd=ROOT,
+            env=environment(),
+            input=json.dumps(served),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_CLIENTS_WITHIN_S + settle_s + window_s,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(
+            f"{kind} did not come to an end on {len(served)} bridges within {error.timeout:.0f} s; "
+            "measure again when nothing else keeps both cores busy"
+        ) from None
     if done.returncode:
         raise RuntimeError(f"{kind} on {len(served)} bridges ended early:\n{done.stderr[-2000:]}")
     if done.stderr:
@@ -125,7 +132,11 @@ def main() -> int:
     asked = (LARGEST,) if args.quick else FLEETS
     if args.bridges is not None:
         asked = (args.bridges,)
-    found = {count: measure(count, settle_s, window_s) for count in asked}
+    try:
+        found = {count: measure(count, settle_s, window_s) for count in asked}
+    except RuntimeError as error:
+        print(f"fleet: {error}", file=sys.stderr)
+        return 2
     missed = False
     for count, figures in found.items():
         if count > LARGEST:
