@@ -70,12 +70,21 @@ class House:
 
 
 @asynccontextmanager
-async def house(keys: Keys, *devices: Device) -> AsyncIterator[House]:
+async def house(keys: Keys, *devices: Device, hears: bool = False) -> AsyncIterator[House]:
+    """
+    Run a keeper; with `hears`, it takes announcements on loopback.
+
+    Those are heard by everybody on this machine, also by tests that run beside this one: only who
+    needs them should listen.
+    """
     it = House(keys, list(devices))
-    ours = OwnZeroconf(
-        on_word=it.keeper.word, on_withdrawn=it.keeper.withdrawn, interfaces=[LOOPBACK]
-    )
-    running = [asyncio.create_task(each) for each in (it.keeper.run(), ours.run())]
+    work = [it.keeper.run()]
+    if hears:
+        ours = OwnZeroconf(
+            on_word=it.keeper.word, on_withdrawn=it.keeper.withdrawn, interfaces=[LOOPBACK]
+        )
+        work.append(ours.run())
+    running = [asyncio.create_task(each) for each in work]
     try:
         yield it
     finally:

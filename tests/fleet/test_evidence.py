@@ -93,7 +93,7 @@ async def looked_at(it: House, device: Device, rules: Rules) -> Verdict:
     at = Mac(device.mac)
     panel = it.bridge(device).panel
     around = Around(
-        upload_port=await knock(device.host, device.ota_port, 1.0),
+        upload_port=await knock(device.host, device.ota_port, 5.0),
         discharging_through=frozenset(),
     )
     found = evidence_of(
@@ -120,6 +120,7 @@ async def test_pv08_real_devices_are_judged_each_by_its_own_connection(
                 it.keeper.word(by_hand(device, mac=Mac(device.mac)))
             for device in (ten, one):
                 await it.until(lambda each=device: it.state(each) is ContactState.ONLINE)
+                await asyncio.to_thread(device.wait_upload, 1)  # ports open one by one
             young = await looked_at(it, one, Rules(stable_s=60))
             assert {gate.gate for gate in young.of(Result.FAIL)} == {GateId.STABLE}
             await asyncio.sleep(rules.stable_s)  # what is waited for is time itself
@@ -145,5 +146,6 @@ async def test_pv08_real_devices_are_judged_each_by_its_own_connection(
             one.crash()
             await it.until(lambda: it.state(one) is not ContactState.ONLINE)
             await it.until(lambda: it.state(one) is ContactState.ONLINE)
+            await asyncio.to_thread(one.wait_upload, 2)
             back = await looked_at(it, one, Rules(stable_s=60))
             assert {gate.gate for gate in back.of(Result.FAIL)} == {GateId.STABLE}

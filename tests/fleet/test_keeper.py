@@ -78,7 +78,7 @@ async def test_five_devices_of_five_kinds_are_told_apart_within_five_seconds(
         for device, project in projects.items():
             await announcer.announce(service(device, project))
         began_s = time.monotonic()
-        async with house(keys.get, *five, sixth) as it:
+        async with house(keys.get, *five, sixth, hears=True) as it:
             it.keeper.word(by_hand(safe, mac=Mac(safe.mac)))
             await it.until(lambda: {each: it.state(each) for each in five} == wanted)
             took_s = time.monotonic() - began_s
@@ -117,7 +117,7 @@ async def test_a_command_for_one_never_reaches_ten(make_device: MakeDevice) -> N
         for device in (ten, one):
             device.start()
             await announcer.announce(service(device))
-        async with house(no_keys, one, ten) as it:
+        async with house(no_keys, one, ten, hears=True) as it:
             online = ContactState.ONLINE
             await it.until(lambda: it.state(one) is online and it.state(ten) is online)
             assert await it.bridge(one).panel.set_number("number.level", 11) is Outcome.CONFIRMED
