@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -16,6 +17,7 @@ from agent.fleet.keeper import Keeper, Keys
 from agent.fleet.own_zeroconf import OwnZeroconf
 from agent.fleet.sighting import Sighting, Source
 from tests.peers.esphome import Device
+from tests.peers.fixtures import MakeDevice
 from tests.peers.process import LOOPBACK
 
 
@@ -92,6 +94,14 @@ async def house(keys: Keys, *devices: Device, hears: bool = False) -> AsyncItera
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def announced_device(make_device: MakeDevice, configuration: str, number: int) -> Device:
+    """Return a device that no test run beside this one has: it will be announced to all of them."""
+    run = os.getpid()
+    return make_device(
+        configuration, name=f"bridge{run}-{number}", mac=f"02{run % (1 << 24):06x}{number:04x}"
+    )
 
 
 def by_hand(device: Device, **said: object) -> Sighting:

@@ -16,7 +16,7 @@ from agent.fleet.panel import Outcome
 from agent.fleet.record import Fleet, contacted
 from agent.fleet.sighting import Source
 from tests.fleet.devices import fleet_of, mac, word
-from tests.fleet.houses import by_hand, house, no_keys
+from tests.fleet.houses import announced_device, by_hand, house, no_keys
 from tests.peers.esphome import Device
 from tests.peers.esphome_mdns import Announcer, service
 from tests.peers.fixtures import MakeDevice
@@ -50,12 +50,12 @@ def test_a_device_that_goes_keeps_the_same_hosts() -> None:
 async def test_five_devices_of_five_kinds_are_told_apart_within_five_seconds(
     make_device: MakeDevice, record_property: Callable[[str, object], None]
 ) -> None:
-    plain = make_device("plain", name="bridge-1")
-    noise = make_device("noise", name="bridge-10")
-    wrong = make_device("noise", name="bridge-2")
-    strict = make_device("strict", name="bridge-3")
-    safe = make_device("plain", name="bridge-4")
-    sixth = make_device("plain", name="bridge-5")
+    plain = announced_device(make_device, "plain", 1)
+    noise = announced_device(make_device, "noise", 10)
+    wrong = announced_device(make_device, "noise", 2)
+    strict = announced_device(make_device, "strict", 3)
+    safe = announced_device(make_device, "plain", 4)
+    sixth = announced_device(make_device, "plain", 5)
     keys = {noise.mac: noise.key or "", wrong.mac: OTHER_KEY, strict.mac: strict.key or ""}
     five = (plain, noise, wrong, strict, safe)
     for device in five:
@@ -112,7 +112,7 @@ async def test_five_devices_of_five_kinds_are_told_apart_within_five_seconds(
 
 
 async def test_a_command_for_one_never_reaches_ten(make_device: MakeDevice) -> None:
-    one, ten = make_device("plain", name="bridge-1"), make_device("plain", name="bridge-10")
+    one, ten = (announced_device(make_device, "plain", number) for number in (1, 10))
     async with Announcer() as announcer:
         for device in (ten, one):
             device.start()
@@ -127,7 +127,7 @@ async def test_a_command_for_one_never_reaches_ten(make_device: MakeDevice) -> N
             await it.until(lambda: it.state(one) is online)
             assert (one.boots, ten.boots) == (2, 1)
             assert it.state(ten) is online
-            (record,) = it.keeper.fleet.named("bridge-1")
+            (record,) = it.keeper.fleet.named(one.name)
             assert record.mac == one.mac
 
 
