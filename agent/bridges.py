@@ -20,6 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent.fleet.contact import Contact
+from agent.fleet.core_keys import Agreement, ask_core
 from agent.fleet.discovery import CoreDiscovery
 from agent.fleet.events import BridgeEvent, Pace
 from agent.fleet.identity import OUR_PROJECTS, Mac, mac_of, written
@@ -27,6 +28,7 @@ from agent.fleet.keys import (
     KeyFile,
     KeySource,
     KeyStoreError,
+    Secret,
     SecretKind,
     checked,
     with_secret,
@@ -35,6 +37,7 @@ from agent.fleet.memory import recalled, remembered
 from agent.fleet.record import Fleet
 from agent.fleet.sighting import Sighting, Source
 from agent.fleet.views import views
+from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
 from agent.journal import Journal, JournalError
 from agent.setting_texts import bridge_list, networks
@@ -114,8 +117,29 @@ class Bridges:
         whose = mac_of(mac)
         if whose is None:
             raise ValueError("There is no such bridge")
-        secret = checked(SecretKind.API_KEY, key)
-        ring = with_secret(self._keys.ring, whose, SecretKind.API_KEY, secret, KeySource.ENTERED)
+        await self._store_key(whose, checked(SecretKind.API_KEY, key), KeySource.ENTERED)
+
+    async def ask_key(self, mac: str, by: str) -> None:
+        """
+        Ask Home Assistant for the key of one bridge, because that person has said so.
+
+        Raises:
+            ValueError: it has none for us; the text says why and what to do.
+            OSError: it could not be asked, or the key not be stored; nothing was changed.
+        """
+        whose = mac_of(mac)
+        if whose is None or self._core is None:
+            raise ValueError("There is no such bridge")
+        try:
+            given = await ask_core(self._core, Agreement(by, frozenset({whose})))
+        except CoreError as error:
+            raise OSError(f"Home Assistant could not be asked: {error}") from error
+        if whose not in given.keys:
+            raise ValueError(given.missing[whose].removesuffix("."))
+        await self._store_key(whose, given.keys[whose], KeySource.HOME_ASSISTANT)
+
+    async def _store_key(self, whose: Mac, secret: Secret, source: KeySource) -> None:
+        ring = with_secret(self._keys.ring, whose, SecretKind.API_KEY, secret, source)
         try:
             await asyncio.to_thread(self._keys.store, ring)
         except KeyStoreError as error:

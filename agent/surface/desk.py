@@ -67,6 +67,10 @@ class BridgesDesk(Protocol):
         """
         ...
 
+    async def ask_key(self, mac: str, by: str) -> None:
+        """Ask Home Assistant for the key, because that person has said so; raises the same."""
+        ...
+
 
 class SettingsDesk(Protocol):
     """The settings, as seen from outside."""

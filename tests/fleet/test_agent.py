@@ -21,7 +21,7 @@ from tests.fleet.test_keeper import OTHER_KEY, into_safe_mode
 from tests.peers.esphome import Device
 from tests.peers.esphome_mdns import Announcer, service
 from tests.peers.fixtures import MakeCore, MakeDevice
-from tests.peers.ha_storage import remember_esphome
+from tests.peers.ha_storage import Adopted, remember_esphome
 from tests.peers.install import NEWEST
 from tests.peers.process import LOOPBACK, free_port
 
@@ -49,6 +49,9 @@ class Caretaker(Agent):
 
     async def enters(self, mac: str, key: str) -> tuple[int, Json]:
         return await self._asks("key", {"mac": mac, "key": key})
+
+    async def asks_key(self, mac: str) -> tuple[int, Json]:
+        return await self._asks("ask-key", {"mac": mac})
 
     async def forgets(self, mac: str) -> tuple[int, Json]:
         return await self._asks("forget", {"mac": mac})
@@ -316,3 +319,38 @@ async def test_an_agent_that_may_listen_needs_nobody_to_tell_it(
             await agent.becomes({sticker(one): "online", sticker(ten): "online"}, 10)
             await agent.settings(bridge_networks="")
             await agent.becomes({sticker(one): "online", sticker(ten): "online"}, 10)
+
+
+async def test_home_assistant_gives_the_key_of_the_bridge_that_a_person_asks_for(
+    core_version: str, make_core: MakeCore, make_device: MakeDevice, tmp_path: Path
+) -> None:
+    one, ten = make_device("noise", name="bridge-1"), make_device("noise", name="bridge-10")
+    adopted = {
+        device.name.replace("-", "_"): Adopted(
+            sticker(device).lower(), "acme.garage", "1.0.0", port=device.api_port, key=device.key
+        )
+        for device in (one, ten)
+    }
+    core = make_core(core_version)
+    remember_esphome(core.directory, newer=core_version == NEWEST, **adopted)
+    written = listed(one, ten)
+    with one, ten:
+        async with (
+            core,
+            caretaker(tmp_path, core.url, core.token, {}, bridge_list=written) as agent,
+        ):
+            await agent.start()
+            await agent.becomes({sticker(one): "key_missing", sticker(ten): "key_missing"}, 20)
+            status, answer = await agent.asks_key(sticker(one))
+            if core_version != NEWEST:
+                assert status == 400
+                assert "does not hand keys out" in answer["text"]
+                return
+            assert status == 200, answer
+            await agent.becomes({sticker(one): "online", sticker(ten): "key_missing"}, 10)
+            lines = await agent.bridges()
+            assert lines[sticker(one)]["keys"] == {"api_key": "home_assistant"}
+            assert one.key not in json.dumps(lines)
+            status, answer = await agent.asks_key("02:00:5E:10:FF:FF")
+            assert status == 400
+            assert "not adopted" in answer["text"]

@@ -198,3 +198,8 @@ class HandBridges:
 
     async def forget(self, mac: str) -> None:
         self.show(*(it for it in self.lines if it["mac"] != mac))
+
+    async def ask_key(self, mac: str, by: str) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.keys.append((mac, f"asked by {by}"))

@@ -90,6 +90,22 @@ async def test_a_missing_key_is_entered_where_it_is_missed(page: Page, house: Ho
     ]
 
 
+async def test_home_assistant_is_asked_for_a_key_when_somebody_says_so(
+    page: Page, house: House
+) -> None:
+    house.bridges.show(line(state="wrong_key", words="The key does not fit", next_step="Enter it."))
+    await opened(page, house)
+    ask = page.get_by_role("button", name="Ask Home Assistant for the key of Plant room")
+    assert house.bridges.keys == []
+    house.bridges.refusal = ValueError("Home Assistant has no key for it either")
+    await ask.click()
+    await expect(page.locator("#answer")).to_contain_text("has no key for it either")
+    house.bridges.refusal = None
+    await ask.click()
+    await expect(page.locator("#answer")).to_contain_text("The key was stored")
+    assert house.bridges.keys == [(MAC, "asked by page: local")]
+
+
 async def test_a_bridge_that_is_gone_can_be_removed(page: Page, house: House) -> None:
     gone = line(mac="02:00:5E:10:00:10", title="Shed", state="unreachable", words="Not reachable")
     house.bridges.show(line(), gone)

@@ -62,6 +62,7 @@ class Api:
     def _of_bridges(self) -> list[web.RouteDef]:
         return [
             web.post("/api/bridges/key", self.enter_key),
+            web.post("/api/bridges/ask-key", self.ask_key),
             web.post("/api/bridges/forget", self.forget_bridge),
         ]
 
@@ -128,12 +129,22 @@ class Api:
 
     async def enter_key(self, request: web.Request) -> web.Response:
         """Take the encryption key of a bridge; it is never shown again, here or anywhere."""
+        return await self._key(request, "key of the bridge", asked=False)
+
+    async def ask_key(self, request: web.Request) -> web.Response:
+        """Ask Home Assistant for the key of a bridge: whoever presses that has agreed to it."""
+        return await self._key(request, "Home Assistant's key of the bridge", asked=True)
+
+    async def _key(self, request: web.Request, what: str, *, asked: bool) -> web.Response:
         body = await _json_object(request)
-        action = f"key of the bridge {body.get('mac')}"[:LONGEST_ACTION]
+        action, mac = f"{what} {body.get('mac')}"[:LONGEST_ACTION], str(body.get("mac"))
         allowed = await self._admit(request, Access.ADMIN, action)
         assert self.bridges is not None  # noqa: S101 - else there is no such route
         try:
-            await self.bridges.enter_key(str(body.get("mac")), str(body.get("key")))
+            if asked:
+                await self.bridges.ask_key(mac, allowed.by)
+            else:
+                await self.bridges.enter_key(mac, str(body.get("key")))
         except (ValueError, OSError) as error:
             self.audit(allowed.by, action, "refused")
             status = 400 if isinstance(error, ValueError) else 503

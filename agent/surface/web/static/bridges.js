@@ -53,11 +53,14 @@ export class Bridges {
     const button = element("button", "", "Remove");
     button.type = "button";
     button.setAttribute("aria-label", `Remove ${bridge.title} from the list`);
-    button.addEventListener("click", async () => {
-      const { status, body } = await this.send("POST", "api/bridges/forget", { mac: bridge.mac });
-      this.answer(body.text || `The agent answered with ${status}.`, status === 200 ? "accepted" : "refused");
-    });
+    button.addEventListener("click", () => this.post("forget", { mac: bridge.mac }));
     return button;
+  }
+
+  async post(what, wish) {
+    const { status, body } = await this.send("POST", `api/bridges/${what}`, wish);
+    this.answer(body.text || `The agent answered with ${status}.`, status === 200 ? "accepted" : "refused");
+    return status === 200;
   }
 
   form(bridge) {
@@ -69,12 +72,16 @@ export class Bridges {
     input.setAttribute("aria-label", `Encryption key of ${bridge.title}`);
     const button = element("button", "", "Save key");
     button.type = "submit";
-    form.append(input, button);
+    const ask = element("button", "", "Ask Home Assistant");
+    ask.type = "button";
+    ask.setAttribute("aria-label", `Ask Home Assistant for the key of ${bridge.title}`);
+    form.append(input, button, ask);
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      const { status, body } = await this.send("POST", "api/bridges/key", { mac: bridge.mac, key: input.value });
-      this.answer(body.text || `The agent answered with ${status}.`, status === 200 ? "accepted" : "refused");
-      if (status === 200) input.value = "";
+      if (await this.post("key", { mac: bridge.mac, key: input.value })) input.value = "";
+    });
+    ask.addEventListener("click", async () => {
+      if (await this.post("ask-key", { mac: bridge.mac })) input.value = "";
     });
     return form;
   }
