@@ -185,7 +185,7 @@ class Inverter:
             while (data := await reader.read(_BUFFER)) and not self.faults.drop:
                 buffer += data
                 requests, buffer = _take(framer, buffer)
-                for answer in filter(None, map(self._answer, requests)):
+                for answer in filter(None, map(self.answer, requests)):
                     task = asyncio.create_task(self._send(writer, framer, answer))
                     pending.add(task)
                     task.add_done_callback(pending.discard)
@@ -204,7 +204,7 @@ class Inverter:
             with suppress(ConnectionError):
                 await writer.drain()
 
-    def _answer(self, request: ModbusPDU) -> ModbusPDU | None:
+    def answer(self, request: ModbusPDU) -> ModbusPDU | None:
         """Carry a request out and return its answer; `None` stays silent."""
         if self.faults.mute:
             return None
