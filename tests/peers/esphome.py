@@ -34,17 +34,21 @@ class Device(PeerProcess):
         directory: for preferences and log; made here.
         name: the node name; the friendly name is made from it.
         mac: twelve hexadecimal digits.
+        tty: what is behind the serial line of the bridge; without it there is none.
     """
 
     host = LOOPBACK
 
-    def __init__(self, configuration: str, directory: Path, *, name: str, mac: str) -> None:
+    def __init__(
+        self, configuration: str, directory: Path, *, name: str, mac: str, tty: str = ""
+    ) -> None:
         program = esphome_firmware.firmware(configuration)
         if program is None:
             raise LookupError(f"no firmware {configuration}; run script/setup")
         self.name = name
         self.friendly_name = name.replace("-", " ").title()
         self.mac = mac
+        self.tty = tty
         self.api_port = free_port()
         self.ota_port = free_port()
         self.key = esphome_firmware.API_KEY if configuration in esphome_firmware.ENCRYPTED else None
@@ -186,6 +190,7 @@ class Device(PeerProcess):
             "PEER_FRIENDLY_NAME": self.friendly_name,
             "PEER_MAC": self.mac,
             "PEER_NAME": self.name,
+            **({"PEER_TTY": self.tty} if self.tty else {}),
         }
 
     def _wait(self, holds: Callable[[], bool], complaint: str, timeout_s: float) -> None:

@@ -47,7 +47,11 @@ VERSION = "2026.10.0"
 PYTHONS = ((3, 13), (3, 12), (3, 14))
 DEVICES = HERE / "esphome_devices"
 CONFIGURATIONS = ("plain", "noise", "strict")
-ENCRYPTED = frozenset({"noise", "strict"})
+BRIDGE = "bridge"
+"""The production bridge of this repository on the host platform; not one of the small devices."""
+BRIDGE_PACKAGES = HERE.parent.parent / "bridge"
+BRIDGE_BOARD = HERE / "esphome_bridge"
+ENCRYPTED = frozenset({"noise", "strict", BRIDGE})
 PROJECT_VERSION = "1.0.0"
 API_KEY = "cGVlci1rZXktb2YtdGhlLXRlc3RzLTMyLWJ5dGVzISE="
 OTA_PASSWORD = "upload"
@@ -58,6 +62,7 @@ _SUBSTITUTIONS = {
     "ota_password": OTA_PASSWORD,
     "version": PROJECT_VERSION,
 }
+_SOURCES = frozenset({".yaml", ".h", ".c", ".cpp", ".py"})
 _DEBIAN = {"g++": "/usr/bin/g++", "libssl-dev": "/usr/include/openssl/evp.h"}
 _BORROWED = """#!/bin/sh
 exec {loader} --argv0 "$0" --library-path {libraries} {python} "$@"
@@ -65,18 +70,24 @@ exec {loader} --argv0 "$0" --library-path {libraries} {python} "$@"
 
 
 @functools.cache
-def firmware_home() -> Path:
-    """Return the directory of the finished programs; another recipe has another directory."""
+def firmware_home(configuration: str = "") -> Path:
+    """
+    Return the directory of the finished programs; another recipe has another directory.
+
+    The bridge has one of its own, so that a change of it compiles nothing else.
+    """
     digest = hashlib.sha256(f"{VERSION} {_SUBSTITUTIONS}".encode())
-    for path in sorted(DEVICES.rglob("*")):
-        if path.is_file():
-            digest.update(f"{path.relative_to(DEVICES)}\0".encode() + path.read_bytes())
+    also = (BRIDGE_BOARD, BRIDGE_PACKAGES) if configuration == BRIDGE else ()
+    for directory in (DEVICES, *also):
+        for path in sorted(directory.rglob("*")):
+            if path.is_file() and path.suffix in _SOURCES:
+                digest.update(f"{path.relative_to(directory)}\0".encode() + path.read_bytes())
     return PEERS / f"esphome-firmware-{VERSION}-{digest.hexdigest()[:8]}"
 
 
 def firmware(configuration: str) -> Path | None:
     """Return the compiled program of a configuration, if this machine has it."""
-    compiled = firmware_home() / configuration
+    compiled = firmware_home(configuration) / configuration
     return compiled if compiled.exists() else None
 
 
@@ -99,8 +110,8 @@ def install() -> str:
     with only_one(HOME.name):
         if not _runs():
             _install_esphome()
-    for configuration in CONFIGURATIONS:
-        with only_one(f"{firmware_home().name}-{configuration}"):
+    for configuration in (*CONFIGURATIONS, BRIDGE):
+        with only_one(f"{firmware_home(configuration).name}-{configuration}"):
             if firmware(configuration) is None:
                 _compile(configuration)
     return str(firmware_home())
@@ -163,15 +174,19 @@ def _borrowed_python(root: Path) -> Path:
 def _compile(configuration: str) -> None:
     """Compile one configuration beside its place and put the program there when it is complete."""
     say(f"ESPHome {VERSION}: compiling the device {configuration}, once")
-    part = firmware_home().with_name(f"{firmware_home().name}-{configuration}.part")
+    home = firmware_home(configuration)
+    part = home.with_name(f"{home.name}-{configuration}.part")
     shutil.rmtree(part, ignore_errors=True)  # a compile that was interrupted
     shutil.copytree(DEVICES, part)
+    if configuration == BRIDGE:
+        shutil.copytree(BRIDGE_BOARD, part, dirs_exist_ok=True)
+        shutil.copytree(BRIDGE_PACKAGES, part / BRIDGE_PACKAGES.name)
     wanted = {**_SUBSTITUTIONS, "jobs": str(os.cpu_count() or 1)}
     given = [word for name, value in wanted.items() for word in ("-s", name, value)]
     nice = [tool, "-n", "10"] if (tool := program("nice")) else []
     esphome = [*nice, PYTHON, "-m", "esphome"]
     run([*esphome, *given, "compile", part / f"{configuration}.yaml"], install_environment())
-    firmware_home().mkdir(exist_ok=True)
+    home.mkdir(exist_ok=True)
     made = part / ".esphome/build/peer/.pioenvs/peer/program"
-    made.rename(firmware_home() / configuration)
+    made.rename(home / configuration)
     shutil.rmtree(part)

@@ -113,12 +113,13 @@ def make_device(
     """
     made: list[Device] = []
 
-    def make(configuration: str, *, name: str, mac: str | None = None) -> Device:
+    def make(configuration: str, *, name: str, mac: str | None = None, tty: str = "") -> Device:
         if firmware(configuration) is None:
             pytest.skip("no ESPHome firmware: run script/setup")
         table.record(request, "esphome")
         where = tmp_path_factory.mktemp(name)
-        made.append(Device(configuration, where, name=name, mac=mac or f"02005e10{len(made):04x}"))
+        mac = mac or f"02005e10{len(made):04x}"
+        made.append(Device(configuration, where, name=name, mac=mac, tty=tty))
         return made[-1]
 
     yield make
