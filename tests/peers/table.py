@@ -40,6 +40,7 @@ BUDGETS_S = {
     "acceptance ha_register": 1200,
     "acceptance ha_helpers": 1200,
     "benchmarks": 120,
+    "bridge": 150,
     "export": 240,
     "fleet": 240,
     "firmware": 120,
