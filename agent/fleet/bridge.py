@@ -188,7 +188,7 @@ class Bridge:
         if client is None:
             return
         try:
-            info, entities, _ = await client.device_info_and_list_entities()
+            info, entities, actions = await client.device_info_and_list_entities()
         except (APIConnectionError, TimeoutError) as error:
             LOG.debug("%s did not say who it is: %s", target.title, error)
             client.force_disconnect()
@@ -199,7 +199,7 @@ class Bridge:
             return
         now_s = self._monotonic()
         _tell(self._on_word, introduced(info, client.connected_address, target, now_s))
-        self.panel.begin(client, target.title, entities)
+        self.panel.begin(client, target.title, entities, actions)
         figures = firmware_figures(info)
         if self._left_s is not None:
             figures["away_s"] = round(now_s - self._left_s, 1)

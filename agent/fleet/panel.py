@@ -4,9 +4,9 @@ What a bridge shows and takes: its entities, the newest value of each, and comma
 An entity is known by its domain and its object id, as `sensor.grid_power`: the same words that
 stand in its configuration. Values arrive as they are pushed; one that the device does not have is
 `None`, never a zero. A command is confirmed by the state that it wanted, or it is unconfirmed:
-the device refuses what it does not like without a word.
+the device refuses what it does not like without a word. An action that is made to answer answers.
 
-Source: esphome.md, section 4: commands are fire and forget.
+Source: esphome.md, section 4: commands are fire and forget; `execute_service` may wait.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from aioesphomeapi.client import APIClient
-from aioesphomeapi.model import EntityInfo, EntityState
+from aioesphomeapi.core import APIConnectionError
+from aioesphomeapi.model import EntityInfo, EntityState, ExecuteServiceResponse, UserService
 
 Scalar = bool | float | str | None
 _SCALARS = (bool, int, float, str)
@@ -48,6 +49,15 @@ class Outcome(StrEnum):
     """It was sent, and the device has not shown the state in time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a device answered to an action."""
+
+    done: bool
+    text: str
+    """For what was not done, the device's own word."""
+
+
 class NotOnlineError(Exception):
     """Nothing was sent: there is no connection. The message names the device."""
 
@@ -61,7 +71,9 @@ class Panel:
         self._by_number: dict[tuple[int, int], tuple[str, str]] = {}
         self._numbers: dict[str, tuple[int, int]] = {}
         self._values: dict[str, Value] = {}
+        self._actions: dict[str, UserService] = {}
         self._shown = asyncio.Event()  # a value came, or the connection went
+        self._gone = asyncio.Event()  # this connection went
 
     @property
     def values(self) -> Mapping[str, Value]:
@@ -96,9 +108,44 @@ class Panel:
         client, (device, key) = self._ready(entity)
         client.button_command(key, device)
 
-    def begin(self, client: APIClient, title: str, infos: Iterable[EntityInfo]) -> None:
-        """Take the entities of a new connection; values of the old one are no longer true."""
+    async def act(
+        self, action: str, data: Mapping[str, bool | int | float | str], within_s: float
+    ) -> Answer | None:
+        """
+        Call an action that answers; `None` when no answer came in time, or no longer can.
+
+        Then it may have been carried out, or still be.
+
+        Raises:
+            NotOnlineError: nothing was sent.
+            KeyError: the device has no such action, or it takes other data; nothing was sent.
+        """
+        if self._client is None:
+            raise NotOnlineError(f"{self._title} is not connected; nothing was sent to it")
+        known = self._actions.get(action)
+        if known is None or {it.name for it in known.args} != data.keys():
+            raise KeyError(f"{self._title} has no action {action} with {', '.join(data)}")
+        asking = asyncio.ensure_future(_ask(self._client, known, data, within_s))
+        gone = asyncio.ensure_future(self._gone.wait())
+        try:
+            await asyncio.wait((asking, gone), return_when=asyncio.FIRST_COMPLETED)
+            answer = asking.result() if asking.done() else None
+        finally:
+            asking.cancel()
+            gone.cancel()
+        return None if answer is None else Answer(answer.success, answer.error_message)
+
+    def begin(
+        self,
+        client: APIClient,
+        title: str,
+        infos: Iterable[EntityInfo],
+        actions: Iterable[UserService] = (),
+    ) -> None:
+        """Take what a new connection has; values of the old one are no longer true."""
         self._client = client
+        self._gone = asyncio.Event()
+        self._actions = {action.name: action for action in actions}
         self._title = title or self._title
         self._by_number.clear()
         self._numbers.clear()
@@ -114,6 +161,7 @@ class Panel:
         self._client = None
         self._values.clear()
         self._shown.set()
+        self._gone.set()
 
     def take(self, state: EntityState, now_s: float) -> Value | None:
         """Take a pushed state; return the value, or `None` for one that has no single value."""
@@ -146,6 +194,19 @@ class Panel:
                         return Outcome.CONFIRMED
                     await self._shown.wait()
         return Outcome.UNCONFIRMED
+
+
+async def _ask(
+    client: APIClient,
+    action: UserService,
+    data: Mapping[str, bool | int | float | str],
+    within_s: float,
+) -> ExecuteServiceResponse | None:
+    with contextlib.suppress(TimeoutError, APIConnectionError):
+        return await client.execute_service(
+            action, dict(data), return_response=True, timeout=within_s
+        )
+    return None
 
 
 def domain_of(info: EntityInfo) -> str:

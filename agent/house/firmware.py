@@ -10,6 +10,7 @@ Source: export_monitor.md 4.2 (versions at 0x0640, 0x0645 and 0x074B).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from agent.homeassistant.websocket import CoreConnection
@@ -25,6 +26,7 @@ _ENTITIES = {
     "EMS": tuple(f"sensor.alphaess_ems_version_{part}" for part in ("high", "middle", "low")),
 }
 """The package shows only the first register of the first two, so a part of their text."""
+_BRIDGE = {name: f"text_sensor.{name.lower()}_firmware" for name in _ENTITIES}
 _ANSWER_S = 2.0
 _LONGEST_PART = 30
 
@@ -43,6 +45,21 @@ class HassFirmware:
             states = [self._core.states.get(entity) for entity in entities]
             if all(tells(state) for state in states):
                 shown = ".".join(state.state for state in states if state is not None)
+                self._known[name] = _line(shown)
+        return _words(self._known)
+
+
+class BridgeFirmware:
+    """The versions that a bridge shows; call it for the newest."""
+
+    def __init__(self, text: Callable[[str], str]) -> None:
+        self._text = text
+        self._known: dict[str, str] = {}
+
+    def __call__(self) -> str:
+        """Return the versions, or an empty text while none has been told."""
+        for name, entity in _BRIDGE.items():
+            if shown := self._text(entity):
                 self._known[name] = _line(shown)
         return _words(self._known)
 

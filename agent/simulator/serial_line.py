@@ -33,7 +33,7 @@ class Exchange:
     at_s: float
     """When the request began, on the monotonic clock."""
     until_s: float
-    """When the last byte of the answer was out; of the request, if nothing was answered."""
+    """When the last byte of the answer went out; of the request, if nothing was answered."""
     request: bytes
     function: int
     address: int
@@ -107,8 +107,8 @@ class SerialLine:
             data = self._framer.buildFrame(answer)
             latency_s = self._inverter.settings.response_s + self._inverter.faults.slow_s
             await asyncio.sleep(latency_s + len(data) * self._byte_s)
+            until_s = time.monotonic()  # taken after the write it could be later than the answer
             os.write(self._master, data)
-            until_s = time.monotonic()
         self.exchanges.append(
             Exchange(
                 begun_s, until_s, frame, request.function_code, request.address, answer is not None
