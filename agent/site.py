@@ -14,7 +14,7 @@ from agent.export.allowance import AllowanceBasis, AllowancePeriod, AllowanceRul
 from agent.export.commissioning import Commissioning
 from agent.export.freshness import Thresholds
 from agent.export.lateness import MOST_LAG_S
-from agent.export.lease import DIRECT, HA_HELPERS, HA_REGISTER, CommandPath, measured
+from agent.export.lease import BRIDGE, DIRECT, HA_HELPERS, HA_REGISTER, CommandPath, measured
 from agent.export.ledger import CounterRules
 from agent.export.snapshot import Mode
 from agent.export.states import GuardConfig
@@ -25,7 +25,7 @@ WH_PER_KWH = 1000.0
 _A_MINUTE_MORE_S = 60.0
 _CONNECTION_W = 15_000.0
 """More cannot flow through a household's connection; tells a counter's catch-up from a jump."""
-PATHS = {path.name: path for path in (HA_REGISTER, HA_HELPERS, DIRECT)}
+PATHS = {path.name: path for path in (HA_REGISTER, HA_HELPERS, DIRECT, BRIDGE)}
 
 
 def command_path(

@@ -85,7 +85,10 @@ DIRECT = CommandPath(
     longest_answer_s=4,
     repeat_after_s=4,
 )
-"""Registers within one hop: an ESPHome bridge, or Modbus TCP to the simulated inverter."""
+"""Registers within one hop: Modbus TCP to the simulated inverter."""
+BRIDGE = replace(DIRECT, name="bridge")
+"""Registers within one hop, too: an ESPHome bridge on the inverter's RS485 line. A command that
+waits there is given up after 3 s, within the delay."""
 
 HA_HELPERS = CommandPath(
     "ha_helpers",

@@ -122,6 +122,8 @@ async def bridge(
             yield inverter, line, device
         finally:
             await asyncio.to_thread(device.kill)
+        if any(ending < 0 for ending in device.endings[:-1]):
+            return  # it crashed; a chip takes longer to boot than the inverter needs, a program not
         gaps_s = [b.at_s - a.until_s for a, b in itertools.pairwise(line.exchanges)]
         shortest_s = min(gaps_s, default=PAUSE_S)
         assert shortest_s >= PAUSE_S, f"instructions {shortest_s:.3f} s apart"
