@@ -44,6 +44,7 @@ T = TypeVar("T")
 logging.getLogger("aioesphomeapi").setLevel(logging.ERROR)  # our events say it, and say it once
 CLIENT_INFO = "PV Edge Agent"
 NAME_NOT_FOUND = "Its address is not known and its name leads nowhere: no power or no network."
+HANDSHAKE_BEGINS_S = 0.1
 GOODBYE_S = 2.0
 """How long a device may take to answer our goodbye."""
 
@@ -165,13 +166,25 @@ class Bridge:
             forget()
             self._client = self._logic = None
             self.panel.end()
-            if not self._contact.online:
-                client.force_disconnect()  # or `stop` waits for a handshake that may never end
-            await logic.stop()
+            await self._stop(logic, client)
             with contextlib.suppress(APIConnectionError, TimeoutError):
                 async with asyncio.timeout(GOODBYE_S):
                     await client.disconnect()
             client.force_disconnect()
+
+    async def _stop(self, logic: ReconnectLogic, client: APIClient) -> None:
+        """
+        End the attempts to connect; without a connection, also a handshake that may never end.
+
+        In the moment in which a socket becomes a transport, aioesphomeapi 46.23 closes the one
+        and loses the other. The next socket of that number is refused by asyncio then, and so is
+        each after it. A handshake that has been let begin is closed as a whole.
+        """
+        stopping = asyncio.ensure_future(logic.stop())
+        if not self._contact.online:
+            await asyncio.wait([stopping], timeout=HANDSHAKE_BEGINS_S)
+            client.force_disconnect()
+        await stopping
 
     async def _addresses_of(self, target: Target) -> tuple[str, ...]:
         """

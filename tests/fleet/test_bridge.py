@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -348,3 +349,21 @@ async def test_a_connection_that_stands_is_kept_when_only_addresses_change(
 
 async def test_the_key_is_in_no_text_of_a_target(make_device: MakeDevice) -> None:
     assert OTHER_KEY not in repr(Target(hosts=("10.0.0.1",), key=OTHER_KEY))
+
+
+def orphans() -> list[asyncio.Transport]:
+    """Return the transports whose sockets were closed under them."""
+    open_ = [it for it in gc.get_objects() if isinstance(it, asyncio.Transport)]
+    open_ = [it for it in open_ if not it.is_closing() and it.get_extra_info("socket")]
+    return [it for it in open_ if it.get_extra_info("socket").fileno() < 0]
+
+
+async def test_a_connection_given_up_in_any_moment_of_its_beginning_leaves_no_socket_behind(
+    make_device: MakeDevice,
+) -> None:
+    """A socket closed under its transport makes asyncio refuse every later one of its number."""
+    with make_device("noise", name="bridge-1") as device:
+        for moment_ms in range(0, 100, 2):
+            async with watched(target_of(device), Timing()):
+                await asyncio.sleep(moment_ms / 4000)
+            assert not orphans(), f"after {moment_ms / 4} ms"
