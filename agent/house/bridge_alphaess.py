@@ -39,6 +39,7 @@ from agent.house.readings import (
 )
 
 ACTION = "write_dispatch"
+FOREIGN = "sensor.foreign_requests"
 REFUSED = "refused: "
 """How the bridge's answer begins if the inverter has certainly not carried the block out."""
 TRAITS = SourceTraits(
@@ -181,6 +182,17 @@ class BridgeAlphaEss:
                 duration_s=read(DURATION),
             ),
         )
+
+    @property
+    def foreign_requests(self) -> int | None:
+        """
+        Return how many requests of another master the bridge has heard; `None` while unknown.
+
+        Two masters on one line disturb each other; such a house is not to be commissioned.
+        """
+        bridge = self._bridge()
+        told = bridge.panel.values.get(FOREIGN) if bridge is not None else None
+        return int(told.value) if told is not None and isinstance(told.value, float) else None
 
     def text(self, entity: str) -> str:
         """Return the newest text of an entity; empty while none has been told."""

@@ -83,6 +83,15 @@ class SerialLine:
         os.close(self._master)
         os.close(self._slave)
 
+    async def another_master(self, request: ModbusPDU) -> None:
+        """Let somebody else on the wire ask; who has opened `path` hears question and answer."""
+        frame = self._framer.buildFrame(request)
+        os.write(self._master, frame)
+        answer = self._inverter.answer(request)
+        if answer is not None:
+            await asyncio.sleep(len(frame) * self._byte_s + self._inverter.settings.response_s)
+            os.write(self._master, self._framer.buildFrame(answer))
+
     def _receive(self) -> None:
         if not self._buffer:
             self._begun_s = time.monotonic()

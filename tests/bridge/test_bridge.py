@@ -13,6 +13,10 @@ import time
 from datetime import datetime
 
 import pytest
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    WriteMultipleRegistersRequest,
+)
 
 from agent.house.alphaess import DISPATCH_ADDRESS, RESET_BLOCK
 from tests.bridge.scene import (
@@ -23,6 +27,7 @@ from tests.bridge.scene import (
     bridge,
     connected,
     discharge,
+    quiet,
     until,
 )
 from tests.peers.esphome_firmware import BRIDGE, PROJECT_VERSION
@@ -140,6 +145,7 @@ async def test_the_dead_man_resets_when_nobody_renews_the_lease(make_device: Mak
         at_s = await until(lambda: RESET in blocks(inverter), 6 + MOMENT_S, "the reset")
         assert 5 <= at_s - renewed_s <= 6 + MOMENT_S
         await until(lambda: client.values.get("Dispatch Ended By") == "no renewal", 5, "the reason")
+        await until(lambda: client.values.get("Dispatches Ended") == 1, 5, "the count")
         assert not inverter.plant.dispatch.active
 
 
@@ -240,6 +246,22 @@ async def test_a_dispatch_of_somebody_else_is_left_alone(make_device: MakeDevice
             await until(lambda: client.values.get("Dispatch Start") == 1, 15, "it is seen")
         await asyncio.sleep(GONE_S + 1)
         assert blocks(inverter) == []
+        assert inverter.plant.dispatch.active
+
+
+async def test_a_second_master_on_the_line_is_heard(make_device: MakeDevice) -> None:
+    async with bridge(make_device) as (inverter, line, device), connected(device) as client:
+        await until(lambda: client.values.get("Inverter") is True, 15, "it works")
+        assert (await client.write(1, RESET_BLOCK)).success
+        read = ReadHoldingRegistersRequest(address=0x0102, count=1, dev_id=85)
+        write = WriteMultipleRegistersRequest(
+            address=DISPATCH_ADDRESS, registers=discharge().registers(), dev_id=85
+        )
+        assert client.values.get("Foreign Requests") == 0, "neither our own nor their answers"
+        for count, foreign in enumerate((read, write, read), start=1):
+            async with quiet(line):
+                await line.another_master(foreign)
+            await until(lambda n=count: client.values["Foreign Requests"] == n, 3, "it is counted")
         assert inverter.plant.dispatch.active
 
 

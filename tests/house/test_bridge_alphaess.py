@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
+from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
 
 from agent.fleet.events import BridgeEvent
 from agent.fleet.identity import Mac
@@ -24,7 +25,8 @@ from agent.house.port import WriteStatus
 from agent.house.readings import Quality
 from agent.simulator.inverter import Inverter
 from agent.simulator.plant import Plant, PlantSettings
-from tests.bridge.scene import RESET, blocks, bridge
+from agent.simulator.serial_line import SerialLine
+from tests.bridge.scene import RESET, blocks, bridge, quiet
 from tests.house.embedded_scene import complete, nothing, read
 from tests.peers.esphome import Device
 from tests.peers.fixtures import MakeDevice
@@ -39,6 +41,7 @@ class Scene:
     inverter: Inverter
     device: Device
     events: list[BridgeEvent]
+    line: SerialLine
 
     async def known(self) -> None:
         await until(lambda: complete(self.house.sample()), 30)
@@ -66,10 +69,10 @@ async def scene(make_device: MakeDevice) -> AsyncIterator[Scene]:
     plant = Plant(PlantSettings(noise_w=0.0))
     plant.pv_override_w, plant.load_override_w = 2000.0, 500.0
     plant.step(60)
-    async with bridge(make_device, plant=plant) as (inverter, _, device):
+    async with bridge(make_device, plant=plant) as (inverter, line, device):
         inverter.speed = 0
         async with through(device) as (house, events):
-            yield Scene(house, inverter, device, events)
+            yield Scene(house, inverter, device, events, line)
 
 
 async def test_the_bridges_values_are_the_inverters_and_never_older_than_promised(
@@ -239,6 +242,16 @@ async def test_an_inverter_that_is_mute_behind_a_healthy_bridge_is_unavailable(
         assert "does not answer the bridge" in sample.grid_w.detail
         it.inverter.faults.clear()
         await it.known()
+
+
+async def test_a_second_master_behind_the_bridge_is_known(make_device: MakeDevice) -> None:
+    async with scene(make_device) as it:
+        assert it.house.foreign_requests is None
+        await it.known()
+        assert it.house.foreign_requests == 0
+        async with quiet(it.line):
+            await it.line.another_master(ReadHoldingRegistersRequest(0x0102, 1, dev_id=85))
+        await until(lambda: it.house.foreign_requests == 1, 5)
 
 
 async def test_another_firmware_shows_nothing_and_takes_no_command(
