@@ -250,7 +250,9 @@ async def test_a_second_master_behind_the_bridge_is_known(make_device: MakeDevic
         await it.known()
         assert it.house.foreign_requests == 0
         async with quiet(it.line):
-            await it.line.another_master(ReadHoldingRegistersRequest(0x0102, 1, dev_id=85))
+            await it.line.another_master(
+                ReadHoldingRegistersRequest(address=0x0102, count=1, dev_id=85)
+            )
         await until(lambda: it.house.foreign_requests == 1, 5)
 
 
