@@ -1,13 +1,13 @@
 """
 The dispatch of an Alpha ESS inverter, with a dead-man of the bridge's own.
 
-ESPHome's `modbus_controller` writes single values; a dispatch is nine registers in one frame, and it
-has to end also when nobody is left to end it. See `dispatch.h`.
+ESPHome's `modbus_controller` writes single values; a dispatch is nine registers in one frame, and
+it has to end also when nobody is left to end it. See `dispatch.h`.
 """
 
 import esphome.codegen as cg
-from esphome.components import modbus
 import esphome.config_validation as cv
+from esphome.components import modbus
 from esphome.const import CONF_ID
 
 DEPENDENCIES = ["modbus"]
@@ -34,6 +34,7 @@ FINAL_VALIDATE_SCHEMA = modbus.final_validate_modbus_device("alphaess_dispatch",
 
 
 async def to_code(config):
+    """Make the component of a configuration."""
     var = cg.new_Pvariable(config[CONF_ID])
     await cg.register_component(var, config)
     await modbus.register_modbus_client_device(var, config)
