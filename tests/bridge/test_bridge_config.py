@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.peers import table
-from tests.peers.esphome_firmware import API_KEY, BRIDGE_PACKAGES, HOME
+from tests.peers.esphome_firmware import API_KEY, BRIDGE_PACKAGES, HOME, PYTHON
 
 TARGETS = sorted(path.name for path in BRIDGE_PACKAGES.glob("alphaess-bridge*.yaml"))
 TRUSTED_KEY = "ab" * 32
@@ -19,7 +19,7 @@ def _config(directory: Path, target: str, **given: str) -> subprocess.CompletedP
     shutil.copytree(BRIDGE_PACKAGES, directory, dirs_exist_ok=True)
     words = [word for name, value in given.items() for word in ("-s", name, value)]
     return subprocess.run(  # noqa: S603 - ESPHome itself
-        [HOME / "bin/python", "-m", "esphome", *words, "config", "--show-secrets", target],
+        [PYTHON, "-m", "esphome", *words, "config", "--show-secrets", target],
         cwd=directory,
         capture_output=True,
         text=True,
