@@ -20,7 +20,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from agent import __version__, demo, houses
-from agent.bridges import Bridges
+from agent.bridge_rooms import BridgeRooms
 from agent.brokers import find_broker
 from agent.clock import SystemClock
 from agent.desks import HISTORY_EVERY_S, Reception, SettingsCounter
@@ -43,6 +43,7 @@ from agent.planning import RECENT_S, Planning, Sources
 from agent.settings import Settings, SettingsStore
 from agent.site import SiteChoices, wanted_feed_in
 from agent.support import Support
+from agent.surface.bridge_notifications import ID_PREFIX
 from agent.surface.discovery_ids import watch_ids
 from agent.surface.entities import ENTITIES
 from agent.surface.mqtt import BrokerAddress, MqttNames, MqttPublisher
@@ -101,10 +102,10 @@ class App:
         if place.demo is None:
             self._core = CoreConnection(options.ha_url, self._token)
         self._keys = KeyFile(place.data_dir)
-        self._bridges: Bridges | None = None
+        self._bridges: BridgeRooms | None = None
         if self._core is not None:
             local = lambda: clock.now().local  # noqa: E731 - a name for one line
-            self._bridges = Bridges(store, self._core, self._keys, journal, local)
+            self._bridges = BridgeRooms(store, self._core, self._keys, journal, local, self._audit)
         self.stopping = asyncio.Event()
         self._rebuild = asyncio.Event()
         self._sources, self._learner = self._found_sources(), LoadLearner(journal)
@@ -142,7 +143,15 @@ class App:
         doors.callback(self._store.subscribe(self._planning.settings_changed))
         names = MqttNames(version=__version__)
         counter = SettingsCounter(self._store, desk.wake)
-        publisher = MqttPublisher(desk, self._broker, names, settings=counter, audit=self._audit)
+        bridges = self._bridges
+        publisher = MqttPublisher(
+            desk,
+            self._broker,
+            names,
+            settings=counter,
+            audit=self._audit,
+            fleet=bridges.work if bridges else None,
+        )
         lasting = {
             "history": self._remember(desk),
             "mqtt": publisher.run(),
@@ -150,7 +159,8 @@ class App:
         }
         notifier = None
         if self._core is not None:
-            notifier = Notifier(desk, self._core)
+            also = bridges.notifications if bridges else dict
+            notifier = Notifier(desk, self._core, also=also, also_ids=ID_PREFIX)
             lasting |= {
                 "core": self._core.run(),
                 "zone": self._follow_zone(self._core),
@@ -159,8 +169,9 @@ class App:
                     self._core, ENTITIES, lambda: self._store.current.entity_prefix, desk.notice
                 ),
             }
-        if self._bridges is not None:
-            lasting["bridges"] = self._bridges.run()
+        if bridges is not None:
+            bridges.guard = desk
+            lasting["bridges"] = bridges.run()
         if self._place.demo is not None:
             lasting["demo"] = demo.show(desk)
         for name, work in lasting.items():
@@ -177,11 +188,11 @@ class App:
             notifier,
             self._ahead(desk),
             self._keys,
-            self._bridges,
+            bridges.bridges if bridges else None,
         )
         gate = Gate(Policy(self.supervised), self._is_admin)
-        bridges = self._bridges
-        web = WebServer(desk, counter, gate, self._audit, support=support, bridges=bridges)
+        desks = bridges.desks if bridges else None
+        web = WebServer(desk, counter, gate, self._audit, support=support, bridges=desks)
         doors.push_async_callback(web.stop)
         return await web.start(self._place.host, self._place.port)
 

@@ -20,36 +20,30 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent.fleet.contact import Contact
-from agent.fleet.core_keys import Agreement, ask_core
 from agent.fleet.discovery import CoreDiscovery
 from agent.fleet.events import BridgeEvent, Pace
 from agent.fleet.identity import OUR_PROJECTS, Mac, mac_of, written
-from agent.fleet.keys import (
-    KeyFile,
-    KeySource,
-    KeyStoreError,
-    Secret,
-    SecretKind,
-    checked,
-    with_secret,
-)
+from agent.fleet.keys import KeyFile
 from agent.fleet.memory import recalled, remembered
 from agent.fleet.record import Fleet
 from agent.fleet.sighting import Sighting, Source
 from agent.fleet.views import views
-from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
 from agent.journal import Journal, JournalError
 from agent.setting_texts import bridge_list, networks
 from agent.settings import Settings, SettingsStore
 
 if TYPE_CHECKING:
+    from agent.fleet.bridge import Bridge
     from agent.fleet.keeper import Keeper
+    from agent.fleet.own_zeroconf import OwnZeroconf
 
 LOG = logging.getLogger(__name__)
 AGAIN_S = 60.0
 STATE = "bridges"
 REMEMBER_EVERY_S = 15.0
+ANSWERS_S = 3.0
+"""How long devices take to answer a question to all of them."""
 VIEWED_FOR_S = 60.0
 """How old a picture may become by which nothing has changed: it tells how long ago things were."""
 Told = Callable[["Keeper"], None]
@@ -83,6 +77,11 @@ class Bridges:
         self._shown_s = 0.0
         self._fleet: Fleet | None = None
         """As the keeper showed it last; `None` before there was one."""
+        self._discovery: CoreDiscovery | None = None
+        self._own: OwnZeroconf | None = None
+        """Our own ears, while they hear."""
+        self.discovered: datetime | None = None
+        """When every source that could be asked had last answered; `None` before."""
         self._memory: dict[str, Any] = {}
         """What was written down of the fleet for the next start."""
         self._notes: set[asyncio.Task[None]] = set()
@@ -106,47 +105,56 @@ class Bridges:
         """Keep the bridges until cancelled; follows the settings."""
         await _kept(self._follow)
 
-    async def enter_key(self, mac: str, key: str) -> None:
-        """
-        Take the encryption key of a bridge, and connect with it.
+    @property
+    def fleet(self) -> Fleet:
+        """Return all bridges as they are now."""
+        return self._keeper.fleet if self._keeper else Fleet()
 
-        Raises:
-            ValueError: that is no MAC, or no key; the text says why and repeats neither.
-            OSError: it could not be stored; nothing was changed.
-        """
-        whose = mac_of(mac)
-        if whose is None:
-            raise ValueError("There is no such bridge")
-        await self._store_key(whose, checked(SecretKind.API_KEY, key), KeySource.ENTERED)
+    @property
+    def complete(self) -> bool:
+        """Whether everybody who is known to any source is in `fleet` by now."""
+        if self._store.current.bridges != "watch":
+            return True
+        heard = self._keeper is not None or not self._wanted.is_set()
+        return heard and self.discovered is not None
 
-    async def ask_key(self, mac: str, by: str) -> None:
-        """
-        Ask Home Assistant for the key of one bridge, because that person has said so.
+    @property
+    def sources_up(self) -> bool:
+        """Whether anybody can tell us of a new bridge now."""
+        core = self._discovery is not None and self._core is not None and self._core.link.up
+        return core or self._own is not None
 
-        Raises:
-            ValueError: it has none for us; the text says why and what to do.
-            OSError: it could not be asked, or the key not be stored; nothing was changed.
-        """
-        whose = mac_of(mac)
-        if whose is None or self._core is None:
-            raise ValueError("There is no such bridge")
-        try:
-            given = await ask_core(self._core, Agreement(by, frozenset({whose})))
-        except CoreError as error:
-            raise OSError(f"Home Assistant could not be asked: {error}") from error
-        if whose not in given.keys:
-            raise ValueError(given.missing[whose].removesuffix("."))
-        await self._store_key(whose, given.keys[whose], KeySource.HOME_ASSISTANT)
+    def bridge(self, mac: Mac) -> Bridge | None:
+        """Return the connection to a bridge, `None` while there is no address for it."""
+        return self._keeper.bridge(mac) if self._keeper else None
 
-    async def _store_key(self, whose: Mac, secret: Secret, source: KeySource) -> None:
-        ring = with_secret(self._keys.ring, whose, SecretKind.API_KEY, secret, source)
-        try:
-            await asyncio.to_thread(self._keys.store, ring)
-        except KeyStoreError as error:
-            raise OSError(str(error)) from error
+    def refresh(self) -> None:
+        """Use the keys as they are stored now."""
         if self._keeper is not None:
             self._keeper.refresh()
         self._changes()
+
+    async def discover(self) -> None:
+        """
+        Ask every source again who is there, and try every bridge that is not connected.
+
+        Raises:
+            OSError: nobody could be asked; the text says why.
+        """
+        if self._keeper is not None:
+            self._keeper.hurry()
+        core, own = self._discovery, self._own
+        if own is not None:
+            own.again()
+            await asyncio.sleep(ANSWERS_S)
+        if core is not None and await core.again():
+            return
+        if own is None:
+            raise OSError(
+                "Nobody could be asked: Home Assistant does not answer, and no network is "
+                "listened on. Look at its link, or set bridge_networks."
+            )
+        self._found()
 
     async def forget(self, mac: str) -> None:
         """
@@ -190,7 +198,7 @@ class Bridges:
         """Run all of it; what fails takes the rest along, because the words would be lost."""
         self._waiting.clear()
         self._wanted.clear()
-        self._fleet = None
+        self._fleet = self.discovered = None
         if settings.bridges != "watch":
             return
         if settings.bridge_list:
@@ -236,10 +244,17 @@ class Bridges:
         self._memory = kept  # also then: it is tried again with the next change, not for ever
 
     async def _hear_core(self, core: CoreConnection) -> None:
-        discovery = CoreDiscovery(
-            core, on_word=self._word, on_withdrawn=self._withdrawn, on_silent=self._silent
+        self._discovery = CoreDiscovery(
+            core,
+            on_word=self._word,
+            on_withdrawn=self._withdrawn,
+            on_silent=self._silent,
+            on_read=self._found,
         )
-        await discovery.run()
+        try:
+            await self._discovery.run()
+        finally:
+            self._discovery = None
 
     async def _hear(self, addresses: tuple[str, ...]) -> None:
         module = await asyncio.to_thread(importlib.import_module, "agent.fleet.own_zeroconf")
@@ -247,6 +262,8 @@ class Bridges:
         own = module.OwnZeroconf(
             on_word=self._word, on_withdrawn=self._withdrawn, interfaces=interfaces
         )
+        self._own = own
+        heard = asyncio.get_running_loop().call_later(ANSWERS_S, self._found)
         try:
             await own.run()
         except OSError as error:
@@ -256,6 +273,8 @@ class Bridges:
                 error,
             )
         finally:
+            heard.cancel()
+            self._own = None
             self._silent(Source.ZEROCONF)
 
     async def _connect(self) -> None:
@@ -297,6 +316,10 @@ class Bridges:
         elif wanted or self._wanted.is_set():
             self._waiting.append(tell)
             self._wanted.set()
+
+    def _found(self) -> None:
+        self.discovered = self._now()
+        self._changes()
 
     def _take(self, fleet: Fleet) -> None:
         self._fleet = fleet

@@ -293,6 +293,13 @@ class Settings(BaseModel):
         max_length=200,
     )
 
+    strict_gates: bool = _bridges.switch(
+        "A gate that warns blocks an update of the bridge, as one that fails does.", default=True
+    )
+    gates_fresh_min: Number = _bridges.number(
+        10, (1, 60, 1), "min", "How long the verdict of a bridge's gates is believed."
+    )
+
     entities: Entities = Entities()
 
     @model_validator(mode="after")

@@ -41,12 +41,15 @@ class CoreDiscovery:
         on_word: Callable[[Sighting], None],
         on_withdrawn: Callable[[Source, str], None],
         on_silent: Callable[[Source], None],
+        on_read: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._core = core
         self._on_word = on_word
         self._on_withdrawn = on_withdrawn
         self._on_silent = on_silent
+        self._on_read = on_read
+        """Told whenever everybody whom Core remembers was passed on."""
         self._monotonic = monotonic
         self._due = asyncio.Event()
         self._refusal = ""
@@ -72,6 +75,10 @@ class CoreDiscovery:
                     self._due.set()
                 await asyncio.sleep(SETTLE_S)
 
+    async def again(self) -> bool:
+        """Ask Core now whom it remembers; return whether it answered."""
+        return self._core.link.up and await self._read_registry()
+
     async def _read_registry(self) -> bool:
         """Pass on whom Core remembers; return whether it could be read."""
         try:
@@ -90,6 +97,7 @@ class CoreDiscovery:
         self._refusal = ""
         for word in core_words.adopted(devices, entries, self._monotonic()):
             self._on_word(word)
+        self._on_read()
         return True
 
     def _heard(self, event: Mapping[str, Any]) -> None:

@@ -184,8 +184,17 @@ class Refusal:
     text: str
 
 
-def judge(evidence: Evidence, release: Release, image: Image, rules: Rules) -> Verdict:
-    """Return the verdict on flashing that image to that bridge, at the evidence's time."""
+NO_RELEASE = "No release is known for it: bridges are not updated over the air by this version."
+
+
+def judge(
+    evidence: Evidence, release: Release | None, image: Image | None, rules: Rules
+) -> Verdict:
+    """
+    Return the verdict on flashing that image to that bridge, at the evidence's time.
+
+    Without a release or an image all else is judged, and what depends on them fails.
+    """
     words = {
         GateId.REACHABLE: _reachable(evidence),
         GateId.HEALTH: _health(evidence),
@@ -205,7 +214,8 @@ def judge(evidence: Evidence, release: Release, image: Image, rules: Rules) -> V
         GateId.IMAGE: _image(release, image),
     }
     gates = tuple(Gate(gate, *said, evidence.at) for gate, said in words.items())
-    return Verdict(evidence.record.mac, image.digest, evidence.at_s, evidence.at, gates)
+    digest = image.digest if image else ""
+    return Verdict(evidence.record.mac, digest, evidence.at_s, evidence.at, gates)
 
 
 def flash_refusal(
@@ -313,8 +323,11 @@ def _health(evidence: Evidence) -> Word:
     return Result.PASS, f"{', '.join(evidence.health)}: no problem."
 
 
-def _identity(evidence: Evidence, release: Release) -> Word:
+def _identity(evidence: Evidence, release: Release | None) -> Word:
     told = evidence.record.told
+    if release is None:
+        what = f"{told.project_name or 'no project'} on {told.board or 'an unknown board'}"
+        return Result.FAIL, f"There is no release to compare it with. It is {what}."
     wrong = []
     if told.project_name not in release.projects:
         wrong.append(f"project {told.project_name or 'not told'}")
@@ -382,7 +395,9 @@ def _not_discharging(evidence: Evidence) -> Word:
     return Result.PASS, "No discharge runs through it."
 
 
-def _image(release: Release, image: Image) -> Word:
+def _image(release: Release | None, image: Image | None) -> Word:
+    if release is None or image is None:
+        return Result.FAIL, NO_RELEASE
     if not release.verified:
         return Result.FAIL, "The manifest is not verified."
     if image.digest != release.digest:

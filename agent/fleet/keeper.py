@@ -143,6 +143,11 @@ class Keeper:
         """Ask for the keys and ports again: somebody has changed one."""
         self._due.set()
 
+    def hurry(self) -> None:
+        """Try every device now that is not connected."""
+        for bridge, _ in self._kept.values():
+            bridge.seen()
+
     async def run(self) -> None:
         """Keep the connections until cancelled; no device can end it."""
         async with asyncio.TaskGroup() as tasks:

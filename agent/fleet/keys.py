@@ -170,6 +170,8 @@ class KeyFile:
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / FILE_NAME
+        self.damaged = False
+        """Whether there was a file that cannot be used."""
         self.warning = ""
         """What is wrong with the file, and what to do; never a part of its content."""
         self._ring = self._read()
@@ -219,6 +221,7 @@ class KeyFile:
         return ring
 
     def _set_aside(self, why: str) -> Keyring:
+        self.damaged = True
         try:
             where = f"It was kept as {keep_aside(self._path).name}"
         except OSError as error:

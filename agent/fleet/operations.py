@@ -31,6 +31,10 @@ from agent.fleet.gates import (
 from agent.fleet.identity import Mac
 from agent.fleet.record import Fleet
 
+NO_UPDATES = (
+    "This version does not update bridges over the air yet. Install its firmware with ESPHome."
+)
+
 
 class Op(StrEnum):
     """What can be asked."""
@@ -131,8 +135,8 @@ def _about_target(op: Op, target: Mac | None, now: Situation) -> Refusal | None:
         trial = target in now.on_trial
         through = now.discharging_through
         return restart_refusal(target, on_trial=trial, discharging_through=through, busy=None)
-    if now.digest is None:
-        return Refusal(Block.NO_IMAGE, "No release is known for it. Look for firmware first.")
     if op is Op.RUN_GATES:
         return None
+    if now.digest is None:
+        return Refusal(Block.NO_IMAGE, NO_UPDATES)
     return flash_refusal(now.verdicts.get(target), target, now.digest, now.now_s, now.rules)

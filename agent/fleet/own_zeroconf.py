@@ -46,6 +46,7 @@ class OwnZeroconf:
         self._on_withdrawn = on_withdrawn
         self._interfaces = interfaces
         self._monotonic = monotonic
+        self._due = asyncio.Event()
         self._asking: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -58,15 +59,25 @@ class OwnZeroconf:
         interfaces = list(self._interfaces) if self._interfaces else InterfaceChoice.All
         heard = AsyncZeroconf(interfaces=interfaces, ip_version=IPVersion.V4Only)
         try:
-            browser = AsyncServiceBrowser(heard.zeroconf, SERVICE_TYPE, handlers=[self._changed])
-            try:
-                await asyncio.Event().wait()
-            finally:
-                for task in self._asking.values():
-                    task.cancel()
-                await browser.async_cancel()
+            while True:
+                await self._browse(heard.zeroconf)
         finally:
+            for task in self._asking.values():
+                task.cancel()
             await heard.async_close()
+
+    def again(self) -> None:
+        """Ask the network now who is there."""
+        self._due.set()
+
+    async def _browse(self, zeroconf: Zeroconf) -> None:
+        """Listen until somebody wants to ask again: a browser asks when it begins."""
+        self._due.clear()
+        browser = AsyncServiceBrowser(zeroconf, SERVICE_TYPE, handlers=[self._changed])
+        try:
+            await self._due.wait()
+        finally:
+            await browser.async_cancel()
 
     def _changed(
         self,

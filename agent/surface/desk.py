@@ -8,11 +8,14 @@ woken. So they can be tried with a desk made by hand, and cannot decide anything
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agent.export.requests import Answer, Request
 from agent.export.snapshot import GuardSnapshot
+from agent.fleet.operations import Op, Operation
 from agent.journal import Sample
+from agent.surface.fleet_view import FleetView
 
 HistoryPoint = Sample
 """One moment of the chart: the very row that the journal keeps."""
@@ -57,6 +60,23 @@ class BridgesDesk(Protocol):
         """Remove a bridge from the list; raises `ValueError` when there is none."""
         ...
 
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What a person hands in: files' texts, and what he chose where they do not say it."""
+
+    configuration: str | None = None
+    """A device's own file."""
+    secrets: str | None = None
+    """The `secrets.yaml` beside it, or alone."""
+    mac: str | None = None
+    name: str | None = None
+    """Of the secret in a `secrets.yaml` that is the key."""
+
+
+class KeysDesk(Protocol):
+    """Where secrets of bridges come in."""
+
     async def enter_key(self, mac: str, key: str) -> None:
         """
         Take the encryption key of a bridge.
@@ -69,6 +89,60 @@ class BridgesDesk(Protocol):
 
     async def ask_key(self, mac: str, by: str) -> None:
         """Ask Home Assistant for the key, because that person has said so; raises the same."""
+        ...
+
+    async def upload(self, it: Upload) -> dict[str, Any]:
+        """
+        Take the secrets that files of ESPHome hold; raises the same.
+
+        Returns:
+            `text`, and `stored` with the MAC; or `bridges`, and maybe `names`, to choose from.
+        """
+        ...
+
+
+class WorkDesk(Protocol):
+    """What can be asked of a bridge."""
+
+    def verdicts(self) -> dict[str, Any]:
+        """Return the newest verdict of each bridge by its MAC, in JSON's words."""
+        ...
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` in the event loop when there may be another verdict; the result ends it."""
+        ...
+
+    async def ask(self, op: Op, mac: str | None, by: str) -> Operation:
+        """Ask for something, and wait for what becomes of it; a refusal is a record too."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeDesks:
+    """All desks of the bridges."""
+
+    bridges: BridgesDesk
+    keys: KeysDesk
+    work: WorkDesk
+
+
+class FleetDesk(Protocol):
+    """The bridges, as Home Assistant's entities show them. Everything answers at once."""
+
+    def view(self) -> FleetView:
+        """Return everything that entities show, now."""
+        ...
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` in the event loop when the view may have changed; the result ends it."""
+        ...
+
+    def press(self, op: Op, by: str) -> Operation:
+        """Ask for something about the chosen bridge."""
+        ...
+
+    def choose(self, option: str, by: str) -> None:
+        """Choose the bridge with that label; a refusal is in the view."""
         ...
 
 

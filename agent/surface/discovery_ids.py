@@ -14,13 +14,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from agent.export.snapshot import Reason
 from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
 from agent.surface.discovery import unique_id
+from agent.surface.entities_fleet import FLEET_ENTITIES
 from agent.surface.entities_model import Entity
 
 CODE = "entity_id_taken"
@@ -52,9 +53,8 @@ def collisions(registry: Registry, table: Sequence[Entity], prefix: str) -> tupl
         if row.get("platform") == "mqtt"
     }
     found = []
-    for entity in table:
-        wanted = f"{entity.platform.value}.{prefix}_{entity.key}"
-        given = ours.get((entity.platform.value, unique_id(entity)))
+    for wanted, unique, way_out in (*_of_guard(table, prefix), *_of_fleet()):
+        given = ours.get((wanted.split(".")[0], unique))
         if given is None or not re.fullmatch(rf"{re.escape(wanted)}_\d+", given):
             continue
         holder = holders.get(wanted)
@@ -63,11 +63,23 @@ def collisions(registry: Registry, table: Sequence[Entity], prefix: str) -> tupl
             Reason(
                 CODE,
                 f"{wanted} is called {given} in Home Assistant, because {who}. Remove or rename "
-                f"the other one, then rename {given} to {wanted}; or change entity_prefix.",
+                f"the other one, then rename {given} to {wanted}{way_out}.",
                 given,
             )
         )
     return tuple(found)
+
+
+def _of_guard(table: Sequence[Entity], prefix: str) -> Iterator[tuple[str, str, str]]:
+    """Yield id, unique id, and what else helps, of each row."""
+    for it in table:
+        wanted = f"{it.platform.value}.{prefix}_{it.key}"
+        yield wanted, unique_id(it), "; or change entity_prefix"
+
+
+def _of_fleet() -> Iterator[tuple[str, str, str]]:
+    for it in FLEET_ENTITIES:
+        yield it.entity_id, it.unique_id, ""
 
 
 async def watch_ids(

@@ -4,8 +4,6 @@ A device in Home Assistant for each bridge: its rows, the same for all.
 Each belongs to the full MAC: a bridge that is renamed keeps its entities, and two of one name have
 each their own. What a bridge does not show is unknown, never zero.
 
-The rows are not published yet.
-
 Source: pvautonomy.md, sections 2 and 6 (D-08).
 """
 
@@ -39,6 +37,10 @@ class BridgeEntity:
     def unique_id(self, mac: Mac) -> str:
         """Return what Core knows it by: the full MAC, never a name."""
         return f"pv_edge_agent_bridge_{mac}_{self.key}"
+
+    def entity_id(self, mac: Mac) -> str:
+        """Return its id in Home Assistant: of the MAC too, because names repeat and change."""
+        return f"{self.platform.value}.pv_edge_bridge_{mac}_{self.key}"
 
 
 def _contact_attributes(view: FleetView, record: BridgeRecord) -> Attributes:

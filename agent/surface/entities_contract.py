@@ -12,6 +12,8 @@ from collections.abc import Iterable
 
 from agent.setting_fields import plain
 from agent.surface.entities import ENTITIES
+from agent.surface.entities_bridge import BRIDGE_ENTITIES
+from agent.surface.entities_fleet import FLEET_ENTITIES
 from agent.surface.entities_model import Entity, Platform
 
 _ABOUT = """
@@ -20,8 +22,8 @@ _ABOUT = """
 Written by `python -m agent.surface.entities_contract` from the table that is published; do not
 edit.
 
-Every entity comes by MQTT discovery, one device, from Home Assistant 2024.1 on. Its id is
-`<platform>.<prefix>_<key>`; the prefix is `export_monitor`, as the guide of Energy Export Monitor
+Every entity comes by MQTT discovery, the guard's as one device, from Home Assistant 2024.1 on. Its
+id is `<platform>.<prefix>_<key>`; the prefix is `export_monitor`, as the guide of Energy Export Monitor
 has it, or by the setting `entity_prefix` `energy_export_monitor`, as its installations have it. A
 change of that setting takes every entity out of Home Assistant and brings it back under its new
 id: what you changed about an entity by hand (name, area, icon) is lost then, its history stays
@@ -42,6 +44,20 @@ and log then name the holder.
   of automatic control plan and carry out; what is only planned is set on the page. Rows of today
   show what is left of it.
 - **Texts** are cut at a whole line below 255 characters; the attributes hold everything.
+"""
+
+_BRIDGES = """
+The ids of PVAutonomy Ops, whatever the setting `entity_prefix` says; a device of their own. Each
+has all of its attributes from the first moment on, and what a press came to stands in those of its
+button: `last_result` and, where it was refused or failed, `error_message` with the sentence. One
+thing is done at a time. The select takes a bridge's name as its options have it, with the MAC
+behind it where two share one; `none` is nobody. Flashing is refused in this version.
+"""
+
+_EACH_BRIDGE = """
+A device for each bridge, with ids of its MAC: `<platform>.pv_edge_bridge_<mac>_<key>`, the MAC in
+twelve small letters and digits. It follows a new name and comes back under the same ids. A bridge
+that is removed takes its device along. What a bridge does not show is `unknown`.
 """
 
 _DIFFERENCES = """
@@ -77,7 +93,26 @@ def markdown() -> str:
     for platform, title in _TITLES.items():
         rows = [entity for entity in ENTITIES if entity.platform is platform]
         lines += ["", f"## {title} ({len(rows)})", "", *_table(rows)]
+    lines += ["", *_of_bridges()]
     return "\n".join([*lines, "", _DIFFERENCES.strip(), ""])
+
+
+def _of_bridges() -> list[str]:
+    """Return the sections about the bridges."""
+    fleet = ["| entity | name | |", "|---|---|---|"]
+    for it in FLEET_ENTITIES:
+        words = f" One of {', '.join(f'`{word}`' for word in it.states)}." if it.states else ""
+        fleet.append(f"| `{it.entity_id}` | {it.name} | {it.about}{words} |")
+    each = ["| key | platform | name | unit | class | |", "|---|---|---|---|---|---|"]
+    each += [
+        f"| `{it.key}` | {it.platform.value} | {it.name} | {it.unit or ''} "
+        f"| {it.device_class or ''} | {it.about} |"
+        for it in BRIDGE_ENTITIES
+    ]
+    return [
+        *(f"## Bridges ({len(FLEET_ENTITIES)})", "", _BRIDGES.strip(), "", *fleet, ""),
+        *(f"## Each bridge ({len(BRIDGE_ENTITIES)})", "", _EACH_BRIDGE.strip(), "", *each),
+    ]
 
 
 def _table(rows: Iterable[Entity]) -> list[str]:

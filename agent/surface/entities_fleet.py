@@ -5,8 +5,6 @@ Ids, states and attributes are those that dashboards of PVAutonomy Ops read; the
 guide and its code called by two names is there under both. Every row is always there and has all
 of its attributes, whatever failed: before discovery, without a target, without a verdict.
 
-The rows are not published yet.
-
 Source: pvautonomy.md 1.1 to 1.3; its defects D-12, D-14, D-17.
 """
 
@@ -19,7 +17,7 @@ from typing import Any
 
 from agent.fleet import gates
 from agent.fleet.gates import Result
-from agent.fleet.identity import Kind
+from agent.fleet.identity import Kind, written
 from agent.fleet.operations import Op, Operation, OpState
 from agent.surface.entities_model import Attributes, Platform, Value, rounded
 from agent.surface.fleet_view import NO_TARGET, FleetView, iso, label_of, labels, online, well
@@ -47,6 +45,11 @@ class FleetEntity:
     options: Callable[[FleetView], tuple[str, ...]] | None = None
     states: tuple[str, ...] = ()
     """All words that an enum sensor may show."""
+
+    @property
+    def unique_id(self) -> str:
+        """Return what Core knows it by."""
+        return f"pv_edge_agent_fleet_{self.key}"
 
     @property
     def entity_id(self) -> str:
@@ -198,6 +201,14 @@ def _restart_attributes(view: FleetView) -> Attributes:
     }
 
 
+def _target_attributes(view: FleetView) -> Attributes:
+    known = view.target is not None and view.target in view.fleet.records
+    return {
+        "mac": written(view.target) if view.target and known else None,
+        "error_message": view.choice_refused,
+    }
+
+
 def _row(platform: Platform, key: str, icon: str, about: str, **more: Any) -> FleetEntity:
     name = key.replace("_", " ").title()
     return FleetEntity(platform=platform, key=key, name=name, icon=icon, about=about, **more)
@@ -267,6 +278,7 @@ FLEET_ENTITIES: tuple[FleetEntity, ...] = (
         "mdi:target",
         "The bridge that the buttons mean.",
         value=lambda view: label_of(view, view.target) or NO_TARGET,
+        attributes=_target_attributes,
         options=lambda view: (NO_TARGET, *labels(view.fleet)),
     ),
 )

@@ -40,11 +40,15 @@ class FleetView:
         default_factory=lambda: MappingProxyType({})
     )
     """What each connected bridge shows, by entity."""
+    complete: bool = False
+    """Whoever is not in `fleet` is gone: every source has said whom it knows."""
     sources_up: bool = True
     """False while nobody can tell us of new bridges."""
     discovered: datetime | None = None
     """When discovery was last complete; `None` before."""
     target: Mac | None = None
+    choice_refused: str | None = None
+    """Why the last choice of a target was not taken; `None` when it was."""
     verdicts: Mapping[Mac, Verdict] = field(default_factory=lambda: MappingProxyType({}))
     remarkable: Mapping[Mac, tuple[Finding, ...]] = field(
         default_factory=lambda: MappingProxyType({})
@@ -82,7 +86,8 @@ def labels(fleet: Fleet) -> dict[str, Mac]:
     bearers = Counter(it.casefold() for it in titles.values())
     found = {}
     for mac, title in titles.items():
-        alone = bearers[title.casefold()] == 1 and title != NO_TARGET
+        # Core takes the text "None" for "not known".
+        alone = bearers[title.casefold()] == 1 and title.casefold() != NO_TARGET
         found[title if alone else f"{title} ({written(mac)})"] = mac
     return dict(sorted(found.items()))
 

@@ -16,9 +16,10 @@ import logging
 from asyncio import sleep
 from collections.abc import Awaitable, Callable, Sequence
 
-from agent.surface.desk import GuardDesk, SettingsDesk
+from agent.surface.desk import FleetDesk, GuardDesk, SettingsDesk
 from agent.surface.entities import ENTITIES, Entity
 from agent.surface.mqtt_commands import Audit, Commands
+from agent.surface.mqtt_fleet import FleetTold
 from agent.surface.mqtt_session import (
     BrokerAddress,
     MqttNames,
@@ -49,6 +50,7 @@ class MqttPublisher:
         settings: SettingsDesk,
         audit: Audit | None = None,
         entities: Sequence[Entity] = ENTITIES,
+        fleet: FleetDesk | None = None,
     ) -> None:
         """
         Prepare; nothing is sent before `run`.
@@ -61,6 +63,7 @@ class MqttPublisher:
             settings: what numbers and switches show and change; also the prefix of all ids.
             audit: told of every change of a setting, also of a refused one.
             entities: what is published.
+            fleet: the bridges, which are published beside it.
         """
         self._desk = desk
         self._address = address
@@ -68,6 +71,7 @@ class MqttPublisher:
         self._entities = entities
         self._state = MqttState(MqttStatus.STARTING)
         self._commands = Commands(desk, settings, entities, self._names.topics, audit)
+        self._fleet = FleetTold(fleet, self._names.topics) if fleet else None
         self._prefix: str | None = None
         """The one that was announced last, as far as this process knows."""
 
@@ -118,7 +122,13 @@ class MqttPublisher:
                 )
             )
         session = Session(
-            self._desk, address, self._names, self._entities, self._commands, self._prefix
+            self._desk,
+            address,
+            self._names,
+            self._entities,
+            self._commands,
+            self._prefix,
+            self._fleet,
         )
         try:
             await session.open()

@@ -33,6 +33,7 @@ from agent.surface.discovery import (
 )
 from agent.surface.entities_model import Entity
 from agent.surface.mqtt_commands import Commands
+from agent.surface.mqtt_fleet import FleetTold
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -100,12 +101,20 @@ class Session:
         entities: Sequence[Entity],
         commands: Commands,
         prefix: str | None = None,
+        fleet: FleetTold | None = None,
     ) -> None:
         self._desk = desk
         self._address = address
         self._names = names
         self._topics = names.topics
-        self._subscriptions = (*names.topics.commands, names.topics.birth, names.topics.status)
+        self._fleet = fleet
+        heard = fleet.subscriptions if fleet else ()
+        self._subscriptions = (
+            *names.topics.commands,
+            names.topics.birth,
+            names.topics.status,
+            *heard,
+        )
         self._entities = entities
         self._commands = commands
         self.prefix = prefix
@@ -158,6 +167,8 @@ class Session:
         """Say goodbye if there is anyone to hear it, and end the network thread for sure."""
         self._closed = True
         self._unsubscribe()
+        if self._fleet:
+            self._fleet.end()
         if self._round:
             self._round.cancel()
         if self._up and not self._ended.done():
@@ -276,6 +287,8 @@ class Session:
         self._announce()
         self._book.forget()
         self._tell_states()
+        if self._fleet:
+            self._fleet.begin(self._publish)
         # After the states, or Core would show those of our last life for a moment.
         self._publish(Message(self._topics.status, ONLINE))
 
@@ -324,6 +337,8 @@ class Session:
         if self._closed:
             return
         if self._commands.take(topic, payload, retained=retained):
+            return
+        if self._fleet and self._fleet.take(topic, payload, retained=retained):
             return
         if self._up and topic == self._topics.birth and payload == ONLINE.encode():
             self._tell_everything()

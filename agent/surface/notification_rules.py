@@ -26,11 +26,13 @@ class Kind:
     suffix: str
     title: str
     next_step: str
+    id_prefix: str = ID_PREFIX
+    title_prefix: str = TITLE_PREFIX
 
     @property
     def id(self) -> str:
         """The id in Home Assistant."""
-        return ID_PREFIX + self.suffix
+        return self.id_prefix + self.suffix
 
 
 KINDS = {
@@ -113,7 +115,7 @@ class Notification:
     @property
     def title(self) -> str:
         """The title as Home Assistant shows it."""
-        return TITLE_PREFIX + self.kind.title
+        return self.kind.title_prefix + self.kind.title
 
 
 _INPUT_ERRORS = frozenset(

@@ -30,6 +30,10 @@ _LOOK_AGAIN_S = 60.0
 _LOG = logging.getLogger(__name__)
 
 
+Also = Callable[[], Mapping[str, Notification]]
+"""Returns further notifications that belong on the wall now, by their id."""
+
+
 class Watched(Protocol):
     """The guard, as far as it is watched here."""
 
@@ -88,9 +92,25 @@ class Notifier:
         calm_s: float = CALM_S,
         spacing_s: float = SPACING_S,
         monotonic: Callable[[], float] = time.monotonic,
+        also: Also = dict,
+        also_ids: str | None = None,
     ) -> None:
+        """
+        Prepare; `run` keeps the wall.
+
+        Args:
+            desk: the guard.
+            core: the wall.
+            calm_s: how long a condition has to be over.
+            spacing_s: shortest time between two looks.
+            monotonic: for tests.
+            also: what else belongs there; asked at each look.
+            also_ids: how all ids of that begin.
+        """
         self._desk = desk
         self._core = core
+        self._also = also
+        self._also_ids = also_ids
         self._calm_s = calm_s
         self._spacing_s = spacing_s
         self._monotonic = monotonic
@@ -136,7 +156,9 @@ class Notifier:
         for kind in KINDS.values():
             await self._core.dismiss(kind.id)
         self._leftovers.clear()
-        for key, wanted in due(self._desk.snapshot()).items():
+        for key in self.raised - {kind.id for kind in KINDS.values()}:
+            await self._core.dismiss(key)
+        for key, wanted in self._wanted().items():
             now_s = self._monotonic()
             episode = self._episodes.setdefault(key, _Episode(now_s, now_s))
             episode.told = wanted.news
@@ -160,7 +182,7 @@ class Notifier:
     async def _look(self) -> float:
         """Bring the wall up to date; return how long nothing changes by itself."""
         now_s = self._monotonic()
-        wanted = due(self._desk.snapshot())
+        wanted = self._wanted()
         for key in wanted:
             self._episodes.setdefault(key, _Episode(now_s, now_s)).last_s = now_s
         if not self._core.link.up:
@@ -172,11 +194,16 @@ class Notifier:
         moving = self._leftovers or set(self._episodes) != (self.raised & set(wanted))
         return self._spacing_s if moving else _LOOK_AGAIN_S
 
+    def _wanted(self) -> dict[str, Notification]:
+        return {**due(self._desk.snapshot()), **self._also()}
+
     async def _take_stock(self) -> None:
         """See what Core shows after a connect; what it has forgotten is told again."""
         there = await self._core.command("persistent_notification/get")
         shown = {str(each.get("notification_id")) for each in there if isinstance(each, Mapping)}
         ours = {kind.id for kind in KINDS.values()}
+        if self._also_ids:
+            ours |= {key for key in shown if key.startswith(self._also_ids)}
         for key, episode in self._episodes.items():
             if key not in shown:
                 episode.told = None

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 
 from agent.fleet.discovery import CoreDiscovery
-from agent.fleet.identity import Mac
+from agent.fleet.identity import Mac, mac_of
 from agent.fleet.own_zeroconf import OwnZeroconf
 from agent.fleet.record import BridgeRecord, Fleet, seen, silent, withdrawn
 from agent.fleet.sighting import Encryption, Sighting, Source
 from agent.homeassistant.link import LinkState
-from tests.fleet.devices import mac
 from tests.homeassistant.linked import linked, until_link
 from tests.peers.esphome_mdns import Announcer, PaperDevice, service
 from tests.peers.fixtures import MakeCore
@@ -69,8 +69,18 @@ async def running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
             await task
 
 
+RUN = os.getpid()
+
+
 def paper(name: str, number: int, key: str | None = None) -> PaperDevice:
-    return PaperDevice(name, name.title(), mac(number), 6000 + number, key)
+    """Return a device of this test run alone: others of this machine hear its announcements."""
+    whose = Mac(f"02{RUN % (1 << 24):06x}{number:04x}")
+    return PaperDevice(f"{name}{RUN}-{number}", f"{name} {number}", whose, 6000 + number, key)
+
+
+def remembered(kept: Kept) -> bool:
+    """Whether everybody whom Core remembers is known; it may pass on others of this machine."""
+    return {mac_of(it.mac) for it in REMEMBERED.values()} <= kept.fleet.records.keys()
 
 
 def core_discovery(kept: Kept, link: object) -> CoreDiscovery:
@@ -84,22 +94,22 @@ def core_discovery(kept: Kept, link: object) -> CoreDiscovery:
 
 async def test_announcements_are_heard_by_ourselves_and_withdrawn_again() -> None:
     kept = Kept()
-    one, ten = paper("bridge-1", 1), paper("bridge-10", 10, key="some")
+    one, ten = paper("bridge", 1), paper("bridge", 10, key="some")
     ours = OwnZeroconf(on_word=kept.word, on_withdrawn=kept.withdrawn, interfaces=[LOOPBACK])
     async with Announcer() as announcer, running(ours.run()):
         first = service(one, "PVAutonomy.Edge101Factory")
         await announcer.announce(first)
-        await kept.until(lambda: kept.named("bridge-1"))
+        await kept.until(lambda: kept.named(one.name))
         await announcer.announce(service(ten))
-        took_s = await kept.until(lambda: kept.named("bridge-10"))
+        took_s = await kept.until(lambda: kept.named(ten.name))
         assert took_s < 3
         await announcer.withdraw(first)
-        await kept.until(lambda: not kept.named("bridge-1")[0].live)
-        assert kept.named("bridge-10")[0].live
-    told = kept.named("bridge-1")[0].told
+        await kept.until(lambda: not kept.named(one.name)[0].live)
+        assert kept.named(ten.name)[0].live
+    told = kept.named(one.name)[0].told
     assert (told.mac, told.api_port, told.addresses) == (one.mac, one.api_port, (LOOPBACK,))
     assert (told.project_name, told.encryption) == ("PVAutonomy.Edge101Factory", Encryption.NONE)
-    assert kept.named("bridge-10")[0].told.encryption is Encryption.KEY
+    assert kept.named(ten.name)[0].told.encryption is Encryption.KEY
 
 
 async def test_the_newest_core_passes_on_what_is_announced_and_whom_it_remembers(
@@ -109,22 +119,22 @@ async def test_the_newest_core_passes_on_what_is_announced_and_whom_it_remembers
     kept, strangers = Kept(), Kept()
     core = make_core(NEWEST, configuration={"zeroconf": None}, hears_announcements=True)
     remember_esphome(core.directory, newer=True, **REMEMBERED)
-    known, later = paper("live-1", 1, key="some"), paper("live-10", 10)
+    known, later = paper("live", 1, key="some"), paper("live", 10)
     async with core, Announcer() as announcer, linked(core.url, lambda: core.token) as link:
         await announcer.announce(service(known, "acme.garage"))
         discovery = core_discovery(kept, link)
         async with running(discovery.run()):
-            await kept.until(lambda: kept.named("live-1") and len(kept.fleet.records) == 3)
+            await kept.until(lambda: kept.named(known.name) and remembered(kept))
             check_remembered(kept)
             late = service(later)
             announcing = asyncio.create_task(announcer.announce(late))
-            took_s = await kept.until(lambda: kept.named("live-10"), 3)
+            took_s = await kept.until(lambda: kept.named(later.name), 3)
             await announcing
             record_property("a new device is seen through Core after", took_s)
             assert discovery.hears_announcements
             await announcer.withdraw(late)
-            await kept.until(lambda: not kept.named("live-10")[0].live)
-            (record,) = kept.named("live-1")
+            await kept.until(lambda: not kept.named(later.name)[0].live)
+            (record,) = kept.named(known.name)
             assert record.live == {Source.CORE_ZEROCONF}
             told = record.told
             assert (told.mac, told.addresses) == (known.mac, (LOOPBACK,))
@@ -136,8 +146,8 @@ async def test_the_newest_core_passes_on_what_is_announced_and_whom_it_remembers
                     await until_link(resident, LinkState.UP)
                     assert deaf.hears_announcements is False
             core.kill()
-            await kept.until(lambda: not kept.named("live-1")[0].live)
-    assert kept.named("live-1")  # nobody is forgotten
+            await kept.until(lambda: not kept.named(known.name)[0].live)
+    assert kept.named(known.name)  # nobody is forgotten
     assert not {it.mac for it in strangers.fleet.records.values()} & {known.mac}
 
 

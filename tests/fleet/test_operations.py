@@ -68,7 +68,7 @@ def test_pv17_without_a_target_or_a_verdict_there_is_a_refusal_and_no_exception(
     assert reason(op, mac(99)) is Block.UNKNOWN_TARGET
     missing = {Op.FLASH: Block.MISSING}
     assert reason(op, mac(1), verdicts={}) is missing.get(op)
-    no_image = None if op is Op.RESTART else Block.NO_IMAGE
+    no_image = Block.NO_IMAGE if op is Op.FLASH else None
     assert reason(op, mac(1), digest=None) is no_image
 
 

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientSession
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from agent.surface.desk import BridgeDesks
 from agent.surface.web.auth import WRITE_HEADER, WRITE_HEADER_VALUE, Gate, Policy
 from agent.surface.web.server import WebServer
 from tests.peers.install import chromium
@@ -58,7 +59,7 @@ def make_house(folder: Path, gate: Gate | None = None, heartbeat_s: float = 15) 
         gate or Gate(Policy(supervised=False), never_asked),
         lambda *what: audited.append(what),
         heartbeat_s=heartbeat_s,
-        bridges=bridges,
+        bridges=BridgeDesks(bridges, bridges, bridges),
     )
     return House(guard, settings, server, audited, bridges)
 

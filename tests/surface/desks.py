@@ -23,8 +23,9 @@ from agent.export.snapshot import (
     ReadingView,
     Reason,
 )
+from agent.fleet.operations import Op, Operation, OpState
 from agent.settings import SettingsStore
-from agent.surface.desk import HistoryPoint
+from agent.surface.desk import HistoryPoint, Upload
 
 NOON = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
 
@@ -177,6 +178,12 @@ class HandBridges:
         self.lines: list[dict[str, Any]] = []
         self.keys: list[tuple[str, str]] = []
         self.refusal: Exception | None = None
+        self.uploads: list[Upload] = []
+        self.answer: dict[str, Any] = {}
+        self.judged: dict[str, Any] = {}
+        self.asked: list[tuple[Op, str | None, str]] = []
+        self.words: str | None = None
+        """Why an operation is refused."""
         self._wakes: list[Callable[[], None]] = []
 
     def shown(self) -> list[dict[str, Any]]:
@@ -203,3 +210,17 @@ class HandBridges:
         if self.refusal is not None:
             raise self.refusal
         self.keys.append((mac, f"asked by {by}"))
+
+    async def upload(self, it: Upload) -> dict[str, Any]:
+        self.uploads.append(it)
+        if self.refusal is not None:
+            raise self.refusal
+        return self.answer
+
+    def verdicts(self) -> dict[str, Any]:
+        return self.judged
+
+    async def ask(self, op: Op, mac: str | None, by: str) -> Operation:
+        self.asked.append((op, mac, by))
+        state = OpState.FAILED if self.words else OpState.SUCCESS
+        return Operation(op=op, state=state, started=NOON, result="pass", error=self.words)

@@ -18,8 +18,9 @@ from aiohttp import web
 
 from agent.export.requests import STOPS, Request, RequestKind
 from agent.settings import SettingError
-from agent.surface.desk import BridgesDesk, GuardDesk, HistoryPoint, SettingsDesk
+from agent.surface.desk import BridgeDesks, GuardDesk, HistoryPoint, SettingsDesk
 from agent.surface.web.auth import Access, Allowed, Gate, Refused
+from agent.surface.web.bridges import BridgesApi
 from agent.surface.web.feed import Feed, TooManyListenersError
 from agent.surface.web.support import SupportApi, SupportDesk
 
@@ -42,11 +43,12 @@ class Api:
     feed: Feed
     heartbeat_s: float = HEARTBEAT_S
     support: SupportDesk | None = None
-    bridges: BridgesDesk | None = None
+    bridges: BridgeDesks | None = None
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route but the page's files."""
         support = SupportApi(self.support, self.settings, self._admit, self.audit, refuse)
+        bridges = BridgesApi(self.bridges, self._admit, self.audit, json_object)
         return [
             *support.routes(),
             web.get("/health", self.health),
@@ -56,14 +58,7 @@ class Api:
             web.post("/api/requests", self.request),
             web.get("/api/settings", self.read_settings),
             web.patch("/api/settings", self.change_settings),
-            *(self._of_bridges() if self.bridges else []),
-        ]
-
-    def _of_bridges(self) -> list[web.RouteDef]:
-        return [
-            web.post("/api/bridges/key", self.enter_key),
-            web.post("/api/bridges/ask-key", self.ask_key),
-            web.post("/api/bridges/forget", self.forget_bridge),
+            *bridges.routes(),
         ]
 
     async def health(self, _request: web.Request) -> web.Response:
@@ -115,7 +110,7 @@ class Api:
 
     async def request(self, request: web.Request) -> web.Response:
         """Hand a wish to the guard."""
-        body = await _json_object(request)
+        body = await json_object(request)
         try:
             kind = RequestKind(str(body.get("kind")))
         except ValueError:
@@ -127,52 +122,13 @@ class Api:
         body = {"accepted": answer.accepted, "code": answer.code, "text": answer.text}
         return web.json_response(body, status=200 if answer.accepted else 409)
 
-    async def enter_key(self, request: web.Request) -> web.Response:
-        """Take the encryption key of a bridge; it is never shown again, here or anywhere."""
-        return await self._key(request, "key of the bridge", asked=False)
-
-    async def ask_key(self, request: web.Request) -> web.Response:
-        """Ask Home Assistant for the key of a bridge: whoever presses that has agreed to it."""
-        return await self._key(request, "Home Assistant's key of the bridge", asked=True)
-
-    async def _key(self, request: web.Request, what: str, *, asked: bool) -> web.Response:
-        body = await _json_object(request)
-        action, mac = f"{what} {body.get('mac')}"[:LONGEST_ACTION], str(body.get("mac"))
-        allowed = await self._admit(request, Access.ADMIN, action)
-        assert self.bridges is not None  # noqa: S101 - else there is no such route
-        try:
-            if asked:
-                await self.bridges.ask_key(mac, allowed.by)
-            else:
-                await self.bridges.enter_key(mac, str(body.get("key")))
-        except (ValueError, OSError) as error:
-            self.audit(allowed.by, action, "refused")
-            status = 400 if isinstance(error, ValueError) else 503
-            return web.json_response({"code": "invalid", "text": f"{error}."}, status=status)
-        self.audit(allowed.by, action, "entered")
-        return web.json_response({"text": "The key was stored; the bridge is asked again now."})
-
-    async def forget_bridge(self, request: web.Request) -> web.Response:
-        """Remove a bridge from the list."""
-        body = await _json_object(request)
-        action = f"forget the bridge {body.get('mac')}"[:LONGEST_ACTION]
-        allowed = await self._admit(request, Access.ADMIN, action)
-        assert self.bridges is not None  # noqa: S101 - else there is no such route
-        try:
-            await self.bridges.forget(str(body.get("mac")))
-        except ValueError as error:
-            self.audit(allowed.by, action, "refused")
-            return web.json_response({"code": "invalid", "text": f"{error}."}, status=400)
-        self.audit(allowed.by, action, "forgotten")
-        return web.json_response({"text": "It is off the list until somebody speaks of it again."})
-
     async def read_settings(self, _request: web.Request) -> web.Response:
         """Return the values and what each setting is."""
         return self._settings(self.settings.current())
 
     async def change_settings(self, request: web.Request) -> web.Response:
         """Change settings together, or none of them."""
-        changes = await _json_object(request)
+        changes = await json_object(request)
         action = self._described(changes)
         allowed = await self._admit(request, Access.ADMIN, action)
         try:
@@ -213,7 +169,8 @@ def refuse(refused: Refused) -> NoReturn:
     raise reason(text=json.dumps(body), content_type="application/json")
 
 
-async def _json_object(request: web.Request) -> dict[str, Any]:
+async def json_object(request: web.Request) -> dict[str, Any]:
+    """Return the body; ends the request when it is no JSON object."""
     try:
         body = json.loads(await request.read())
     except (ValueError, RecursionError):  # also bytes that are no UTF-8

@@ -16,10 +16,14 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 
 from agent.export.snapshot import GuardSnapshot, PlanPicture
-from agent.surface.desk import BridgesDesk, GuardDesk
+from agent.surface.desk import BridgeDesks, GuardDesk
 
 SPACING_S = 0.25
 """Shortest time between two deltas; what comes faster is told together."""
+BRIDGES_EVERY_S = 1.0
+"""Shortest time between two lists of the bridges: they are long, and of many one always moves."""
+BRIDGES_AGE_S = 60.0
+"""The list tells how long ago things were, so it is looked at though nothing changed."""
 LONGEST_QUEUE = 64
 MOST_LISTENERS = 32
 _SNAPSHOT = TypeAdapter(GuardSnapshot)
@@ -77,9 +81,11 @@ class Listener:
 class Feed:
     """Watches guard and bridges and tells all listeners; does nothing while there are none."""
 
-    def __init__(self, desk: GuardDesk, bridges: BridgesDesk | None = None) -> None:
+    def __init__(self, desk: GuardDesk, bridges: BridgeDesks | None = None) -> None:
         self._desk = desk
         self._bridges = bridges
+        self._bridges_moved = True
+        self._bridges_told_s = float("-inf")
         self._listeners: set[Listener] = set()
         self._state: dict[str, Any] = {}
         self._sequence = 0
@@ -91,12 +97,17 @@ class Feed:
         """Begin to watch; needs the running event loop."""
         self._watching = [self._desk.subscribe(self._wake)]
         if self._bridges is not None:
-            self._watching.append(self._bridges.subscribe(self._wake))
+            self._watching.append(self._bridges.bridges.subscribe(self._wake_of_bridges))
+            self._watching.append(self._bridges.work.subscribe(self._wake_of_bridges))
 
     def state(self) -> dict[str, Any]:
         """Return the whole picture in JSON's words, with the bridges."""
-        shown = self._bridges.shown() if self._bridges else []
-        return {**picture(self._desk.snapshot()), "bridges": shown}
+        return {**picture(self._desk.snapshot()), **self._of_bridges()}
+
+    def _of_bridges(self) -> dict[str, Any]:
+        if self._bridges is None:
+            return {"bridges": [], "gates": {}}
+        return {"bridges": self._bridges.bridges.shown(), "gates": self._bridges.work.verdicts()}
 
     def close(self) -> None:
         """Stop watching and end every stream."""
@@ -117,6 +128,8 @@ class Feed:
         """
         if len(self._listeners) >= MOST_LISTENERS:
             raise TooManyListenersError
+        self._bridges_told_s = float("-inf")  # whoever comes sees them as they are
+        self._bridges_moved = True
         self._tell()  # the others first, so that one number means one state for everybody
         listener = Listener(cut_off)
         listener.offer(_frame("snapshot", self._sequence, self._state))
@@ -128,27 +141,51 @@ class Feed:
         self._listeners.discard(listener)
 
     def _wake(self) -> None:
-        if self._listeners and self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(max(loop.time(), self._told_s + SPACING_S), self._tell)
+        self._due(self._told_s + SPACING_S)
+
+    def _wake_of_bridges(self) -> None:
+        self._bridges_moved = True
+        self._due(max(self._told_s + SPACING_S, self._bridges_told_s + BRIDGES_EVERY_S))
+
+    def _due(self, at_s: float) -> None:
+        if not self._listeners:
+            return
+        loop = asyncio.get_running_loop()
+        at_s = max(loop.time(), at_s)
+        if self._timer is not None:
+            if self._timer.when() <= at_s:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(at_s, self._tell)
 
     def _tell(self) -> None:
         if self._timer:
             self._timer.cancel()
             self._timer = None
         self._told_s = asyncio.get_running_loop().time()
-        state = self.state()
+        state = {**picture(self._desk.snapshot()), **self._bridges_due()}
         missing = object()
         changed = {
             key: value for key, value in state.items() if self._state.get(key, missing) != value
         }
         if not changed:
             return
-        self._state = state
+        self._state |= state
         self._sequence += 1
         frame = _frame("delta", self._sequence, changed)
         for listener in self._listeners:
             listener.offer(frame)
+
+    def _bridges_due(self) -> dict[str, Any]:
+        """Return the bridges if it is time to tell of them; else have it told in time."""
+        age_s = self._told_s - self._bridges_told_s
+        if not self._bridges_moved and age_s < BRIDGES_AGE_S:
+            return {}
+        if age_s < BRIDGES_EVERY_S:
+            self._due(self._bridges_told_s + BRIDGES_EVERY_S)
+            return {}
+        self._bridges_moved, self._bridges_told_s = False, self._told_s
+        return self._of_bridges()
 
 
 def _frame(event: str, sequence: int, data: dict[str, Any]) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from agent.surface.desk import BridgesDesk, GuardDesk, SettingsDesk
+from agent.surface.desk import BridgeDesks, GuardDesk, SettingsDesk
 from agent.surface.web.api import HEARTBEAT_S, Api, Audit, refuse
 from agent.surface.web.auth import Access, Gate, Refused
 from agent.surface.web.feed import Feed
@@ -56,7 +56,7 @@ class WebServer:
         *,
         heartbeat_s: float = HEARTBEAT_S,
         support: SupportDesk | None = None,
-        bridges: BridgesDesk | None = None,
+        bridges: BridgeDesks | None = None,
     ) -> None:
         self._gate = gate
         self._feed = Feed(guard, bridges)

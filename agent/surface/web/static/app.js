@@ -4,6 +4,7 @@
 import { Bridges } from "./bridges.js";
 import { Chart } from "./chart.js";
 import { Plan } from "./plan.js";
+import { Secrets } from "./secrets.js";
 import { Settings } from "./settings.js";
 import { follow } from "./stream.js";
 import { Support } from "./support.js";
@@ -96,6 +97,7 @@ const chart = new Chart(byId("chart"), byId("legend"));
 const plan = new Plan();
 const settings = new Settings(send);
 const bridges = new Bridges(send, showAnswer);
+new Secrets(send);
 new Support(headers, () => settings.load());
 
 async function loadRest() {

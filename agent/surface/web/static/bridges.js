@@ -1,4 +1,4 @@
-// The bridges of the house: one line each, and where a key is missing, room to enter it.
+// The bridges of the house: one line each, with its gates, and where a key is missing, room to enter it.
 // Everything a device says about itself is set as text, never as markup.
 
 const byId = (id) => document.getElementById(id);
@@ -8,6 +8,7 @@ const TONES = {
 };
 const KINDS = { factory: "factory image", production: "production image", foreign: "not one of ours" };
 const GONE = ["", "unreachable", "wrong_device"];
+const RESULTS = { pass: "good", warn: "warn", fail: "bad" };
 const WANTS_KEY = ["key_missing", "wrong_key"];
 
 export class Bridges {
@@ -16,12 +17,16 @@ export class Bridges {
     this.send = send;
     this.answer = answer;
     this.shown = null;
+    this.gates = null;
+    this.open = new Set(); // MACs whose gates somebody looks at
   }
 
   show(state) {
     const bridges = state.bridges ?? [];
-    if (bridges === this.shown || this.busy()) return;
+    const gates = state.gates ?? {};
+    if ((bridges === this.shown && gates === this.gates) || this.busy()) return;
     this.shown = bridges;
+    this.gates = gates;
     byId("bridges-none").hidden = bridges.length > 0;
     byId("bridges-table").hidden = !bridges.length;
     byId("bridges").replaceChildren(...bridges.map((bridge) => this.line(bridge)));
@@ -46,7 +51,58 @@ export class Bridges {
     const next = cell(row, bridge.next_step || (said.length ? "" : "Nothing to do."), said.join(" "));
     if (bridge.mac && WANTS_KEY.includes(bridge.state)) next.append(this.form(bridge));
     if (bridge.mac && GONE.includes(bridge.state)) next.append(this.removal(bridge));
+    if (bridge.mac) next.append(...this.work(bridge));
     return row;
+  }
+
+  /** What can be asked of a bridge, and what its gates said last. */
+  work(bridge) {
+    const buttons = element("div", "buttons");
+    buttons.append(this.asking(bridge, "run_gates", "Run gates", "Run the gates of"));
+    if (bridge.state === "online") buttons.append(this.asking(bridge, "restart_device", "Restart", "Restart"));
+    const told = this.gates[bridge.mac];
+    return told ? [buttons, this.verdict(bridge, told)] : [buttons];
+  }
+
+  asking(bridge, op, name, what) {
+    const button = element("button", "", name);
+    button.type = "button";
+    button.setAttribute("aria-label", `${what} ${bridge.title}`);
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      await this.post("ask", { op, mac: bridge.mac });
+      button.disabled = false;
+    });
+    return button;
+  }
+
+  verdict(bridge, told) {
+    const details = element("details", "gates");
+    details.open = this.open.has(bridge.mac);
+    details.addEventListener("toggle", () => {
+      if (details.open) this.open.add(bridge.mac);
+      else this.open.delete(bridge.mac);
+    });
+    const old = Date.now() - Date.parse(told.at) > told.holds_s * 1000 ? ", no longer believed" : "";
+    const blocks = told.overall === "warn" ? (told.strict ? ", which blocks" : ", which does not block") : "";
+    details.append(element("summary", "", `Gates: ${told.overall}${blocks}, ${moment(told.at)}${old}`));
+    const table = element("table", "inputs");
+    const head = table.createTHead().insertRow();
+    for (const name of ["Gate", "Result", "Evidence", "Time"]) {
+      const title = element("th", "", name);
+      title.scope = "col";
+      head.append(title);
+    }
+    const body = table.createTBody();
+    for (const gate of told.gates) {
+      const row = body.insertRow();
+      cell(row, gate.name, gate.gate);
+      cell(row, gate.result).className = RESULTS[gate.result] ?? "";
+      cell(row, gate.evidence);
+      cell(row, moment(gate.at));
+    }
+    details.append(table);
+    return details;
   }
 
   removal(bridge) {

@@ -12,6 +12,8 @@ const BRIDGE_NAMES = {
   bridges: "Bridges of the house",
   bridge_list: "Bridges that nobody announces",
   bridge_networks: "Networks to listen on",
+  strict_gates: "Warnings block an update",
+  gates_fresh_min: "A verdict holds for",
 };
 const PLAN_NAMES = {
   enable_ci_planning: "Plan discharge",
