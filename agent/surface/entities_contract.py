@@ -23,12 +23,12 @@ Written by `python -m agent.surface.entities_contract` from the table that is pu
 edit.
 
 Every entity comes by MQTT discovery, the guard's as one device, from Home Assistant 2024.1 on. Its
-id is `<platform>.<prefix>_<key>`; the prefix is `export_monitor`, as the guide of Energy Export Monitor
-has it, or by the setting `entity_prefix` `energy_export_monitor`, as its installations have it. A
-change of that setting takes every entity out of Home Assistant and brings it back under its new
-id: what you changed about an entity by hand (name, area, icon) is lost then, its history stays
-with the old id. An id that another integration holds gets a `_2` from Home Assistant; page
-and log then name the holder.
+id is `<platform>.<prefix>_<key>`; the prefix is `export_monitor`, as the guide of Energy Export
+Monitor has it, or by the setting `entity_prefix` `energy_export_monitor`, as its installations have
+it. A change of that setting takes every entity out of Home Assistant and brings it back under its
+new id: what you changed about an entity by hand (name, area, icon) is lost then, its history stays
+with the old id. An id that another integration holds gets a `_2` from Home Assistant; page and log
+then name the holder.
 
 ## What to rely on
 

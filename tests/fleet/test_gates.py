@@ -196,3 +196,13 @@ def test_a_restart_waits_for_a_trial_an_upload_and_a_discharge(
     wanted: dict[str, Any] = {"on_trial": False, "discharging_through": frozenset(), "busy": None}
     refusal = restart_refusal(mac(1), **{**wanted, **changes})
     assert (refusal.reason if refusal else None) is reason
+
+
+def test_without_a_release_all_else_is_judged_and_what_needs_one_fails() -> None:
+    """Nothing is known of an image before updates over the air exist; nothing is invented."""
+    told = judge(evidence(), None, None, Rules())
+    failed = {it.gate for it in told.of(Result.FAIL)}
+    assert failed == {GateId.IDENTITY, GateId.IMAGE}
+    assert all(it.evidence for it in told.gates)
+    assert {it.gate for it in told.gates} == set(GateId)
+    assert flash_refusal(told, told.mac, "ab" * 32, told.at_s, Rules()) is not None

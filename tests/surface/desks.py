@@ -23,9 +23,11 @@ from agent.export.snapshot import (
     ReadingView,
     Reason,
 )
-from agent.fleet.operations import Op, Operation, OpState
+from agent.fleet.gates import Refusal
+from agent.fleet.operations import Op, Operation, OpState, refused
 from agent.settings import SettingsStore
 from agent.surface.desk import HistoryPoint, Upload
+from agent.surface.fleet_view import FleetView, chosen
 
 NOON = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
 
@@ -169,6 +171,43 @@ class HandSettings:
     async def update(self, changes: Mapping[str, Any], by: str) -> dict[str, Any]:
         await self._store.update(changes, by)
         return self._store.values()
+
+
+class HandFleet:
+    """`FleetDesk` with the view that a test gives it; it refuses as the real one does."""
+
+    def __init__(self, view: FleetView) -> None:
+        self.now = view
+        self.pressed: list[tuple[Op, str]] = []
+        self.refusal: Refusal | None = None
+        self._wakes: list[Callable[[], None]] = []
+
+    def view(self) -> FleetView:
+        return self.now
+
+    def show(self, **changes: Any) -> None:
+        self.now = dataclasses.replace(self.now, **changes)
+        for wake in tuple(self._wakes):
+            wake()
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        self._wakes.append(wake)
+        return lambda: self._wakes.remove(wake)
+
+    def press(self, op: Op, by: str) -> Operation:
+        self.pressed.append((op, by))
+        done = Operation(
+            op=op, state=OpState.SUCCESS, started=NOON, finished=NOON, result="success"
+        )
+        asked = refused(op, self.now.target, self.refusal, NOON) if self.refusal else done
+        self.show(operations={**self.now.operations, op: asked})
+        return asked
+
+    def choose(self, option: str, by: str) -> None:
+        try:
+            self.show(target=chosen(self.now.fleet, option), choice_refused=None)
+        except ValueError as error:
+            self.show(choice_refused=f"{error}.")
 
 
 class HandBridges:

@@ -15,7 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from agent.surface.discovery import Topics
 from agent.surface.mqtt import BrokerAddress, MqttNames, MqttPublisher, MqttStatus
 from tests.peers.mosquitto import Broker
-from tests.surface.desks import HandGuard, HandSettings
+from tests.surface.desks import HandFleet, HandGuard, HandSettings
 
 PATIENCE_S = 20
 
@@ -89,6 +89,7 @@ class Agent:
         base: str,
         password: str | None = None,
         settings: HandSettings | None = None,
+        fleet: HandFleet | None = None,
     ) -> None:
         self.guard = HandGuard()
         self.topics = Topics(base=base, discovery=f"{base}/homeassistant")
@@ -106,6 +107,7 @@ class Agent:
             names,
             settings=self.settings,
             audit=lambda *what: self.audited.append(what),
+            fleet=fleet,
         )
         self._task: asyncio.Task[None] | None = None
 

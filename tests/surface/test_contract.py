@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.surface.entities import ENTITIES
+from agent.surface.entities_bridge import BRIDGE_ENTITIES
 from agent.surface.entities_contract import markdown
+from agent.surface.entities_fleet import FLEET_ENTITIES
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -22,6 +24,14 @@ def test_d49_the_contract_has_one_row_per_entity_with_its_real_key() -> None:
         rows = [line for line in lines if line.startswith(f"| `{entity.key}` | {entity.name} ")]
         same_key = sum(other.key == entity.key for other in ENTITIES)
         assert len(rows) == same_key, entity.slot
+
+
+def test_every_entity_of_the_bridges_is_in_it() -> None:
+    text = markdown()
+    for row in FLEET_ENTITIES:
+        assert f"| `{row.entity_id}` | {row.name} |" in text
+    for each in BRIDGE_ENTITIES:
+        assert f"| `{each.key}` | {each.platform.value} | {each.name} |" in text
 
 
 def test_no_row_breaks_the_table() -> None:

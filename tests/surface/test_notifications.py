@@ -12,10 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.export.snapshot import ErrorState, Mode, Reason
+from agent.fleet.contact import Contact, ContactState
+from agent.fleet.findings import findings
+from agent.fleet.identity import OUR_PROJECTS
+from agent.fleet.record import contacted
+from agent.fleet.sighting import Source
 from agent.homeassistant.errors import CallTimeoutError, NotConnectedError
 from agent.homeassistant.link import Link, LinkState
+from agent.surface import bridge_notifications
+from agent.surface.bridge_notifications import bridges_due
+from agent.surface.fleet_view import FleetView
 from agent.surface.notification_rules import ID_PREFIX, KINDS, TITLE_PREFIX, due, plain
 from agent.surface.notifications import Notifier
+from tests.fleet.devices import fleet_of, mac, word
 from tests.surface.desks import QUIET, HandGuard
 
 COMMISSIONED = dataclasses.replace(QUIET.commissioning, passed=True)
@@ -321,5 +330,87 @@ async def test_patience_is_kept_before_a_lost_input_is_told() -> None:
     await scene.shows("over_export", "foreign_controller")
     now_s[0] = 31.0
     await scene.shows("over_export", "foreign_controller", "soc_read_failed")
+    task.cancel()
+    await asyncio.wait([task])
+
+
+PRODUCTION = "pv-edge.alphaess-bridge"
+
+
+def known(state: ContactState, project: str | None = PRODUCTION) -> FleetView:
+    fleet = fleet_of(word(1, name="bridge-1", project_name=project))
+    fleet = contacted(fleet, mac(1), Contact(state, 5.0, "why"))
+    return FleetView(
+        version="0", now_s=9, fleet=fleet, remarkable=findings(fleet, OUR_PROJECTS, 9.0)
+    )
+
+
+@pytest.mark.parametrize("state", ContactState)
+def test_a_bridge_is_told_of_when_it_needs_a_person(state: ContactState) -> None:
+    wanted = state in {
+        ContactState.KEY_MISSING,
+        ContactState.WRONG_KEY,
+        ContactState.NOT_ENCRYPTED,
+        ContactState.WRONG_DEVICE,
+        ContactState.HUNG,
+        ContactState.SAFE_MODE,
+    }
+    told = bridges_due(known(state), ())
+    assert set(told) == ({f"pv_edge_bridge_{mac(1)}"} if wanted else set())
+    for each in told.values():
+        assert each.title.startswith("⚠️ Bridge: ")
+        assert "bridge-1" in each.message
+        assert each.after_s >= 10  # a bridge that restarts looks like other things for a moment
+        assert len(each.message.partition("**Next:** ")[2]) > 20
+
+
+def test_nobody_is_told_of_the_keys_of_somebody_elses_devices() -> None:
+    """A house has bulbs and plugs that announce themselves and want a key of their own."""
+    for project in (None, "", "acme.garage"):
+        view = known(ContactState.KEY_MISSING, project)
+        assert bridges_due(view, ()) == {}
+        assert bridges_due(view, {mac(1)})  # unless we were given its key
+    written = fleet_of(word(1, name="b"), word(1, Source.MANUAL, addresses=("10.0.0.1",)))
+    written = contacted(written, mac(1), Contact(ContactState.KEY_MISSING, 5.0, "why"))
+    assert bridges_due(FleetView(version="0", now_s=9, fleet=written), ())
+
+
+def test_the_name_of_a_bridge_never_becomes_markup() -> None:
+    fleet = fleet_of(word(1, name="b", friendly_name="[x](http://y) <b>", project_name=PRODUCTION))
+    fleet = contacted(fleet, mac(1), Contact(ContactState.HUNG, 5.0, "why"))
+    (told,) = bridges_due(FleetView(version="0", now_s=9, fleet=fleet), ()).values()
+    assert r"\[x\](http://y) \<b\>" in told.message
+
+
+async def test_a_bridges_notification_comes_and_goes_with_its_condition(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bridge_notifications, "PATIENCE_S", 0.0)
+    guard, wall = HandGuard(), HandWall()
+    key, old = f"pv_edge_bridge_{mac(1)}", f"pv_edge_bridge_{mac(2)}"
+    wall.shown = {old: "of an earlier run", "somebody_elses": "stays"}
+    shown = [known(ContactState.ONLINE)]
+    notifier = Notifier(
+        guard,
+        wall,
+        calm_s=0.02,
+        spacing_s=0.01,
+        also=lambda: bridges_due(shown[0], ()),
+        also_ids="pv_edge_bridge_",
+    )
+    task = asyncio.create_task(notifier.run())
+    await wall.until(lambda: set(wall.shown) == {"somebody_elses"})
+    for times, state in enumerate((ContactState.WRONG_KEY, ContactState.HUNG), start=1):
+        shown[0] = known(state)
+        guard.show()
+        await wall.until(lambda times=times: wall.calls.count(("notify", key)) == times)
+    shown[0] = known(ContactState.ONLINE)
+    guard.show()
+    await wall.until(lambda: set(wall.shown) == {"somebody_elses"})
+    shown[0] = known(ContactState.HUNG)
+    guard.show()
+    await wall.until(lambda: key in wall.shown)
+    await notifier.clear()
+    assert set(wall.shown) == {"somebody_elses"}
     task.cancel()
     await asyncio.wait([task])

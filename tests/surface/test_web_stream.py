@@ -121,6 +121,39 @@ async def test_a_burst_is_told_together(house: House) -> None:
     assert (delta.id, delta.data["soc_percent"]) == (first.id + 1, 21.0)
 
 
+async def test_the_bridges_are_sent_when_they_changed_and_at_most_once_a_second(
+    house: House,
+) -> None:
+    clock = asyncio.get_running_loop().time
+    house.bridges.show({"mac": "one", "words": "Connecting"})
+    async with opened(house) as reader:
+        first = await reader.event()
+        told_s = clock()
+        assert first.data["bridges"] == [{"mac": "one", "words": "Connecting"}]
+        for words in ("Connected", "Hangs", "Not reachable"):
+            house.bridges.show({"mac": "one", "words": words})
+        house.guard.show(soc_percent=70.0)
+        guard = await reader.event()
+        assert set(guard.data) == {"at", "soc_percent"}  # which does not wait for the bridges
+        later = await reader.event()
+        assert clock() - told_s > 0.9
+        assert later.data == {"bridges": [{"mac": "one", "words": "Not reachable"}]}
+        house.bridges.show({"mac": "one", "words": "Not reachable"})  # nothing new
+        house.bridges.judged = {"one": {"overall": "fail"}}
+        house.bridges.show({"mac": "one", "words": "Not reachable"})
+        assert (await reader.event()).data == {"gates": {"one": {"overall": "fail"}}}
+
+
+async def test_a_page_that_comes_within_that_second_sees_the_bridges_as_they_are(
+    house: House,
+) -> None:
+    async with opened(house) as one:
+        await one.event()
+        house.bridges.show({"mac": "one"})
+        async with opened(house) as other:
+            assert (await other.event()).data["bridges"] == [{"mac": "one"}]
+
+
 async def test_hostile_text_cannot_end_an_event(house: House) -> None:
     text = "line\n\nevent: snapshot\ndata: {}\r\n\u2028</script>"
     async with opened(house) as reader:
