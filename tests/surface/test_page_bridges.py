@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, expect
 
 from agent.fleet.findings import Finding, FindingCode
+from agent.fleet.operations import Op
 from agent.fleet.views import BridgeView
+from agent.surface.desk import Upload
 from tests.surface.conftest import House, opened
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
@@ -145,3 +148,112 @@ async def test_the_settings_of_bridges_are_on_the_page(page: Page, house: House)
     await page.get_by_role("button", name="Save settings").click()
     await expect(page.locator("#settings-message")).to_have_text("Saved.")
     assert house.settings.current()["bridge_list"] == "192.168.1.20, bridge-2.local"
+
+
+def verdict(result: str, **changes: Any) -> dict[str, Any]:
+    """Return a verdict, as the agent sends it."""
+    now = datetime.now(UTC).isoformat()
+    gate = {"gate": "GATE-001", "name": "Reachable", "result": result, "at": now}
+    shown = {"overall": result, "at": now, "holds_s": 600, "strict": True, "gates": []}
+    return {**shown, "gates": [{**gate, "evidence": f"It is connected. {HOSTILE}"}], **changes}
+
+
+async def test_the_gates_of_a_bridge_are_run_and_shown_with_their_evidence(
+    page: Page, house: House
+) -> None:
+    ten = line(mac="02:00:5E:10:00:10", title="Bridge 10")
+    house.bridges.show(line(), ten)
+    await opened(page, house)
+    await page.get_by_role("button", name="Run the gates of Plant room").click()
+    await expect(page.locator("#answer")).to_contain_text("Its gates were run: pass.")
+    assert house.bridges.asked == [(Op.RUN_GATES, MAC, "page: local")]
+    house.bridges.judged = {MAC: verdict("fail")}
+    house.bridges.show(line(), ten)
+    told = page.locator(f"tr[data-mac='{MAC}'] details.gates")
+    await expect(told.locator("summary")).to_contain_text("Gates: fail")
+    await told.locator("summary").click()
+    for text in ("Reachable", "GATE-001", "fail", f"It is connected. {HOSTILE}"):
+        await expect(told.locator("tbody")).to_contain_text(text)
+    await expect(page.locator("details.gates")).to_have_count(1)
+    house.bridges.judged = {MAC: verdict("warn")}
+    house.bridges.show(line(), ten)
+    await expect(told.locator("summary")).to_contain_text("Gates: warn, which blocks")
+    await expect(told.locator("tbody")).to_be_visible()  # it was open before the news
+    before = (datetime.now(UTC) - timedelta(minutes=11)).isoformat()
+    house.bridges.judged = {MAC: verdict("warn", strict=False, at=before)}
+    house.bridges.show(line(), ten)
+    await expect(told.locator("summary")).to_contain_text("which does not block")
+    await expect(told.locator("summary")).to_contain_text("no longer believed")
+    assert await page.title() == "PV Edge Agent"
+
+
+async def test_a_restart_is_asked_for_and_a_refusal_is_shown_in_its_words(
+    page: Page, house: House
+) -> None:
+    gone = line(mac="02:00:5E:10:00:10", title="Shed", state="unreachable", words="Not reachable")
+    house.bridges.show(line(), gone)
+    await opened(page, house)
+    await expect(page.get_by_role("button", name="Restart", exact=False)).to_have_count(1)
+    house.bridges.words = "A discharge runs through it. Stop that first."
+    await page.get_by_role("button", name="Restart Plant room").click()
+    await expect(page.locator("#answer")).to_contain_text("A discharge runs through it.")
+    house.bridges.words = None
+    await page.get_by_role("button", name="Restart Plant room").click()
+    await expect(page.locator("#answer")).to_contain_text("It restarted and is back.")
+    assert [it[:2] for it in house.bridges.asked] == [(Op.RESTART, MAC)] * 2
+
+
+async def test_a_secrets_file_is_taken_and_whose_a_key_is_a_person_says(
+    page: Page, house: House
+) -> None:
+    house.bridges.show(line())
+    await opened(page, house)
+    await page.locator("#secrets summary").click()
+    take = page.get_by_role("button", name="Take the key")
+    await take.click()
+    await expect(page.locator("#secrets-message")).to_have_text("Choose a file first.")
+    text = f"shed_key: {SECRET}\n"
+    file: FilePayload = {"name": "secrets.yaml", "mimeType": "text/yaml", "buffer": text.encode()}
+    await page.get_by_label("secrets.yaml", exact=True).set_input_files(file)
+    house.bridges.refusal = ValueError("secrets.yaml is not YAML that can be read")
+    await take.click()
+    await expect(page.locator("#secrets-message")).to_contain_text("is not YAML")
+    house.bridges.refusal = None
+    choices = [{"mac": MAC, "title": f"Plant room {HOSTILE}"}]
+    house.bridges.answer = {"text": "Whose?", "bridges": choices, "names": ["shed_key"]}
+    await take.click()
+    await expect(page.locator("#secrets-message")).to_have_text("Whose?")
+    await page.get_by_label("Bridge", exact=True).select_option(MAC)
+    await page.get_by_label("Name of its key").select_option("shed_key")
+    house.bridges.answer = {"text": "Stored for Plant room: key.", "stored": MAC}
+    await take.click()
+    await expect(page.locator("#secrets-message")).to_have_text("Stored for Plant room: key.")
+    await expect(page.get_by_label("Name of its key")).to_be_hidden()
+    assert house.bridges.uploads[0] == Upload(None, text)
+    assert house.bridges.uploads[-1] == Upload(None, text, MAC, "shed_key")
+    assert SECRET not in str(house.audited)
+    assert [it[2] for it in house.audited] == ["refused", "asked whose it is", f"stored for {MAC}"]
+    assert await page.title() == "PV Edge Agent"
+
+
+async def test_a_file_that_is_no_secrets_file_is_not_even_sent(page: Page, house: House) -> None:
+    await opened(page, house)
+    await page.locator("#secrets summary").click()
+    big: FilePayload = {"name": "x.yaml", "mimeType": "text/yaml", "buffer": b"x" * 70_000}
+    await page.get_by_label("Configuration of the device").set_input_files(big)
+    await page.get_by_role("button", name="Take the key").click()
+    await expect(page.locator("#secrets-message")).to_contain_text("too large")
+    assert house.bridges.uploads == []
+
+
+async def test_what_can_be_asked_of_a_bridge_is_an_administrators_and_of_the_words(
+    house: House,
+) -> None:
+    async with house.client.post("/api/bridges/ask", json={"op": "explode", "mac": MAC}) as answer:
+        assert answer.status == 400
+        assert "run_gates" in (await answer.json())["text"]
+    house.bridges.words = "No device is chosen. Choose one first."
+    async with house.client.post("/api/bridges/ask", json={"op": "flash_firmware"}) as answer:
+        assert answer.status == 409
+        assert (await answer.json())["text"] == house.bridges.words
+    assert house.bridges.asked == [(Op.FLASH, None, "page: local")]
