@@ -18,21 +18,31 @@ import pytest
 
 from agent.export.requests import Request
 from agent.export.snapshot import HealthStatus, Reason
+from agent.fleet.contact import Contact, ContactState
+from agent.fleet.gates import Block, Refusal
+from agent.fleet.record import contacted, seen
+from agent.fleet.sighting import Source
 from agent.homeassistant.websocket import CoreConnection
 from agent.surface import discovery_ids
 from agent.surface.discovery import state_text, unique_id
 from agent.surface.discovery_ids import CODE, READ_COMMAND, watch_ids
 from agent.surface.entities import ENTITIES, Entity, Platform
+from agent.surface.entities_bridge import BRIDGE_ENTITIES
+from agent.surface.entities_fleet import FLEET_ENTITIES
+from agent.surface.fleet_view import FleetView
 from agent.surface.mqtt import BrokerAddress, MqttPublisher, MqttStatus
+from tests.fleet.devices import fleet_of, mac, word
 from tests.peers import table
 from tests.peers.ha_client import CoreClient, CoreRefusedError
 from tests.peers.homeassistant import Core
 from tests.peers.install import installed_core, program
 from tests.peers.mosquitto import Broker
-from tests.surface.desks import QUIET, HandGuard, HandSettings
+from tests.surface.desks import QUIET, HandFleet, HandGuard, HandSettings
 
 PREFIX, OTHER_PREFIX = "export_monitor", "energy_export_monitor"
 SLACK = 4
+OURS = ("pv_edge", "export_monitor", "pvautonomy", "default_entity_id")
+"""Words of ours in the log of Core."""
 GONE = {"unavailable", "unknown"}
 TAKEN = "export_monitor_forecast_pv_today"
 """An id that somebody else holds before we come."""
@@ -47,22 +57,54 @@ SENSOR = {entity.key: entity_id(entity) for entity in ENTITIES if entity.platfor
 HEALTH = SENSOR["system_health"]
 
 
+BRIDGES = FleetView(
+    version="0.1.0",
+    now_s=9.0,
+    fleet=contacted(
+        fleet_of(
+            word(1, Source.CONNECTION, name="bridge-1", project_name="pv-edge.alphaess-bridge"),
+            word(10, Source.CONNECTION, name="bridge-10", project_name="PVAutonomy.Edge101Factory"),
+        ),
+        mac(1),
+        Contact(ContactState.ONLINE, 5.0),
+    ),
+    discovered=QUIET.at,
+    complete=True,
+)
+(STATUS,) = (it for it in FLEET_ENTITIES if it.key == "status")
+
+
+def ids_of_bridges() -> dict[str, str]:
+    """Return every unique id of the bridges with the id that it should have in Core."""
+    fleet = {row.unique_id: row.entity_id for row in FLEET_ENTITIES}
+    each = {
+        row.unique_id(whose): row.entity_id(whose)
+        for row in BRIDGE_ENTITIES
+        for whose in BRIDGES.fleet.records
+    }
+    return {**fleet, **each}
+
+
 class Scene:
     """A Core, a broker and our publisher with desks made by hand."""
 
     def __init__(self, core: Core, broker: Broker, settings: HandSettings) -> None:
         self.core, self.broker, self.settings = core, broker, settings
         self.guard = HandGuard()
+        self.fleet = HandFleet(BRIDGES)
         self.times: dict[str, float] = {}
-        self.publisher = MqttPublisher(self.guard, self._address, settings=settings)
+        self.publisher = self._publisher()
         self._task: asyncio.Task[None] | None = None
 
     async def _address(self) -> BrokerAddress:
         broker = self.broker
         return BrokerAddress(broker.host, broker.port, broker.username, broker.password)
 
+    def _publisher(self) -> MqttPublisher:
+        return MqttPublisher(self.guard, self._address, settings=self.settings, fleet=self.fleet)
+
     def start(self) -> None:
-        self.publisher = MqttPublisher(self.guard, self._address, settings=self.settings)
+        self.publisher = self._publisher()
         self._task = asyncio.create_task(self.publisher.run())
 
     async def stop(self) -> None:
@@ -140,6 +182,7 @@ async def lived(scene: Scene, request: pytest.FixtureRequest) -> AsyncIterator[N
     table.record(request, f"homeassistant {scene.core.version}")
     table.record(request, "mosquitto")
     scene.guard.shown = QUIET
+    scene.fleet.now = BRIDGES
     scene.start()
     yield
     await scene.stop()
@@ -151,9 +194,12 @@ async def test_core_holds_every_entity_with_the_id_and_the_clothes_of_the_table(
     """Ids, names, units, classes, categories, ranges, words: from Core's registry and states."""
     async with scene.client() as client:
         await scene.timed("first discovery", 1.5, all_as_told(client, scene))
+        await client.until_all(lambda states: set(ids_of_bridges().values()) <= set(states), 30)
         registry = await client.command(READ_COMMAND)
         ours = {row["unique_id"]: row for row in registry if row["platform"] == "mqtt"}
-        assert set(ours) == {unique_id(entity) for entity in ENTITIES}
+        guard = {unique_id(entity) for entity in ENTITIES}
+        assert set(ours) == guard | set(ids_of_bridges())
+        ours = {unique: row for unique, row in ours.items() if unique in guard}
         found = await client.command(
             "config/entity_registry/get_entries",
             entity_ids=[row["entity_id"] for row in ours.values()],
@@ -220,6 +266,58 @@ async def test_every_button_reaches_the_guard(scene: Scene) -> None:
             )
     wanted = [Request(entity.request, by="mqtt") for entity in buttons if entity.request]
     assert scene.guard.requests == wanted
+
+
+async def test_core_holds_every_entity_of_the_bridges_under_its_id_and_each_has_a_device(
+    scene: Scene,
+) -> None:
+    async with scene.client() as client:
+        await client.until_all(lambda states: set(ids_of_bridges().values()) <= set(states), 30)
+        registry = await client.command(READ_COMMAND)
+        given = {row["unique_id"]: row for row in registry if row["platform"] == "mqtt"}
+        for unique, wanted in ids_of_bridges().items():
+            assert given[unique]["entity_id"] == wanted
+        devices = {it["id"]: it for it in await client.command("config/device_registry/list")}
+        homes = {unique: devices[given[unique]["device_id"]]["name"] for unique in ids_of_bridges()}
+        assert {homes[row.unique_id] for row in FLEET_ENTITIES} == {"PVAutonomy Ops"}
+        assert {homes[row.unique_id(mac(1))] for row in BRIDGE_ENTITIES} == {"bridge-1"}
+        assert {homes[row.unique_id(mac(10))] for row in BRIDGE_ENTITIES} == {"bridge-10"}
+        await client.until("sensor.pvautonomy_ops_devices_count", "2")
+        await client.until("sensor.pvautonomy_ops_status", "warn")
+        await client.until(f"binary_sensor.pv_edge_bridge_{mac(1)}_connectivity", "on")
+        await client.until(f"sensor.pv_edge_bridge_{mac(1)}_signal", "unknown")
+        shown = client.states["sensor.pvautonomy_ops_status"]["attributes"]
+        assert STATUS.attributes is not None
+        assert shown.keys() >= STATUS.attributes(BRIDGES).keys()
+
+
+async def test_pv12_a_bridge_is_chosen_asked_and_removed_from_a_core_that_runs(
+    scene: Scene,
+) -> None:
+    """The old entities came with a start of Home Assistant only."""
+    target = "select.pvautonomy_ops_target_device"
+    third = f"binary_sensor.pv_edge_bridge_{mac(3)}_connectivity"
+    async with scene.client() as client:
+        await client.until(target, "none")
+        scene.fleet.show(fleet=seen(BRIDGES.fleet, word(3, Source.CONNECTION, name="shed")))
+        await client.until(third, "off")
+        options = ["none", "bridge-1", "bridge-10", "shed"]
+        await client.until_state(target, lambda it: it["attributes"].get("options") == options)
+        await client.call("select.select_option", entity_id=target, option="shed")
+        await client.until(target, "shed")
+        assert scene.fleet.now.target == mac(3)
+        scene.fleet.refusal = Refusal(Block.NO_IMAGE, "Not over the air yet.")
+        for key in ("flash_firmware", "flash_production"):
+            at = f"button.pvautonomy_ops_{key}"
+            await client.call("button.press", entity_id=at)
+            await client.until_state(
+                at, lambda it: it["attributes"].get("error_message") == "Not over the air yet."
+            )
+        scene.fleet.show(fleet=BRIDGES.fleet)
+        await client.until_all(lambda states: third not in states, 30)
+        await client.until(target, "none")
+        registry = await client.command(READ_COMMAND)
+        assert third not in {row["entity_id"] for row in registry}
 
 
 async def test_every_number_goes_there_and_back_and_none_beyond_its_range(scene: Scene) -> None:
@@ -309,7 +407,8 @@ async def test_another_prefix_renames_every_entity_and_back(scene: Scene) -> Non
             await scene.timed(f"renamed to {prefix}", 3, there)
             registry = await client.command(READ_COMMAND)
             ids = {row["entity_id"] for row in registry if row["platform"] == "mqtt"}
-            assert ids == {entity_id(entity, prefix) for entity in ENTITIES}
+            others = set(ids_of_bridges().values())  # which have a prefix of their own
+            assert ids == {entity_id(entity, prefix) for entity in ENTITIES} | others
             assert entity_id(ENTITIES[0], before) not in client.states
 
 
@@ -327,7 +426,7 @@ async def test_after_a_restart_of_core_everything_is_there_without_our_doing(sce
     complaints = [
         line
         for line in scene.core.log(2000).splitlines()
-        if ("pv_edge_agent" in line or "export_monitor" in line or "default_entity_id" in line)
+        if any(word in line for word in OURS)
         and "outside valid range" not in line  # the values that it refused above
     ]
     assert complaints == []
