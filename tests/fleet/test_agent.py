@@ -23,7 +23,9 @@ from tests.peers.esphome_mdns import Announcer, service
 from tests.peers.fixtures import MakeCore, MakeDevice
 from tests.peers.ha_storage import Adopted, remember_esphome
 from tests.peers.install import NEWEST
+from tests.peers.mosquitto import Broker
 from tests.peers.process import LOOPBACK, free_port
+from tests.surface.mqtt_scene import until, watching
 
 LEAVES_WITHIN_S = 5
 NOBODY = f"http://{LOOPBACK}:{free_port()}"
@@ -354,3 +356,57 @@ async def test_home_assistant_gives_the_key_of_the_bridge_that_a_person_asks_for
             status, answer = await agent.asks_key("02:00:5E:10:FF:FF")
             assert status == 400
             assert "not adopted" in answer["text"]
+
+
+async def test_the_started_agent_shows_its_bridges_over_mqtt_and_does_what_is_pressed(
+    make_device: MakeDevice, broker: Broker, tmp_path: Path
+) -> None:
+    one, ten = make_device("plain", name="bridge-1"), make_device("plain", name="bridge-10")
+    fleet = "pv_edge_agent/fleet"
+    async with watching(broker, "pv_edge_agent") as home:
+
+        def told(key: str) -> Json:
+            return dict(json.loads(home.last.get(f"{fleet}/{key}/attributes", "{}")))
+
+        def shown(device: Device) -> str | None:
+            return home.last.get(f"pv_edge_agent/bridge/{device.mac}/connectivity/state")
+
+        with one, ten:
+            async with caretaker(
+                tmp_path,
+                NOBODY,
+                "token",
+                {},
+                bridge_list=listed(one, ten),
+                bridge_networks=LOOPBACK,
+            ) as agent:
+                agent.environment |= {
+                    "PV_EDGE_MQTT_HOST": broker.host,
+                    "PV_EDGE_MQTT_PORT": str(broker.port),
+                    "PV_EDGE_MQTT_USERNAME": broker.username,
+                    "PV_EDGE_MQTT_PASSWORD": broker.password,
+                }
+                await agent.start()
+                await until(lambda: shown(one) == shown(ten) == "ON")
+                home.say(f"{fleet}/target_device/set", "Bridge 1")
+                await until(lambda: home.last[f"{fleet}/target_device/state"] == "Bridge 1")
+                home.say(f"{fleet}/run_gates/press", "PRESS")
+                await until(lambda: told("run_gates")["last_result"] == "fail")
+                assert told("run_gates")["target_device"] == "Bridge 1"
+                assert "GATE-012" in told("run_gates")["failed_gates"]
+                assert "GATE-001" not in told("run_gates")["failed_gates"]
+                verdict = f"pv_edge_agent/bridge/{one.mac}/last_verdict/state"
+                await until(lambda: home.last[verdict] == "fail")
+                gates = (await agent.state())["gates"]
+                assert set(gates) == {sticker(one)}
+                home.say(f"{fleet}/flash_production/press", "PRESS")
+                await until(lambda: "over the air" in str(told("flash_firmware")["error_message"]))
+                home.say(f"{fleet}/restart_device/press", "PRESS")
+                await until(lambda: told("restart_device")["last_result"] == "success")
+                assert (one.boots, ten.boots) == (2, 1)
+                audited = [it["action"] for it in agent.events() if it["kind"] == "audit"]
+                assert f"restart_device {sticker(one)}" in audited
+                await agent.settings(bridge_list=listed(one))
+                await until(lambda: shown(ten) == "")
+                assert shown(one) == "ON"
+        assert home.last["pv_edge_agent/status"] == "offline"
