@@ -51,11 +51,15 @@ class BridgeRecord:
     contact: Contact | None = None
     renamed: Change | None = None
     moved: Change | None = None
+    _merged: list[Sighting] = field(default_factory=list, init=False, repr=False, compare=False)
+    """What follows from the rest, once somebody has asked: with many bridges it is asked often."""
 
     @property
     def told(self) -> Sighting:
         """Return what holds of it now: each word from the best source that has one."""
-        return _merged(ranked(self))
+        if not self._merged:
+            self._merged.append(_merged(ranked(self)))
+        return self._merged[0]
 
     @property
     def title(self) -> str:

@@ -23,6 +23,8 @@ from agent.surface.entities_model import Attributes, Platform, Value
 from agent.surface.fleet_view import FleetView
 
 FLEET_DEVICE = f"{NODE}_fleet"
+BRIDGES_A_ROUND = 25
+"""Brokers drop what they must queue beyond a thousand messages; a bridge's first words are 13."""
 _ALIVE = "connectivity"
 """The row whose state every bridge has: it tells of whom the broker still knows."""
 
@@ -77,7 +79,7 @@ class FleetBook:
         self._kept: set[Mac] = set()
         """Bridges of whom the broker keeps something."""
         self.again = False
-        """Another round is due though nothing changes: Core has to take new options first."""
+        """Another round is due though nothing changes: not all was said, or Core needs time."""
 
     def forget(self) -> None:
         """Forget what was told: the next round tells it all again."""
@@ -102,16 +104,25 @@ class FleetBook:
                 # Core takes new options in its own time, and refuses a state that is none of them.
                 self.retell(row)
                 self.again = True
-        for mac, record in view.fleet.records.items():
-            prints = _prints(view, record)
-            if self._prints.get(mac) != prints:
-                self._prints[mac] = prints
-                self._kept.add(mac)
-                told += self._changed(self._bridge(view, record))
+        told += self._bridges(view)
         if view.complete:
             for mac in self._kept - view.fleet.records.keys():
                 told += self._farewell(mac)
         return told
+
+    def _bridges(self, view: FleetView) -> Iterator[Message]:
+        changed = 0
+        for mac, record in view.fleet.records.items():
+            prints = _prints(view, record)
+            if self._prints.get(mac) == prints:
+                continue
+            if changed == BRIDGES_A_ROUND:
+                self.again = True
+                return
+            changed += 1
+            self._prints[mac] = prints
+            self._kept.add(mac)
+            yield from self._changed(self._bridge(view, record))
 
     def _changed(self, messages: Iterator[Message]) -> Iterator[Message]:
         for it in messages:

@@ -107,6 +107,20 @@ async def test_pv12_a_bridge_that_comes_later_is_there_without_any_restart(
         await until(lambda: options(watcher, base) == ["none", "bridge-1", "bridge-10"])
 
 
+async def test_many_bridges_are_told_of_in_portions_that_a_broker_can_queue(
+    broker: Broker, base: str
+) -> None:
+    many = fleet_of(*(word(number, name=f"bridge-{number}") for number in range(1, 61)))
+    agent = Agent(broker, base, fleet=desk(many))
+    async with watching(broker, base) as watcher, running(agent):
+        await until(lambda: watcher.last.get(agent.topics.status) == "online")
+        last = bridge_topic(base, mac(60), "connectivity")
+        assert last not in watcher.last
+        await until(lambda: watcher.last.get(last) == "OFF")
+        shown = {topic for topic in watcher.last if topic.endswith("/connectivity/state")}
+        assert len(shown) == 60
+
+
 async def test_only_the_bridge_that_changes_is_told_again(broker: Broker, base: str) -> None:
     fleet = desk()
     async with watching(broker, base) as watcher, running(Agent(broker, base, fleet=fleet)):
