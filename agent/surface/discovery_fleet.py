@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from agent.fleet.identity import Mac, mac_of, written
+from agent.fleet.identity import Mac, mac_of
 from agent.fleet.record import BridgeRecord
 from agent.surface.discovery import NODE, PRESS, Message, Topics
 from agent.surface.entities_bridge import BRIDGE_ENTITIES, BridgeEntity
@@ -192,6 +192,7 @@ def bridge_announcement(
 ) -> Message:
     """Return the discovery message of one row of one bridge."""
     mac, told = record.mac, record.told
+    # A field that a Core does not know, such as serial_number in 2024.1, costs the whole entity.
     # No connection by MAC: Core would make one device of it and that of the ESPHome integration.
     device = {
         "identifiers": [f"{NODE}_bridge_{mac}"],
@@ -199,7 +200,6 @@ def bridge_announcement(
         "manufacturer": "ESPHome",
         "model": told.project_name or told.board or "ESPHome device",
         "sw_version": told.project_version or told.esphome_version,
-        "serial_number": written(mac),
         "via_device": FLEET_DEVICE,
     }
     device = {key: value for key, value in device.items() if value}

@@ -25,6 +25,7 @@ from agent.fleet.record import BridgeRecord, Fleet
 from agent.surface.entities_model import short
 
 NO_TARGET = "none"
+"""Can be chosen; as a state Core shows it as `unknown`, whatever the options are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -215,7 +215,8 @@ async def test_a_secrets_file_opens_the_bridge_that_it_is_for_and_no_other(
             assert done["stored"] == sticker(one)
             await it.until(lambda: it.state(one) == "online")
             assert it.state(ten) == "key_missing"
-            assert it.made.bridges.shown()[0]["keys"] == {"api_key": "uploaded"}
+            sources = {each["mac"]: each["keys"] for each in it.made.bridges.shown()}
+            assert sources == {sticker(one): {"api_key": "uploaded"}, sticker(ten): {}}
             device = (
                 f"esphome:\n  name: {ten.name}\napi:\n  encryption:\n    key: !secret one_key\n"
             )

@@ -298,7 +298,7 @@ async def test_pv12_a_bridge_is_chosen_asked_and_removed_from_a_core_that_runs(
     target = "select.pvautonomy_ops_target_device"
     third = f"binary_sensor.pv_edge_bridge_{mac(3)}_connectivity"
     async with scene.client() as client:
-        await client.until(target, "none")
+        await client.until(target, "unknown")
         scene.fleet.show(fleet=seen(BRIDGES.fleet, word(3, Source.CONNECTION, name="shed")))
         await client.until(third, "off")
         options = ["none", "bridge-1", "bridge-10", "shed"]
@@ -315,7 +315,7 @@ async def test_pv12_a_bridge_is_chosen_asked_and_removed_from_a_core_that_runs(
             )
         scene.fleet.show(fleet=BRIDGES.fleet)
         await client.until_all(lambda states: third not in states, 30)
-        await client.until(target, "none")
+        await client.until(target, "unknown")
         registry = await client.command(READ_COMMAND)
         assert third not in {row["entity_id"] for row in registry}
 
