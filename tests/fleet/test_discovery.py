@@ -106,6 +106,12 @@ async def test_announcements_are_heard_by_ourselves_and_withdrawn_again() -> Non
         await announcer.withdraw(first)
         await kept.until(lambda: not kept.named(one.name)[0].live)
         assert kept.named(ten.name)[0].live
+        kept.fleet = Fleet()
+        ours.again()
+        await kept.until(lambda: kept.named(ten.name))
+        assert not kept.named(one.name)
+        await announcer.announce(first)  # and who comes later is heard as before
+        await kept.until(lambda: kept.named(one.name))
     told = kept.named(one.name)[0].told
     assert (told.mac, told.api_port, told.addresses) == (one.mac, one.api_port, (LOOPBACK,))
     assert (told.project_name, told.encryption) == ("PVAutonomy.Edge101Factory", Encryption.NONE)
@@ -125,6 +131,9 @@ async def test_the_newest_core_passes_on_what_is_announced_and_whom_it_remembers
         discovery = core_discovery(kept, link)
         async with running(discovery.run()):
             await kept.until(lambda: kept.named(known.name) and remembered(kept))
+            check_remembered(kept)
+            kept.fleet = Fleet({known.mac: kept.named(known.name)[0]})
+            assert await discovery.again()
             check_remembered(kept)
             late = service(later)
             announcing = asyncio.create_task(announcer.announce(late))
@@ -162,6 +171,9 @@ async def test_an_older_core_says_whom_it_remembers_and_keeps_its_link(
         async with running(discovery.run()):
             await kept.until(lambda: len(kept.fleet.records) == 2)
             assert link.link.up
+            kept.fleet = Fleet()
+            assert await discovery.again()
+            assert len(kept.fleet.records) == 2
             assert discovery.hears_announcements is False
     check_remembered(kept)
     assert not any(it.live for it in kept.fleet.records.values())

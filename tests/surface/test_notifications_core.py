@@ -19,11 +19,20 @@ from agent import app as app_room
 from agent import doctor as doctor_room
 from agent.doctor import examined_alone
 from agent.export.snapshot import ErrorState, Reason
+from agent.fleet.contact import Contact, ContactState
+from agent.fleet.findings import findings
+from agent.fleet.identity import OUR_PROJECTS
+from agent.fleet.record import contacted
 from agent.homeassistant.link import LinkState
 from agent.homeassistant.websocket import CoreConnection
 from agent.options import Options
 from agent.simulator.inverter import Inverter
+from agent.surface import bridge_notifications
+from agent.surface.bridge_notifications import ID_PREFIX, bridges_due
+from agent.surface.fleet_view import FleetView
+from agent.surface.notification_rules import Notification
 from agent.surface.notifications import Notifier
+from tests.fleet.devices import fleet_of, mac, word
 from tests.homeassistant.linked import QUICK, linked, until_link
 from tests.peers.ha_client import CoreClient
 from tests.peers.house import House, house
@@ -169,6 +178,41 @@ def options_of(lived_in: House, broker: Broker) -> dict[str, str]:
         "mqtt_username": broker.username,
         "mqtt_password": broker.password,
     }
+
+
+@pytest.mark.peers("inverter")
+async def test_a_bridge_that_needs_a_person_is_on_the_wall_for_as_long_as_it_does(
+    lived_in: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge_notifications, "PATIENCE_S", 0.0)
+    fleet = fleet_of(word(1, name="bridge-1", project_name="pv-edge.alphaess-bridge"))
+    key, state = f"pv_edge_bridge_{mac(1)}", [ContactState.WRONG_KEY]
+
+    def also() -> dict[str, Notification]:
+        now = contacted(fleet, mac(1), Contact(state[0], 5.0, "why"))
+        view = FleetView(
+            version="0", now_s=9.0, fleet=now, remarkable=findings(now, OUR_PROJECTS, 9.0)
+        )
+        return bridges_due(view, ())
+
+    guard, core = HandGuard(), lived_in.core
+    async with (
+        lived_in.client() as client,
+        linked(core.url, lambda: core.token, QUICK) as connection,
+    ):
+        await client.call("persistent_notification.dismiss_all")
+        notifier = Notifier(
+            guard, connection, calm_s=0.1, spacing_s=0.05, also=also, also_ids=ID_PREFIX
+        )
+        task = asyncio.create_task(notifier.run())
+        shown = await until_wall(client, key)
+        assert shown[key]["title"] == "⚠️ Bridge: The Key Does Not Fit"
+        assert "does not fit" in shown[key]["message"]
+        state[0] = ContactState.ONLINE
+        guard.show()
+        await until_wall(client)
+        task.cancel()
+        await asyncio.wait([task])
 
 
 @pytest.mark.peers("inverter")
