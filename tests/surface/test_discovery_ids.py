@@ -16,6 +16,7 @@ from agent.surface import discovery_ids
 from agent.surface.discovery import unique_id
 from agent.surface.discovery_ids import CODE, collisions, watch_ids
 from agent.surface.entities import ENTITIES, Entity
+from agent.surface.entities_fleet import FLEET_ENTITIES
 from tests.surface.desks import HandGuard
 
 PREFIX = "export_monitor"
@@ -43,6 +44,19 @@ def test_a_numbered_id_is_a_problem_that_names_the_holder() -> None:
     assert (found.code, found.source) == (CODE, f"{theirs}_2")
     assert "export_monitor holds it" in found.text
     assert f"rename {theirs}_2 to {theirs}" in found.text
+
+
+def test_pvautonomy_ops_that_is_still_installed_is_named_as_the_holder() -> None:
+    (status,) = (it for it in FLEET_ENTITIES if it.key == "status")
+    theirs = status.entity_id
+    held = {"entity_id": theirs, "unique_id": theirs, "platform": "pvautonomy_ops"}
+    ours = {"entity_id": f"{theirs}_2", "unique_id": status.unique_id, "platform": "mqtt"}
+    (found,) = collisions([held, ours], ENTITIES, PREFIX)
+    assert found.source == f"{theirs}_2"
+    assert "pvautonomy_ops holds it" in found.text
+    assert "entity_prefix" not in found.text  # which would not change this one
+    alone = {**ours, "entity_id": theirs}
+    assert collisions([alone], ENTITIES, PREFIX) == ()
 
 
 def test_a_sensor_and_a_number_of_one_key_are_told_apart() -> None:

@@ -187,6 +187,15 @@ async def test_the_gates_of_a_bridge_are_run_and_shown_with_their_evidence(
     assert await page.title() == "PV Edge Agent"
 
 
+async def test_every_source_can_be_asked_again_though_there_is_no_bridge(
+    page: Page, house: House
+) -> None:
+    await opened(page, house)
+    await page.get_by_role("button", name="Look for bridges again").click()
+    await expect(page.locator("#answer")).to_contain_text("Every source was asked")
+    assert house.bridges.asked == [(Op.DISCOVER, None, "page: local")]
+
+
 async def test_a_restart_is_asked_for_and_a_refusal_is_shown_in_its_words(
     page: Page, house: House
 ) -> None:

@@ -19,6 +19,7 @@ export class Bridges {
     this.shown = null;
     this.gates = null;
     this.open = new Set(); // MACs whose gates somebody looks at
+    byId("bridges-discover").addEventListener("click", () => this.post("ask", { op: "discover" }));
   }
 
   show(state) {
