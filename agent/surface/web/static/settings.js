@@ -12,6 +12,9 @@ const BRIDGE_NAMES = {
   bridges: "Bridges of the house",
   bridge_list: "Bridges that nobody announces",
   bridge_networks: "Networks to listen on",
+  path: "Path to the inverter",
+  path_bridge: "Bridge of the path",
+  fallback_path: "Path while that one is away",
 };
 const PLAN_NAMES = {
   enable_ci_planning: "Plan discharge",
@@ -83,7 +86,7 @@ export class Settings {
     const wanted = [...fields.filter((each) => each.group === PLANS), ...SOURCES.map((name) => fields.find((each) => each.key === `entities.${name}`))];
     for (const field of wanted) this.add(plans, field, PLAN_NAMES[field?.key]);
     const bridges = document.getElementById("bridge-fields");
-    for (const field of fields.filter((each) => each.group === BRIDGES)) this.add(bridges, field, BRIDGE_NAMES[field.key]);
+    for (const field of fields.filter((each) => each.group === BRIDGES || each.key === "path")) this.add(bridges, field, BRIDGE_NAMES[field.key]);
   }
 
   add(place, field, name) {
