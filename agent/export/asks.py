@@ -162,7 +162,7 @@ def _commission(turn: Turn, request: Request) -> Answer:
         return Answer(
             False, "battery_busy", "A dispatch is running; stop it, then start the test again."
         )
-    obstacle = next(_obstacles_to_any_command(state, turn.config), None)
+    obstacle = next(_obstacles_to_any_command(turn), None)
     if obstacle is not None:
         return Answer(False, obstacle.code, obstacle.text)
     full = request.kind is RequestKind.COMMISSION_FULL
@@ -177,7 +177,8 @@ def _commission(turn: Turn, request: Request) -> Answer:
     )
 
 
-def _obstacles_to_any_command(state: GuardState, config: GuardConfig) -> Iterator[Reason]:
+def _obstacles_to_any_command(turn: Turn) -> Iterator[Reason]:
+    state, config = turn.state, turn.config
     if state.hold is not None and state.hold.kind is HoldKind.SAFETY:
         yield Reason("latched", f"{state.hold.reason.text} Acknowledge it first.")
     if config.export_limit_w is None:
@@ -187,6 +188,8 @@ def _obstacles_to_any_command(state: GuardState, config: GuardConfig) -> Iterato
             "example 3680 W.",
         )
     yield from state.lost
+    if state.handover is not None:
+        yield state.handover.reason(turn.now_s)
     if state.adopting or state.good_samples < SAMPLES_BEFORE_COMMAND:
         yield Reason(
             "waiting_for_samples",
@@ -198,7 +201,7 @@ def blockers(turn: Turn, purpose: Purpose) -> Iterator[Reason]:
     """Yield everything that stands in the way of a start now, worst first."""
     state, config = turn.state, turn.config
     yield from _mode(state, config)
-    yield from _obstacles_to_any_command(state, config)
+    yield from _obstacles_to_any_command(turn)
     if state.foreign is not None and state.foreign.announced:
         yield Reason(
             "foreign_controller",

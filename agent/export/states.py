@@ -21,6 +21,7 @@ from agent.export.commitments import Commitments, Purpose
 from agent.export.day_clock import DayClock
 from agent.export.freshness import SocWatch, Stillness, Thresholds
 from agent.export.gain import Gain
+from agent.export.handover import Handover
 from agent.export.lease import CommandPath
 from agent.export.ledger import CounterRules, Ledger
 from agent.export.limiter import NetLoad
@@ -170,6 +171,12 @@ class GuardState:
     breach: bool = False
     """More left the house than may, and no person has acknowledged it yet; until the day ends."""
     following: Following = field(default_factory=Following)
+    path: CommandPath | None = None
+    """On which all of this was done; `None` before the first look."""
+    handover: Handover | None = None
+    """What the path before has left, until it is over."""
+    other_tests: tuple[Commissioning, ...] = ()
+    """Those that have passed on other paths, for when they are used again."""
 
 
 @dataclass(frozen=True, slots=True)
