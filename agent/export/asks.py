@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.export import commissioning
+from agent.export.commissioning_checks import second_master
 from agent.export.commitments import RESTS, Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.lease import Lease, whole_steps_w, worst_case_wh
@@ -165,6 +166,9 @@ def _commission(turn: Turn, request: Request) -> Answer:
     obstacle = next(_obstacles_to_any_command(turn), None)
     if obstacle is not None:
         return Answer(False, obstacle.code, obstacle.text)
+    heard = second_master(turn.config.foreign_requests)
+    if heard is not None:
+        return Answer(False, "second_master", heard.words)
     full = request.kind is RequestKind.COMMISSION_FULL
     test = commissioning.begin(turn.now_s, request.by, turn.config.path_identity, full=full)
     turn.set(commissioning=test)

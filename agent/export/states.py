@@ -59,6 +59,8 @@ class GuardConfig:
     write_deadline_s: float
     firmware: str = ""
     """Of the inverter, as far as it can be read; empty while it is not known."""
+    foreign_requests: int = 0
+    """Of a second master that was heard on the inverter's line of late."""
 
 
 class HoldKind(StrEnum):
