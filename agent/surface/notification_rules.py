@@ -8,6 +8,7 @@ Ids and titles of the first five are those of the production guide; export_monit
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.export.snapshot import ErrorState, GuardSnapshot, Mode, Reason
@@ -176,9 +177,8 @@ def due(picture: GuardSnapshot) -> dict[str, Notification]:
             want("verification_failed", error_reason, error_reason.code)
     if picture.energy.breach and picture.latched:
         want("over_export", _of_code((picture.reason, *picture.problems), "over_export"))
-    for suffix, codes in _OF_PROBLEM.items():
-        if found := _of_code(picture.problems, *codes):
-            want(suffix, found, found.code)
+    for suffix, found in _of_problems(picture.problems):
+        want(suffix, found, found.code)
     for lost in () if error in _INPUT_ERRORS else picture.problems:
         if lost.code.startswith(_INPUTS) and lost.code != _STILL_GOOD:
             want(_suffix_of(lost), lost, after_s=PATIENCE_S)
@@ -186,6 +186,12 @@ def due(picture: GuardSnapshot) -> dict[str, Notification]:
     if zero and picture.mode is Mode.CONTROL and picture.commissioning.passed:
         want("target_is_zero", zero)
     return wanted
+
+
+def _of_problems(problems: tuple[Reason, ...]) -> Iterator[tuple[str, Reason]]:
+    for suffix, codes in _OF_PROBLEM.items():
+        if found := _of_code(problems, *codes):
+            yield suffix, found
 
 
 def _suffix_of(lost: Reason) -> str:
