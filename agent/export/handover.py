@@ -88,7 +88,8 @@ def taken_over(
 
     def seen(each: Commitment) -> Commitment:
         # Of an answer that never came nobody knows when the call left Core's queue.
-        arrived_s = each.sent_s + before.command_delay_s if each.certain else now_s
+        arrived_s = max(each.sent_s + before.command_delay_s, each.answered_s or 0.0)
+        arrived_s = arrived_s if each.certain else now_s
         return replace(each, answered_s=arrived_s + lag_s, confirmed_s=None)
 
     known = tuple(seen(each) for each in commitments)

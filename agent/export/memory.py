@@ -172,9 +172,15 @@ def _commitment(commitment: Commitment, now: Instant) -> dict[str, Any]:
         "block": asdict(commitment.block),
         "worst_case_wh": commitment.worst_case_wh,
         "sent_ago_s": now.monotonic_s - commitment.sent_s,
+        "seen_ago_s": now.monotonic_s - _seen_s(commitment),
         "sent_at": commitment.sent_at.isoformat(),
         "status": commitment.status.value,
     }
+
+
+def _seen_s(commitment: Commitment) -> float:
+    """Return the last of when it was sent, answered and shown: one that has begun had by then."""
+    return max(commitment.sent_s, commitment.answered_s or 0.0, commitment.confirmed_s or 0.0)
 
 
 def recalled(data: Mapping[str, Any], now: Instant, config: GuardConfig) -> GuardState:
@@ -279,7 +285,8 @@ def _recall_statistics(data: Mapping[str, Any] | None) -> StatisticsView:
 
 
 def _recall(data: Mapping[str, Any], now: Instant, away_s: float) -> Commitment:
-    sent_s = now.monotonic_s - away_s - data["sent_ago_s"]
+    then_s = now.monotonic_s - away_s
+    sent_s = then_s - data["sent_ago_s"]
     status = Status(data["status"])
     commitment = Commitment(
         number=data["number"],
@@ -289,7 +296,8 @@ def _recall(data: Mapping[str, Any], now: Instant, away_s: float) -> Commitment:
         sent_s=sent_s,
         sent_at=datetime.fromisoformat(data["sent_at"]),
         status=status,
-        answered_s=sent_s,
+        # A journal of a version that did not keep it has the moment of sending.
+        answered_s=then_s - data.get("seen_ago_s", data["sent_ago_s"]),
     )
     if status is Status.SENT:
         # The answer died with the process: the call may have run, or may still run.

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
 
 from agent.clock import SystemClock
 from agent.export import memory
@@ -31,9 +30,9 @@ from agent.simulator.inverter import Inverter, InverterSettings
 from agent.simulator.plant import Plant, PlantSettings
 from agent.simulator.serial_line import SerialLine
 from tests.acceptance.parts import Agent, Json, eventually
-from tests.acceptance.prepared import ZONE, _identity
+from tests.acceptance.prepared import ZONE, ha_identity
 from tests.acceptance.stack import noon_zone
-from tests.bridge.scene import GONE_S, MOMENT_S, RESET, quiet, until
+from tests.bridge.scene import GONE_S, MOMENT_S, RESET, until
 from tests.fleet.test_agent import listed, sticker
 from tests.peers.esphome import Device
 from tests.peers.esphome_firmware import BRIDGE
@@ -168,7 +167,8 @@ async def scene(
             "time_zone": noon_zone(),
             **wishes,
         }
-        await prepared(agent.data, settings, device, home.core)
+        stored(agent.data, settings, device)
+        await tested(agent.data, device, home.core)
         found = Scene(plant, inverter, line, device, home.core, agent)
         watching = asyncio.create_task(found.watch())
         try:
@@ -181,18 +181,22 @@ async def scene(
             await asyncio.to_thread(device.kill)
 
 
-async def prepared(data: Path, settings: Json, device: Device, core: Core) -> None:
-    """Write settings, key and a journal in which both paths have passed their test."""
+def stored(data: Path, settings: Json, device: Device) -> None:
+    """Write settings and the bridge's key."""
     data.mkdir()
     (data / "settings.json").write_text(json.dumps(settings))
     secret = checked(SecretKind.API_KEY, device.key or "")
     whose, ring = Mac(device.mac), Keyring()
     KeyFile(data).store(with_secret(ring, whose, SecretKind.API_KEY, secret, KeySource.ENTERED))
+
+
+async def tested(data: Path, device: Device, core: Core) -> None:
+    """Write a journal in which both paths have passed their test."""
     now = SystemClock(ZONE).now()
     passed = Commissioning(
         Stage.PASSED, "", path=f"bridge {sticker(device)}/0.392", delay_s=2, exit_lag_s=2, gain=1.0
     )
-    other = replace(passed, path=await _identity(core, {"path": "ha_register"}))
+    other = replace(passed, path=await ha_identity(core, {"path": "ha_register"}))
     state = replace(memory.fresh(now), commissioning=passed, other_tests=(other,))
     async with await Journal.open(data / "journal.sqlite3") as journal:
         await journal.save_state(STATE_NAME, memory.journaled(state, now), now.local)
@@ -228,11 +232,6 @@ async def test_limit_and_allowance_hold_while_home_assistant_is_down_and_no_disp
         assert max(it.over_s) <= OVER_S
         record_property("seconds above the limit, the longest", round(max(it.over_s), 1))
 
-        async with quiet(it.line):
-            await it.line.another_master(
-                ReadHoldingRegistersRequest(address=0x0102, count=1, dev_id=85)
-            )
-        await asyncio.sleep(3)
         writes = len(it.inverter.writes)
         it.agent.kill()
         killed_s = time.monotonic()
