@@ -50,6 +50,7 @@ from agent.surface.mqtt import BrokerAddress, MqttNames, MqttPublisher
 from agent.surface.notifications import Notifier
 from agent.surface.web.auth import Gate, LookupFailedError, Policy
 from agent.surface.web.server import WebServer
+from agent.two_ways import TwoWays
 
 RELEASE_S = 25.0
 """Longest wait for the verified stop at the end; well within the Supervisor's 120 s."""
@@ -113,6 +114,7 @@ class App:
             lambda: store.current, clock, lambda: clock.zone, self._sources, self._learner
         )
         self._path_key = _path_key(store.current)
+        self._ways = TwoWays(store.current)
         self._audits: set[asyncio.Task[None]] = set()
 
     @property
@@ -205,6 +207,8 @@ class App:
                 tasks.create_task(_run(house), name="house"),
                 tasks.create_task(guard.run(), name="guard"),
             ]
+            looking = self._ways.run(house, guard, desk, self._rebuild)
+            running.append(tasks.create_task(looking, name="ways"))
             if keeper is not None:
                 running.append(tasks.create_task(keeper.run(), name="feed-in"))
                 listening.callback(self._store.subscribe(lambda _: keeper.wake()))
@@ -221,11 +225,14 @@ class App:
             finally:
                 for task in (*waits, *running):
                     task.cancel()
+                await guard.close()
 
     def _house(self) -> AbstractAsyncContextManager[House]:
-        if self._core is None:
+        if self._core is None or self._bridges is None:
             return houses.simulated(self._clock, (self._place.demo or Demo()).seed)
-        return houses.of_home_assistant(self._store.current, self._core)
+        return houses.on_path(
+            self._ways.in_use, self._store.current, self._core, self._bridges.bridges
+        )
 
     def _feed_in(self, house: House, desk: Reception) -> FeedInKeeper | None:
         if house.feed_in is None:
@@ -241,7 +248,11 @@ class App:
 
     async def _guard(self, house: House) -> Guard:
         choices = SiteChoices(
-            lambda: self._store.current, house.meter.traits, house.identity, house.firmware
+            lambda: self._store.current,
+            house.meter.traits,
+            house.identity,
+            house.firmware,
+            house.foreign_requests,
         )
         guard = Guard(
             house.meter,
@@ -272,6 +283,7 @@ class App:
         key = _path_key(settings)
         if key != self._path_key and self._core is not None:
             self._path_key = key
+            self._ways.choose(settings)
             self._rebuild.set()
         if settings.time_zone:
             self._clock.zone = ZoneInfo(settings.time_zone)
@@ -340,7 +352,8 @@ class App:
 def _path_key(settings: Settings) -> tuple[object, ...]:
     """Return what makes another house of it when it changes."""
     return (
-        settings.path,
+        settings.paths,
+        settings.path_bridge,
         settings.modbus_hub,
         settings.modbus_unit,
         settings.dispatch_soc_scale,

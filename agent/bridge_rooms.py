@@ -14,7 +14,7 @@ from datetime import datetime
 from agent.bridge_keys import BridgeKeys
 from agent.bridge_work import Audit, BridgeWork, dispatching_through
 from agent.bridges import Bridges
-from agent.fleet.identity import Mac
+from agent.fleet.identity import Mac, mac_of
 from agent.fleet.keys import KeyFile, Keyring
 from agent.fleet.record import Fleet
 from agent.homeassistant.websocket import CoreConnection
@@ -43,7 +43,7 @@ class BridgeRooms:
         self.work = BridgeWork(self.bridges, store, keys, journal, now, self._through, audit)
         self.guard: GuardDesk | None = None
         """Whoever commands the battery; set before anything is asked."""
-        self.commanded: Callable[[], Mac | None] = lambda: None
+        self.commanded: Callable[[], Mac | None] = lambda: mac_of(store.current.path_bridge)
         """The bridge that the guard's commands go through, if they go through one."""
         self._told: Mapping[str, Notification] = {}
         self._told_of: tuple[Fleet, Keyring] | None = None

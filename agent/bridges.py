@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from agent.fleet.bridge import Bridge
     from agent.fleet.keeper import Keeper
     from agent.fleet.own_zeroconf import OwnZeroconf
+    from agent.fleet.panel import Value
 
 LOG = logging.getLogger(__name__)
 AGAIN_S = 60.0
@@ -47,6 +48,8 @@ ANSWERS_S = 3.0
 VIEWED_FOR_S = 60.0
 """How old a picture may become by which nothing has changed: it tells how long ago things were."""
 Told = Callable[["Keeper"], None]
+ToldValue = Callable[["Value"], None]
+ToldContact = Callable[[Contact], None]
 
 
 class Bridges:
@@ -86,6 +89,9 @@ class Bridges:
         """What was written down of the fleet for the next start."""
         self._notes: set[asyncio.Task[None]] = set()
         self._pace = Pace()
+        self._listeners: dict[Mac, list[tuple[ToldValue, ToldContact]]] = {}
+        self._contacts: dict[Mac, Contact] = {}
+        """As those who listen were told last."""
 
     def shown(self) -> list[dict[str, Any]]:
         """Return one line per bridge, in JSON's words."""
@@ -100,6 +106,20 @@ class Bridges:
         """Call `wake` whenever the list may have changed; return a function that ends it."""
         self._wakes.append(wake)
         return lambda: self._wakes.remove(wake) if wake in self._wakes else None
+
+    def listen(self, mac: Mac, value: ToldValue, contact: ToldContact) -> Callable[[], None]:
+        """
+        Tell each value that one bridge pushes, and each change of its connection.
+
+        What it has told before is told at once. Returns a function that ends it.
+        """
+        listener = (value, contact)
+        listeners = self._listeners.setdefault(mac, [])
+        listeners.append(listener)
+        bridge = self.bridge(mac)
+        for known in () if bridge is None else tuple(bridge.panel.values.values()):
+            value(known)
+        return lambda: listeners.remove(listener) if listener in listeners else None
 
     async def run(self) -> None:
         """Keep the bridges until cancelled; follows the settings."""
@@ -285,6 +305,7 @@ class Bridges:
             keys=self._key_of,
             on_event=self._note,
             on_change=self._take,
+            on_value=self._value,
         )
         self._keeper = keeper
         try:
@@ -323,7 +344,18 @@ class Bridges:
 
     def _take(self, fleet: Fleet) -> None:
         self._fleet = fleet
+        for mac, listeners in self._listeners.items():
+            record = fleet.records.get(mac)
+            now = record.contact if record is not None else None
+            if now is not None and now != self._contacts.get(mac):
+                self._contacts[mac] = now
+                for _, contact in tuple(listeners):
+                    contact(now)
         self._changes()
+
+    def _value(self, mac: Mac, value: Value) -> None:
+        for told, _ in tuple(self._listeners.get(mac, ())):
+            told(value)
 
     def _changes(self) -> None:
         self._shown = None

@@ -179,6 +179,11 @@ def _write_path(facts: Facts) -> Iterator[Finding]:
     code, title, core = "write_path", "Write path", facts.core
     if core is None:
         yield skipped(code, title, "The simulated inverter is written directly.")
+    elif facts.settings.path == "bridge":
+        text = (
+            f"The bridge {facts.settings.path_bridge} is written directly; whether it obeys, the "
+        )
+        yield skipped(code, title, f"{text}commissioning test proves.")
     elif not linked(facts) or core.actions is None:
         yield skipped(code, title, NEEDS_CORE)
     elif facts.settings.path == "ha_helpers":

@@ -1,29 +1,38 @@
 """
 Builds the house that the settings name: its meter, its actuator, and what keeps them alive.
 
-Home Assistant's entities for a real inverter, or the simulated inverter for the demo. Each is a
+Home Assistant's entities or a bridge for a real inverter, or the simulated inverter for the demo.
+Where there are both, one commands and the other one's values are there to compare. Each is a
 context that the app enters with the guard and leaves when the guard has given the battery back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from agent.bridges import Bridges
 from agent.clock import SystemClock
+from agent.fleet.identity import mac_of
 from agent.homeassistant.websocket import CoreConnection
 from agent.house.feed_in import SENSOR, EmbeddedFeedIn, FeedInPort, HassFeedIn
-from agent.house.firmware import EmbeddedFirmware, HassFirmware
+from agent.house.firmware import BridgeFirmware, EmbeddedFirmware, HassFirmware
 from agent.house.hass_alphaess import HELPER_TRAITS, TRAITS, HassAlphaEss
 from agent.house.hass_entities import EntityMapping, HelperMapping
 from agent.house.hass_helpers import HassHelpers
 from agent.house.port import BatteryActuator, SiteMeter
+from agent.house.readings import Reading, missing
 from agent.planning import Sources
 from agent.settings import Settings
+
+if TYPE_CHECKING:  # it loads the client of bridges
+    from agent.house.bridge_alphaess import BridgeAlphaEss
 
 _LIVED_S = 60.0
 """A house begins in balance, not with a battery that has yet to follow the sun."""
@@ -48,20 +57,111 @@ class House:
     """Of the inverter, for the commissioning record; empty while it is not known."""
     feed_in: FeedInPort | None = None
     """The inverter's own feed-in limit; `None` where the path cannot write it."""
+    other: SiteMeter | None = None
+    """The same house as another path reads it; it runs with this one."""
+    foreign_requests: Callable[[], int] = lambda: 0
+    """How many requests of a second master on the line were heard, if any was of late."""
 
 
 @asynccontextmanager
-async def of_home_assistant(settings: Settings, core: CoreConnection) -> AsyncIterator[House]:
-    """Give the house behind Home Assistant's entities, and its Modbus hub or its helpers."""
-    through_helpers = settings.path == HELPER_TRAITS.path
-    adapter = HassAlphaEss(
+async def on_path(
+    path: str, settings: Settings, core: CoreConnection, bridges: Bridges
+) -> AsyncIterator[House]:
+    """Give the house as it is commanded on this path, with what another source says of it."""
+    async with AsyncExitStack() as ends:
+        if path == "bridge":
+            yield await ends.enter_async_context(of_bridge(settings, core, bridges))
+            return
+        house = await ends.enter_async_context(of_home_assistant(settings, core, path))
+        if "bridge" in settings.paths:
+            other = await ends.enter_async_context(_bridge(settings, bridges))
+            house = replace(house, other=other)
+        yield house
+
+
+@asynccontextmanager
+async def of_bridge(
+    settings: Settings, core: CoreConnection, bridges: Bridges
+) -> AsyncIterator[House]:
+    """
+    Give the house behind the bridge of the settings.
+
+    The connection is the one that the agent keeps to this bridge anyway. What a bridge cannot
+    know, forecast and reserve, is Home Assistant's as it was told last.
+    """
+    hass = _alphaess(settings, core, TRAITS.path)
+    forecast, reserve = _Lasting(hass.forecast_today), _Lasting(hass.reserve_soc)
+    async with _bridge(settings, bridges, forecast, reserve) as adapter:
+        yield House(
+            adapter,
+            adapter,
+            lambda: f"bridge {settings.path_bridge}/{settings.dispatch_soc_scale}",
+            hass.run,
+            BridgeFirmware(adapter.text),
+            other=hass,
+            foreign_requests=lambda: adapter.heard_of_late(time.monotonic()),
+        )
+
+
+class _Lasting:
+    """A reading that stays what it was while its source is away; its age tells that."""
+
+    def __init__(self, read: Callable[[], Reading]) -> None:
+        self._read = read
+        self._last: Reading | None = None
+
+    def __call__(self) -> Reading:
+        reading = self._read()
+        if reading.good or self._last is None:
+            self._last = reading if reading.good else None
+            return reading
+        return self._last
+
+
+@asynccontextmanager
+async def _bridge(
+    settings: Settings,
+    bridges: Bridges,
+    forecast: Callable[[], Reading] = lambda: missing("forecast"),
+    reserve: Callable[[], Reading] = lambda: missing("reserve_soc"),
+) -> AsyncIterator[BridgeAlphaEss]:
+    mac = mac_of(settings.path_bridge)
+    if mac is None:
+        raise ValueError("the settings name no bridge")
+    # Loaded here: without a bridge nobody pays for its client.
+    module = await asyncio.to_thread(importlib.import_module, "agent.house.bridge_alphaess")
+    adapter: BridgeAlphaEss = module.BridgeAlphaEss(
+        lambda: bridges.bridge(mac),
+        soc_scale=settings.dispatch_soc_scale,
+        forecast_today=forecast,
+        reserve_soc=reserve,
+    )
+    end = bridges.listen(mac, adapter.value, adapter.contact)
+    try:
+        yield adapter
+    finally:
+        end()
+
+
+def _alphaess(settings: Settings, core: CoreConnection, path: str) -> HassAlphaEss:
+    return HassAlphaEss(
         core,
         _chosen(EntityMapping, settings),
         hub=settings.modbus_hub,
         unit=settings.modbus_unit,
         soc_scale=settings.dispatch_soc_scale,
-        traits=HELPER_TRAITS if through_helpers else TRAITS,
+        traits=HELPER_TRAITS if path == HELPER_TRAITS.path else TRAITS,
     )
+
+
+@asynccontextmanager
+async def of_home_assistant(
+    settings: Settings, core: CoreConnection, path: str | None = None
+) -> AsyncIterator[House]:
+    """Give the house behind Home Assistant's entities, and its Modbus hub or its helpers."""
+    path = path or settings.path
+    through_helpers = path == HELPER_TRAITS.path
+    adapter = _alphaess(settings, core, path)
     helpers: HassHelpers | None = None
     if through_helpers:
         helpers = HassHelpers(
@@ -84,7 +184,7 @@ async def of_home_assistant(settings: Settings, core: CoreConnection) -> AsyncIt
     feed_in = None
     if helpers is None:
         entity = settings.entities.feed_in_limit or SENSOR
-        name = f"{settings.path} {settings.modbus_hub}/{settings.modbus_unit}"
+        name = f"{path} {settings.modbus_hub}/{settings.modbus_unit}"
         feed_in = HassFeedIn(core, adapter, entity, name)
     firmware = HassFirmware(core)
     yield House(adapter, helpers or adapter, identity, adapter.run, firmware, feed_in)

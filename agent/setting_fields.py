@@ -51,6 +51,7 @@ _EXPECTED = {
     "region": "GB, the first part of a postcode, or a region from 1 to 17",
     "currency": "three letters",
     "bridges": "addresses with commas between them, each with :port/port and = MAC if needed",
+    "mac": "a MAC, twelve hexadecimal digits as on the sticker",
     "networks": "all, or IPv4 addresses of this machine with commas between them",
     "url": "an address of the form http://host:port without user or password",
 }

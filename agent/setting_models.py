@@ -24,7 +24,7 @@ from agent.setting_fields import (
     one_of,
     said,
 )
-from agent.setting_texts import BridgeList, Networks, Region, RoofText, Tariff
+from agent.setting_texts import BridgeList, MacText, Networks, Region, RoofText, Tariff
 
 _site = Group("Site and mode")
 _limit = Group("Limits")
@@ -229,7 +229,7 @@ class Settings(BaseModel):
         "ha_register",
         ("ha_register", "ha_helpers", "bridge"),
         "How commands reach the inverter: registers through Home Assistant's Modbus hub, the "
-        "package's own helpers, or an ESPHome bridge.",
+        "package's own helpers, or the ESPHome bridge of `path_bridge`.",
     )
     modbus_hub: Annotated[str, Field(min_length=1, max_length=100)] = _path.other(
         "text", "modbuspvsystem", "modbuspvsystem", "Name of Home Assistant's Modbus hub."
@@ -299,22 +299,59 @@ class Settings(BaseModel):
     gates_fresh_min: Number = _bridges.number(
         10, (1, 60, 1), "min", "How long the verdict of a bridge's gates is believed."
     )
+    path_bridge: MacText = _bridges.other(
+        "mac",
+        "",
+        "02:00:5E:10:00:01",
+        "MAC of the bridge on the inverter's RS485 line, for the path `bridge`. Its key is entered "
+        "under *Bridges*; its address is found, or written down in `bridge_list`.",
+        max_length=40,
+    )
+    fallback_path: Literal["none", "ha_register", "ha_helpers", "bridge"] = _bridges.choice(
+        "none",
+        ("none", "ha_register", "ha_helpers", "bridge"),
+        "Used while `path` has been away for a minute, once it was commissioned as `path` was; "
+        "`none` waits for `path` to come back.",
+    )
 
     entities: Entities = Entities()
 
     @model_validator(mode="after")
     def _available(self) -> Self:
         """Refuse what would silently do nothing."""
-        if self.path == "bridge":
+        if "bridge" in self.paths and not self.path_bridge:
             raise said(
-                "path",
-                f"path: {self.path} is not in this version yet; for example ha_register",
+                "path_bridge",
+                "path_bridge: the path bridge needs the MAC of its bridge; for example "
+                "02:00:5E:10:00:01",
+            )
+        if "bridge" in self.paths and self.bridges == "off":
+            raise said(
+                "bridges",
+                "bridges: the path bridge needs the connection to its bridge; set it to watch",
+            )
+        if self.fallback_path == self.path:
+            raise said(
+                "fallback_path",
+                f"fallback_path: {self.fallback_path} is the path already; choose another one or "
+                "none",
             )
         return self
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The ways to the inverter that may be used, the wanted one first."""
+        return (self.path,) if self.fallback_path == "none" else (self.path, self.fallback_path)
 
     @model_validator(mode="after")
     def _writable(self) -> Self:
         """Refuse what the chosen path cannot write."""
+        if self.feed_in_limit_percent is not None and self.path == "bridge":
+            raise said(
+                "feed_in_limit_percent",
+                "feed_in_limit_percent: the bridge shows the limit and cannot set it; leave this "
+                "unset, or use the path ha_register",
+            )
         if self.feed_in_limit_percent is not None and self.path == "ha_helpers":
             raise said(
                 "feed_in_limit_percent",

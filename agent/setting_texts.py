@@ -15,6 +15,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from agent.fleet.identity import mac_of, written
+
 _MOST_LINES = 48
 _MOST_PRICE = 10.0
 """Per kWh in a main unit of currency, either sign; more is a mistake in the unit."""
@@ -169,6 +171,13 @@ def _bridges(text: str) -> str:
     return text
 
 
+def _mac(text: str) -> str:
+    whose = mac_of(text)
+    if text and whose is None:
+        raise ValueError("not a MAC")
+    return written(whose) if whose else ""
+
+
 def _networks(text: str) -> str:
     networks(text)
     return text
@@ -178,4 +187,5 @@ Tariff = Annotated[str, AfterValidator(_tariff)]
 RoofText = Annotated[str, AfterValidator(_roof)]
 Region = Annotated[str, AfterValidator(_region)]
 BridgeList = Annotated[str, AfterValidator(_bridges)]
+MacText = Annotated[str, AfterValidator(_mac)]
 Networks = Annotated[str, AfterValidator(_networks)]

@@ -271,6 +271,7 @@ _VALUES = {
     "region": "`GB`, outward postcode, or 1 to 17",
     "currency": "three letters",
     "bridges": "addresses, host[:port[/port]][= MAC]",
+    "mac": "MAC",
     "networks": "`all`, or IPv4 addresses of this machine",
 }
 

@@ -52,6 +52,7 @@ def guard_config(
     test: Commissioning,
     identity: str,
     firmware: str = "",
+    foreign_requests: int = 0,
 ) -> GuardConfig:
     """Return everything that a decision needs to know of the site's choices."""
     path = command_path(traits.path, settings, test, identity, firmware)
@@ -100,6 +101,7 @@ def guard_config(
         minimum_off_s=settings.minimum_off_s,
         write_deadline_s=min(settings.write_deadline_s, path.longest_answer_s),
         firmware=firmware,
+        foreign_requests=foreign_requests,
     )
 
 
@@ -126,14 +128,18 @@ class SiteChoices:
     """Path and inputs in use; empty while they are not known yet."""
     firmware: Callable[[], str] = lambda: ""
     """Of the inverter; empty while it is not known."""
+    foreign_requests: Callable[[], int] = lambda: 0
+    """Of a second master on the inverter's line, of late."""
     _made: tuple[object, GuardConfig] | None = None
 
     def __call__(self, test: Commissioning) -> GuardConfig:
         """Return the configuration of this moment."""
         settings = self.settings()
         identity = self.identity() or test.path
-        firmware = self.firmware()
-        key = (settings, test.stage, test.at, test.path, test.firmware, identity, firmware)
+        firmware, heard = self.firmware(), self.foreign_requests()
+        tested = (test.stage, test.at, test.path, test.firmware)
+        key = (settings, *tested, identity, firmware, heard)
         if self._made is None or self._made[0] != key:
-            self._made = (key, guard_config(settings, self.traits, test, identity, firmware))
+            config = guard_config(settings, self.traits, test, identity, firmware, heard)
+            self._made = (key, config)
         return self._made[1]

@@ -240,8 +240,17 @@ async def test_every_default_and_example_is_itself_taken(
 
 
 async def test_what_would_do_nothing_is_refused(store: SettingsStore) -> None:
-    with pytest.raises(SettingError, match="not in this version yet"):
-        await store.update({"path": "bridge"}, "test")
+    bridge = {"path": "bridge", "path_bridge": "02:00:5e:10:00:01"}
+    for changes, words in (
+        ({"path": "bridge"}, "needs the MAC of its bridge"),
+        ({**bridge, "bridges": "off"}, "needs the connection to its bridge"),
+        ({**bridge, "fallback_path": "bridge"}, "is the path already"),
+        ({**bridge, "feed_in_limit_percent": 70}, "cannot set it"),
+        ({**bridge, "path_bridge": "02:00"}, "path_bridge: .* is not a MAC"),
+        ({"fallback_path": "bridge"}, "needs the MAC of its bridge"),
+    ):
+        with pytest.raises(SettingError, match=words):
+            await store.update(changes, "test")
     assert store.current == Settings()
 
 

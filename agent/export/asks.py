@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.export import commissioning
+from agent.export.commissioning_checks import second_master
 from agent.export.commitments import RESTS, Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.lease import Lease, whole_steps_w, worst_case_wh
@@ -162,9 +163,12 @@ def _commission(turn: Turn, request: Request) -> Answer:
         return Answer(
             False, "battery_busy", "A dispatch is running; stop it, then start the test again."
         )
-    obstacle = next(_obstacles_to_any_command(state, turn.config), None)
+    obstacle = next(_obstacles_to_any_command(turn), None)
     if obstacle is not None:
         return Answer(False, obstacle.code, obstacle.text)
+    heard = second_master(turn.config.foreign_requests)
+    if heard is not None:
+        return Answer(False, "second_master", heard.words)
     full = request.kind is RequestKind.COMMISSION_FULL
     test = commissioning.begin(turn.now_s, request.by, turn.config.path_identity, full=full)
     turn.set(commissioning=test)
@@ -177,7 +181,8 @@ def _commission(turn: Turn, request: Request) -> Answer:
     )
 
 
-def _obstacles_to_any_command(state: GuardState, config: GuardConfig) -> Iterator[Reason]:
+def _obstacles_to_any_command(turn: Turn) -> Iterator[Reason]:
+    state, config = turn.state, turn.config
     if state.hold is not None and state.hold.kind is HoldKind.SAFETY:
         yield Reason("latched", f"{state.hold.reason.text} Acknowledge it first.")
     if config.export_limit_w is None:
@@ -187,6 +192,8 @@ def _obstacles_to_any_command(state: GuardState, config: GuardConfig) -> Iterato
             "example 3680 W.",
         )
     yield from state.lost
+    if state.handover is not None:
+        yield state.handover.reason(turn.now_s)
     if state.adopting or state.good_samples < SAMPLES_BEFORE_COMMAND:
         yield Reason(
             "waiting_for_samples",
@@ -198,7 +205,7 @@ def blockers(turn: Turn, purpose: Purpose) -> Iterator[Reason]:
     """Yield everything that stands in the way of a start now, worst first."""
     state, config = turn.state, turn.config
     yield from _mode(state, config)
-    yield from _obstacles_to_any_command(state, config)
+    yield from _obstacles_to_any_command(turn)
     if state.foreign is not None and state.foreign.announced:
         yield Reason(
             "foreign_controller",

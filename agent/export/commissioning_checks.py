@@ -325,6 +325,20 @@ def alone_check(watched_s: float) -> Check:
     )
 
 
+def second_master(requests: int) -> Check | None:
+    """Return why a line with a second master on it cannot be used; `None` when there is none."""
+    if not requests:
+        return None
+    return Check(
+        "shared_bus",
+        Verdict.FAILED,
+        f"The bridge hears a second master on the inverter's line: {requests} requests that are "
+        "not its own.",
+        "Unplug what else is wired to the inverter's RS485 connector (a logger, an EV charger, "
+        "another adapter), wait ten minutes and try again.",
+    )
+
+
 def untold_checks(energy_wh: float, *, full: bool) -> Checks:
     """Return what only the full test looks at, open until it has."""
     step = "" if full else "The full test looks at it."

@@ -186,7 +186,10 @@ def count(counter: DayCounter, reading: Reading, rules: CounterRules, now_s: flo
     unread_wh = rules.max_power_w * max(0.0, reading.age_s(now_s)) / SECONDS_PER_HOUR
     read_s = None if reading.reported_s is None else min(now_s, reading.vouched_s)
     if counter.last_wh is None:
-        first = value if rules.kind is CounterKind.DAILY else 0.0
+        # What is known of the day came from another counter, if there is anything.
+        first = value if rules.kind is CounterKind.DAILY else counter.day_wh
+        if rules.conservative_up:
+            first = max(first, counter.day_wh)
         return replace(
             _ticked(counter, value, first, now_s),
             blind_wh=max(unread_wh, rules.poll_wh),

@@ -45,6 +45,7 @@ def _wake_s(turn: Turn) -> float:
         or state.foreign is not None
         or state.commissioning.busy
         or state.adopting
+        or state.handover is not None
     )
     if busy:
         return turn.now_s + _ACTIVE_S

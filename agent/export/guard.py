@@ -214,6 +214,13 @@ class Guard:
         return view.snapshot(self._state, self._look(), self._configure(self._state.commissioning))
 
     @property
+    def busy(self) -> bool:
+        """True while something runs, may run, or is wanted to."""
+        state = self._state
+        wanted = state.wish is not None or state.stopping is not None
+        return wanted or bool(state.commitments) or state.commissioning.busy
+
+    @property
     def state(self) -> GuardState:
         """What is remembered; read only."""
         return self._state
@@ -257,6 +264,18 @@ class Guard:
         finally:
             end()
         return self._released()
+
+    async def close(self) -> None:
+        """
+        Leave this path: nothing is sent on it any more, and what is open is on disk.
+
+        A write in several frames would else go on beside the path that comes after.
+        """
+        for task in tuple(self._writes):
+            task.cancel()
+        await asyncio.gather(*self._writes, return_exceptions=True)
+        now = self._clock.now()
+        await self._record(_Parcel(memory.journaled(self._state, now), (), (), now.local))
 
     def _released(self) -> bool:
         return self._state.stopping is None and not self._state.commitments

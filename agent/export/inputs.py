@@ -27,6 +27,7 @@ _DELIVERED_AFTER_S = 10.0
 
 def take_in(turn: Turn) -> None:
     """Bring ledger, freshness, net load and breach up to this moment."""
+    _hand_over(turn)
     sample, state = turn.look.sample, turn.state
     turn.set(day_clock=day_clock.watch(state.day_clock, turn.look.now))
     ledger, told = _account(turn)
@@ -60,6 +61,15 @@ def take_in(turn: Turn) -> None:
     _check_breach(turn)
 
 
+def _hand_over(turn: Turn) -> None:
+    """Note the path in use, and when nothing of the one before can run any more."""
+    turn.set(path=turn.config.path)
+    handover = turn.state.handover
+    if handover is not None and handover.over(turn.state.commitments, turn.now_s):
+        turn.set(handover=None)
+        turn.say("path_taken_over", f"Nothing of the path {handover.before} can run any more.")
+
+
 def _silent_readback(turn: Turn) -> tuple[Reason, ...]:
     """Return what is wrong with the read-back of a lease; a test is written once and waits."""
     state, path = turn.state, turn.config.path
@@ -80,6 +90,8 @@ def _account(turn: Turn) -> tuple[Ledger, Agreement]:
     doubted = "grid_power" in turn.state.still.doubted
     grid_w = None if doubted else turn.usable(sample.grid_w)
     worst_w = com.exposure_w(turn.state.commitments, turn.gain)
+    if turn.state.handover is not None:
+        worst_w = max(worst_w, turn.state.handover.worst_w)
     if turn.state.foreign is not None:
         worst_w = max(worst_w, turn.state.foreign.power_w)
     if worst_w > 0 or any(c.lets_out for c in turn.state.commitments):

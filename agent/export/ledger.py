@@ -68,6 +68,8 @@ class Ledger:
     """What a PV meter shows that does not move, and"""
     still_h: float = 0.0
     """for how long it has."""
+    other_meter: bool = False
+    """The path has changed: its counters have not spoken yet, and will begin somewhere else."""
 
     @property
     def known(self) -> bool:
@@ -207,6 +209,12 @@ def _verified(
 ) -> Ledger:
     """Return the account with the new state of the export counter, and what that proves."""
     before, unverified_wh = ledger.exported, ledger.unverified_wh
+    if ledger.other_meter and exported.last_wh is not None:
+        # Its first value tells nothing of what left the house since the other counter's last.
+        exported = replace(exported, day_wh=exported.day_wh + unverified_wh)
+        return replace(
+            ledger, exported=exported, unverified_wh=0.0, rest_wh=None, other_meter=False
+        )
     if came_back(before, exported, rules, now_s):
         # What flowed meanwhile may never be told: it is charged as far as a command can have run.
         told_wh = exported.day_wh - before.day_wh
@@ -276,6 +284,8 @@ def restored(
     away_s: float,
     exposure_wh: float,
     rules: tuple[CounterRules, CounterRules],
+    *,
+    other_meter: bool = False,
 ) -> Ledger:
     """
     Return a journaled account as it may be used after a restart.
@@ -289,7 +299,11 @@ def restored(
         away_s: wall-clock seconds since it was journaled, not below 0.
         exposure_wh: most that journaled commands may have let out in the meantime.
         rules: of the export and the production counter.
+        other_meter: the counters are those of another path. Their values are others; the day goes
+            on with what is known of it, and with all that the old ones had not told.
     """
+    if other_meter:
+        return _on_other_meter(ledger, now, exposure_wh, rules)
 
     def moved(counter: DayCounter, rule: CounterRules) -> DayCounter:
         kept = ledger.day >= now.day or (rule.kind is CounterKind.LIFETIME and rule.conservative_up)
@@ -320,4 +334,39 @@ def restored(
         open_s=None,
         still_w=0.0,
         still_h=0.0,
+    )
+
+
+def _on_other_meter(
+    ledger: Ledger, now: Instant, exposure_wh: float, rules: tuple[CounterRules, CounterRules]
+) -> Ledger:
+    """
+    Return the account as other counters go on with it.
+
+    What may have left the house and is in no tick of the old counter is charged for good. Of the
+    production's first step nothing is believed: the old counter may have told it.
+    """
+    exported, produced = (
+        DayCounter(
+            seen_s=now.monotonic_s,
+            tick_s=now.monotonic_s,
+            day_wh=counter.day_wh,
+            carried_wh=rule.step_wh,
+        )
+        for counter, rule in zip((ledger.exported, ledger.produced), rules, strict=True)
+    )
+    open_wh = ledger.open_wh(rules[0].step_wh) + exposure_wh
+    return replace(
+        ledger,
+        at_s=now.monotonic_s,
+        exported=replace(exported, day_wh=exported.day_wh + open_wh),
+        produced=produced,
+        unverified_wh=0.0,
+        rest_wh=None,
+        accrual=NOTHING,
+        ticking=ticking.AT_REST,
+        open_s=None,
+        still_w=0.0,
+        still_h=0.0,
+        other_meter=True,
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 from agent.clock import Instant
 from agent.export import commitments as com
+from agent.export import handover as hand
 from agent.export.advice import Following
 from agent.export.agreement import Agreement
 from agent.export.breaker import Breaker
@@ -56,7 +57,6 @@ def lost(now: Instant, why: str) -> GuardState:
 
 def journaled(state: GuardState, now: Instant) -> dict[str, Any]:
     """Return what must survive, ready for JSON."""
-    test = state.commissioning
     return {
         "version": VERSION,
         "at": now.local.isoformat(),
@@ -91,29 +91,36 @@ def journaled(state: GuardState, now: Instant) -> dict[str, Any]:
         "commitments": [_commitment(c, now) for c in state.commitments],
         "numbers": state.numbers,
         "writes_ahead": state.pace.ahead,
-        "commissioning": {
-            "stage": test.stage.value,
-            "text": test.text,
-            "by": test.by,
-            "delay_s": test.delay_s,
-            "exit_lag_s": test.exit_lag_s,
-            "gain": test.gain,
-            "dead_s": test.dead_s,
-            "rounds_up": test.rounds_up,
-            "rewrite_extends": test.rewrite_extends,
-            "counter_lag_s": test.counter_lag_s,
-            "checks": [asdict(check) for check in test.checks],
-            "full": test.full,
-            "part": test.part,
-            "firmware": test.firmware,
-            "path": test.path,
-            "at": test.at.isoformat() if test.at else None,
-        },
+        "commissioning": _test(state.commissioning),
+        "other_tests": [_test(test) for test in state.other_tests],
+        "path": hand.left(state.path),
+        "handover": hand.journaled(state.handover, now.monotonic_s),
         "resets_ago_s": [now.monotonic_s - at_s for at_s in state.resets_s],
         "failures": state.breaker.failures,
         "breach": state.breach,
         "last_action": _dated(state.last_action, "at"),
         "statistics": _dated(state.statistics, "since"),
+    }
+
+
+def _test(test: Commissioning) -> dict[str, Any]:
+    return {
+        "stage": test.stage.value,
+        "text": test.text,
+        "by": test.by,
+        "delay_s": test.delay_s,
+        "exit_lag_s": test.exit_lag_s,
+        "gain": test.gain,
+        "dead_s": test.dead_s,
+        "rounds_up": test.rounds_up,
+        "rewrite_extends": test.rewrite_extends,
+        "counter_lag_s": test.counter_lag_s,
+        "checks": [asdict(check) for check in test.checks],
+        "full": test.full,
+        "part": test.part,
+        "firmware": test.firmware,
+        "path": test.path,
+        "at": test.at.isoformat() if test.at else None,
     }
 
 
@@ -165,9 +172,15 @@ def _commitment(commitment: Commitment, now: Instant) -> dict[str, Any]:
         "block": asdict(commitment.block),
         "worst_case_wh": commitment.worst_case_wh,
         "sent_ago_s": now.monotonic_s - commitment.sent_s,
+        "seen_ago_s": now.monotonic_s - _seen_s(commitment),
         "sent_at": commitment.sent_at.isoformat(),
         "status": commitment.status.value,
     }
+
+
+def _seen_s(commitment: Commitment) -> float:
+    """Return the last of when it was sent, answered and shown: one that has begun had by then."""
+    return max(commitment.sent_s, commitment.answered_s or 0.0, commitment.confirmed_s or 0.0)
 
 
 def recalled(data: Mapping[str, Any], now: Instant, config: GuardConfig) -> GuardState:
@@ -185,6 +198,13 @@ def recalled(data: Mapping[str, Any], now: Instant, config: GuardConfig) -> Guar
     """
     away_s = max(0.0, (now.local - datetime.fromisoformat(data["at"])).total_seconds())
     commitments = tuple(_recall(c, now, away_s) for c in data["commitments"])
+    before = hand.of_journal(data.get("path"))
+    changed = before is not None and before.name != config.path.name
+    handover = hand.recalled(data.get("handover"), now.monotonic_s, away_s)
+    if changed and before is not None:
+        commitments, left = hand.taken_over(commitments, before, config.path, now.monotonic_s)
+        handover = hand.later(handover, left)
+    test, other_tests = _recall_tests(data, config.path.name, changed=changed)
     rules = (config.exported_rules, config.produced_rules)
     account = data["ledger"]
     ledger = Ledger(
@@ -197,19 +217,21 @@ def recalled(data: Mapping[str, Any], now: Instant, config: GuardConfig) -> Guar
         leakage=_recall_leakage(account.get("leakage")),
         rolling=_recall_rolling(account.get("rolling"), now.monotonic_s, away_s),
     )
-    gain = _recall_gain(data.get("gain"), config)
+    gain = Gain() if changed else _recall_gain(data.get("gain"), config)
     exposure_w = com.exposure_w(commitments, of_energy(gain, config.path.gain))
     longest_s = max((c.block.duration_s for c in commitments), default=0)
     running_s = min(away_s, longest_s + config.path.command_delay_s + config.path.exit_lag_s)
+    if handover is not None:
+        exposure_w, running_s = max(exposure_w, handover.worst_w), away_s
     exposure_wh = exposure_w * running_s / SECONDS_PER_HOUR
     wish, latch = data["wish"], data["safety_hold"]
     return GuardState(
-        ledger=restored(ledger, now, away_s, exposure_wh, rules),
+        ledger=restored(ledger, now, away_s, exposure_wh, rules, other_meter=changed),
         begun_s=now.monotonic_s,
         agreement=Agreement(**data.get("agreement") or {}),
         gain=gain,
         wish=None
-        if wish is None
+        if wish is None or changed
         else Wish(
             Purpose(wish["purpose"]),
             wish["by"],
@@ -223,7 +245,10 @@ def recalled(data: Mapping[str, Any], now: Instant, config: GuardConfig) -> Guar
         commitments=com.expired(commitments, config.path, now.monotonic_s),
         numbers=data["numbers"],
         pace=WritePace(data.get("writes_ahead", 0.0), now.monotonic_s),
-        commissioning=_recall_test(data["commissioning"]),
+        commissioning=test,
+        other_tests=other_tests,
+        path=config.path,
+        handover=handover,
         resets_s=tuple(now.monotonic_s - away_s - ago_s for ago_s in data["resets_ago_s"]),
         breaker=Breaker(failures=data["failures"]),
         breach=data["breach"],
@@ -260,7 +285,8 @@ def _recall_statistics(data: Mapping[str, Any] | None) -> StatisticsView:
 
 
 def _recall(data: Mapping[str, Any], now: Instant, away_s: float) -> Commitment:
-    sent_s = now.monotonic_s - away_s - data["sent_ago_s"]
+    then_s = now.monotonic_s - away_s
+    sent_s = then_s - data["sent_ago_s"]
     status = Status(data["status"])
     commitment = Commitment(
         number=data["number"],
@@ -270,12 +296,27 @@ def _recall(data: Mapping[str, Any], now: Instant, away_s: float) -> Commitment:
         sent_s=sent_s,
         sent_at=datetime.fromisoformat(data["sent_at"]),
         status=status,
-        answered_s=sent_s,
+        # A journal of a version that did not keep it has the moment of sending.
+        answered_s=then_s - data.get("seen_ago_s", data["sent_ago_s"]),
     )
     if status is Status.SENT:
         # The answer died with the process: the call may have run, or may still run.
         return replace(commitment, status=Status.UNCONFIRMED)
     return commitment
+
+
+def _recall_tests(
+    data: Mapping[str, Any], path: str, *, changed: bool
+) -> tuple[Commissioning, tuple[Commissioning, ...]]:
+    """Return the test of this path, and those that have passed on others."""
+    newest = _recall_test(data["commissioning"])
+    others = tuple(_recall_test(each) for each in data.get("other_tests") or ())
+    if not changed:
+        return newest, others
+    every = (newest, *others) if newest.stage is Stage.PASSED else others
+    mine = [test for test in every if test.path.partition(" ")[0] == path]
+    rest = tuple(test for test in every if test not in mine)
+    return (mine[0] if mine else Commissioning()), rest
 
 
 def _recall_test(data: Mapping[str, Any]) -> Commissioning:

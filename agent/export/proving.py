@@ -11,7 +11,7 @@ from agent.export import commissioning as cms
 from agent.export import commitments as com
 from agent.export.asks import cost_obstacle, soc_obstacle
 from agent.export.bus_watch import watch_bus
-from agent.export.commissioning_checks import Powers, soc_in_doubt
+from agent.export.commissioning_checks import Powers, second_master, soc_in_doubt
 from agent.export.commitments import Commitment, Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.lease import worst_case_wh
@@ -33,7 +33,10 @@ def drive_test(turn: Turn) -> None:
     _watch_bus(turn)
     test = turn.state.commissioning
     foreign = turn.state.foreign
-    if test.bus.foreign:
+    heard = second_master(turn.config.foreign_requests)
+    if heard is not None:
+        _finish(turn, replace(cms.failed(test, heard.words), checks=(heard,)))
+    elif test.bus.foreign:
         _finish(turn, cms.shared(test, test.bus.foreign))
     elif foreign is not None and foreign.announced:
         what = f"a dispatch of {foreign.power_w:.0f} W runs that was started"

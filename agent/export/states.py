@@ -21,6 +21,7 @@ from agent.export.commitments import Commitments, Purpose
 from agent.export.day_clock import DayClock
 from agent.export.freshness import SocWatch, Stillness, Thresholds
 from agent.export.gain import Gain
+from agent.export.handover import Handover
 from agent.export.lease import CommandPath
 from agent.export.ledger import CounterRules, Ledger
 from agent.export.limiter import NetLoad
@@ -58,6 +59,8 @@ class GuardConfig:
     write_deadline_s: float
     firmware: str = ""
     """Of the inverter, as far as it can be read; empty while it is not known."""
+    foreign_requests: int = 0
+    """Of a second master that was heard on the inverter's line of late."""
 
 
 class HoldKind(StrEnum):
@@ -170,6 +173,12 @@ class GuardState:
     breach: bool = False
     """More left the house than may, and no person has acknowledged it yet; until the day ends."""
     following: Following = field(default_factory=Following)
+    path: CommandPath | None = None
+    """On which all of this was done; `None` before the first look."""
+    handover: Handover | None = None
+    """What the path before has left, until it is over."""
+    other_tests: tuple[Commissioning, ...] = ()
+    """Those that have passed on other paths, for when they are used again."""
 
 
 @dataclass(frozen=True, slots=True)

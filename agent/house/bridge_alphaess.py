@@ -8,7 +8,7 @@ action that answers when the inverter has acknowledged the nine registers, or sa
 bridge reads them back by itself and shows them.
 
 This module loads aioesphomeapi, which no agent without a bridge should pay for: import it when
-there is one. It is not wired into the agent yet.
+there is one.
 
 Source: bridge/README.md, which says what the firmware promises.
 """
@@ -52,6 +52,8 @@ TRAITS = SourceTraits(
     counter_poll_s=6.0,
     readback_poll_s=6.0,
 )
+HEARD_FOR_S = 600.0
+"""A second master that was silent for so long has gone, or asks so seldom that the test sees it."""
 _HIGHEST_NUMBER = 2**31 - 1
 
 
@@ -147,6 +149,8 @@ class BridgeAlphaEss:
         self._told: dict[str, _Told] = {}
         self._texts: dict[str, str] = {}
         self._wakes: list[Callable[[], None]] = []
+        self._heard: tuple[float, float] | None = None
+        """How many foreign requests there were, and when the last one was heard."""
         # Numbers of commands; another agent's are others.
         self._number = secrets.randbelow(_HIGHEST_NUMBER // 2)
 
@@ -193,6 +197,11 @@ class BridgeAlphaEss:
         bridge = self._bridge()
         told = bridge.panel.values.get(FOREIGN) if bridge is not None else None
         return int(told.value) if told is not None and isinstance(told.value, float) else None
+
+    def heard_of_late(self, now_s: float) -> int:
+        """Return how many requests of another master were told, if any was within ten minutes."""
+        count, at_s = self._heard or (0.0, 0.0)
+        return int(count) if now_s - at_s <= HEARD_FOR_S else 0
 
     def text(self, entity: str) -> str:
         """Return the newest text of an entity; empty while none has been told."""
@@ -249,6 +258,8 @@ class BridgeAlphaEss:
         bridge = self._bridge()
         if value.entity.startswith("text_sensor.") and isinstance(value.value, str):
             self._texts[value.entity] = value.value
+        if value.entity == FOREIGN and isinstance(value.value, float):
+            self._hear(value.value, value.at_s)
         shown = _EVERY.get(value.entity)
         if shown is None or bridge is None:
             return
@@ -259,6 +270,12 @@ class BridgeAlphaEss:
         changed_s = old.changed_s if old is not None and same else reported_s
         self._told[value.entity] = _Told(value.value, value.unit, value.at_s, changed_s, reported_s)
         self._wake()
+
+    def _hear(self, count: float, at_s: float) -> None:
+        """Note a foreign request; of those before a connection nobody knows when they were."""
+        if count > 0 and (self._heard is None or count != self._heard[0]):
+            self._heard = count, at_s
+            self._wake()
 
     def contact(self, _contact: Contact) -> None:
         """Take note that the connection is another one than before."""

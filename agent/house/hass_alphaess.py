@@ -145,8 +145,8 @@ class HassAlphaEss:
             soc_percent=self._reading(m.soc, PERCENT),
             exported_wh=self._reading(m.exported_today, DAY_ENERGY),
             produced_wh=self._reading(m.produced_today, DAY_ENERGY),
-            forecast_today_wh=self._reading(m.forecast_today, DAY_ENERGY),
-            reserve_soc_percent=self._reading(m.reserve_soc, PERCENT),
+            forecast_today_wh=self.forecast_today(),
+            reserve_soc_percent=self.reserve_soc(),
             dispatch=DispatchReadings(
                 start=self._reading(m.dispatch_start, FLAG),
                 power_w=self._reading(m.dispatch_power, POWER),
@@ -155,6 +155,14 @@ class HassAlphaEss:
                 duration_s=self._reading(m.dispatch_time, DURATION),
             ),
         )
+
+    def forecast_today(self) -> Reading:
+        """Return the PV of the whole local day, Wh."""
+        return self._reading(self._mapping.forecast_today, DAY_ENERGY)
+
+    def reserve_soc(self) -> Reading:
+        """Return the external value to keep, percent."""
+        return self._reading(self._mapping.reserve_soc, PERCENT)
 
     def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` after each new value; return a function that ends it."""

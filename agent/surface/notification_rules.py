@@ -8,6 +8,7 @@ Ids and titles of the first five are those of the production guide; export_monit
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.export.snapshot import ErrorState, GuardSnapshot, Mode, Reason
@@ -92,6 +93,12 @@ KINDS = {
             "connection and run the commissioning test before the next start.",
         ),
         Kind(
+            "sources_disagree",
+            "Bridge and Home Assistant Disagree",
+            "Compare both on the agent's page with the inverter's own app. Commands go on by the "
+            "source of the path in use; set `mode` to observe until you know which one is wrong.",
+        ),
+        Kind(
             "target_is_zero",
             "Target Export Is Zero",
             "Set the target export, for example to 3000 W; at 0 W there is nothing to discharge "
@@ -127,6 +134,10 @@ _INPUT_ERRORS = frozenset(
     }
 )
 """One of these says already which input is lost."""
+_OF_PROBLEM = {
+    "foreign_controller": ("foreign_dispatch", "foreign_controller"),
+    "sources_disagree": ("sources_disagree",),
+}
 _UNVERIFIED = frozenset({"start_unverified", "no_effect", "stop_unverified", "timer_ignored"})
 _OF_ERROR = {
     ErrorState.SOC_READ_FAILED: "soc_read_failed",
@@ -168,8 +179,8 @@ def due(picture: GuardSnapshot) -> dict[str, Notification]:
             want("verification_failed", error_reason, error_reason.code)
     if picture.energy.breach and picture.latched:
         want("over_export", _of_code((picture.reason, *picture.problems), "over_export"))
-    if foreign := _of_code(picture.problems, "foreign_dispatch", "foreign_controller"):
-        want("foreign_controller", foreign, foreign.code)
+    for suffix, found in _of_problems(picture.problems):
+        want(suffix, found, found.code)
     for lost in () if error in _INPUT_ERRORS else picture.problems:
         if lost.code.startswith(_INPUTS) and lost.code != _STILL_GOOD:
             want(_suffix_of(lost), lost, after_s=PATIENCE_S)
@@ -177,6 +188,12 @@ def due(picture: GuardSnapshot) -> dict[str, Notification]:
     if zero and picture.mode is Mode.CONTROL and picture.commissioning.passed:
         want("target_is_zero", zero)
     return wanted
+
+
+def _of_problems(problems: tuple[Reason, ...]) -> Iterator[tuple[str, Reason]]:
+    for suffix, codes in _OF_PROBLEM.items():
+        if found := _of_code(problems, *codes):
+            yield suffix, found
 
 
 def _suffix_of(lost: Reason) -> str:

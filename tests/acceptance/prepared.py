@@ -91,7 +91,7 @@ async def prepared(version: str, directory: Path, path: str) -> AsyncIterator[St
         agent = house.agent
         agent.data.mkdir()
         (agent.data / "settings.json").write_text(json.dumps(wishes))
-        journal = await commissioned(agent.data, await _identity(house.core, wishes))
+        journal = await commissioned(agent.data, await ha_identity(house.core, wishes))
         await journal.close()
         await agent.start()
         await house.ready()
@@ -128,7 +128,7 @@ async def calmed(house: Stack) -> None:
     await all_is_well(house)
 
 
-async def _identity(core: Core, wishes: Json) -> str:
+async def ha_identity(core: Core, wishes: Json) -> str:
     """Return path and inputs as the agent will name them."""
     settings = Settings.model_validate(wishes)
     async with (

@@ -103,6 +103,21 @@ def test_a_wrong_sign_fails_with_words(name: str) -> None:
     assert "sign" in bench.state.commissioning.text
 
 
+def test_a_second_master_on_the_line_is_refused_and_ends_a_test_that_runs() -> None:
+    bench = Bench(replace(CONFIG, foreign_requests=2), commissioned=False)
+    answer = bench.ask(RequestKind.COMMISSION)
+    assert (answer.accepted, answer.code) == (False, "second_master")
+    assert "2 requests that are not its own" in answer.text
+    bench.config = CONFIG
+    assert bench.ask(RequestKind.COMMISSION).accepted
+    bench.run_until(lambda: bench.dispatching, 60)
+    bench.config = replace(CONFIG, foreign_requests=3)
+    bench.run_until(lambda: not bench.dispatching, 20)
+    test = bench.state.commissioning
+    assert test.stage is Stage.FAILED
+    assert [check.code for check in test.checks] == ["shared_bus"]
+
+
 def test_another_mapping_needs_another_test() -> None:
     bench = Bench()
     bench.config = replace(bench.config, path_identity="other inputs")

@@ -132,7 +132,7 @@ async def test_a_restart_is_refused_while_a_dispatch_runs_through_that_bridge(
     with one, ten:
         async with rooms(tmp_path, one, ten) as it:
             await it.until(lambda: it.state(one) == it.state(ten) == "online")
-            it.made.commanded = lambda: Mac(one.mac)
+            await it.store.update({"path_bridge": sticker(one)}, "test")
             it.guard.shown = BY_BRIDGE
             refused = await it.made.work.ask(Op.RESTART, sticker(one), "test")
             assert (refused.block, refused.result) == (Block.DISCHARGING, "rejected")

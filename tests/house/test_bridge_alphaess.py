@@ -19,7 +19,7 @@ from agent.fleet.events import BridgeEvent
 from agent.fleet.identity import Mac
 from agent.fleet.introduction import Target
 from agent.house.alphaess import RESET_BLOCK, DispatchBlock
-from agent.house.bridge_alphaess import SOC, TRAITS, BridgeAlphaEss, alone
+from agent.house.bridge_alphaess import HEARD_FOR_S, SOC, TRAITS, BridgeAlphaEss, alone
 from agent.house.firmware import BridgeFirmware
 from agent.house.port import WriteStatus
 from agent.house.readings import Quality
@@ -254,6 +254,9 @@ async def test_a_second_master_behind_the_bridge_is_known(make_device: MakeDevic
                 ReadHoldingRegistersRequest(address=0x0102, count=1, dev_id=85)
             )
         await until(lambda: it.house.foreign_requests == 1, 5)
+        now_s = time.monotonic()
+        assert it.house.heard_of_late(now_s) == 1
+        assert it.house.heard_of_late(now_s + HEARD_FOR_S) == 0
 
 
 async def test_another_firmware_shows_nothing_and_takes_no_command(

@@ -29,7 +29,7 @@ from tests.peers.install import CORES, chromium
 
 PEER = "peer"
 SUITE = "suite"
-SUITE_MARKS = ("ha_register", "ha_helpers")
+SUITE_MARKS = ("ha_register", "ha_helpers", "bridge_path")
 """Marks of cases that run in a process of their own; see `script/test`."""
 PART_VARIABLE = "PEER_TABLE_PART"
 """Names a file: this run is a part of a larger one and leaves its counts there."""
@@ -39,6 +39,7 @@ BUDGETS_S = {
     "acceptance": 500,
     "acceptance ha_register": 1200,
     "acceptance ha_helpers": 1200,
+    "acceptance bridge_path": 300,
     "benchmarks": 120,
     "bridge": 240,
     "export": 240,

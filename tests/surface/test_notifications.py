@@ -43,6 +43,11 @@ def test_a_quiet_house_has_nothing_to_tell() -> None:
     assert ids() == set()
 
 
+def test_two_sources_that_disagree_are_told_while_nothing_else_is_wrong() -> None:
+    apart = Reason("sources_disagree", "Grid power: a shows 5 W, and b 900 W.", "b")
+    assert ids(problems=(apart,)) == {"sources_disagree"}
+
+
 @pytest.mark.parametrize(
     ("error", "code", "wanted"),
     [

@@ -14,6 +14,9 @@ const BRIDGE_NAMES = {
   bridge_networks: "Networks to listen on",
   strict_gates: "Warnings block an update",
   gates_fresh_min: "A verdict holds for",
+  path: "Path to the inverter",
+  path_bridge: "Bridge of the path",
+  fallback_path: "Path while that one is away",
 };
 const PLAN_NAMES = {
   enable_ci_planning: "Plan discharge",
@@ -85,7 +88,7 @@ export class Settings {
     const wanted = [...fields.filter((each) => each.group === PLANS), ...SOURCES.map((name) => fields.find((each) => each.key === `entities.${name}`))];
     for (const field of wanted) this.add(plans, field, PLAN_NAMES[field?.key]);
     const bridges = document.getElementById("bridge-fields");
-    for (const field of fields.filter((each) => each.group === BRIDGES)) this.add(bridges, field, BRIDGE_NAMES[field.key]);
+    for (const field of fields.filter((each) => each.group === BRIDGES || each.key === "path")) this.add(bridges, field, BRIDGE_NAMES[field.key]);
   }
 
   add(place, field, name) {
