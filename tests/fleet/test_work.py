@@ -113,6 +113,9 @@ async def test_pv08_what_is_asked_of_one_never_reaches_ten(
             assert found["GATE-001"] == found["GATE-006"] == found["GATE-007"] == "pass"
             assert found["GATE-005"] == "fail"  # it was connected a moment ago
             assert found["GATE-012"] == "fail"  # there is no release
+            await it.store.update({"strict_gates": False, "gates_fresh_min": 5}, "test")
+            shown = work.verdicts()[sticker(one)]
+            assert (shown["strict"], shown["holds_s"]) == (False, 300)
             done = await work.ask(Op.RESTART, sticker(one), "test")
             assert (done.result, done.error) == ("success", None)
             assert done.details["offline_detected"]

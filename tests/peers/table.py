@@ -43,12 +43,12 @@ BUDGETS_S = {
     "benchmarks": 120,
     "bridge": 240,
     "export": 240,
-    "fleet": 240,
+    "fleet": 300,
     "firmware": 120,
     "homeassistant": 90,
     "house": 240,
     "simulator": 180,
-    "surface": 270,
+    "surface": 330,
     "tests": 150,
 }
 

@@ -169,7 +169,7 @@ async def test_the_gates_of_a_bridge_are_run_and_shown_with_their_evidence(
     assert house.bridges.asked == [(Op.RUN_GATES, MAC, "page: local")]
     house.bridges.judged = {MAC: verdict("fail")}
     house.bridges.show(line(), ten)
-    told = page.locator(f"tr[data-mac='{MAC}'] details.gates")
+    told = page.locator(f"tr[data-gates='{MAC}'] details.gates")
     await expect(told.locator("summary")).to_contain_text("Gates: fail")
     await told.locator("summary").click()
     for text in ("Reachable", "GATE-001", "fail", f"It is connected. {HOSTILE}"):

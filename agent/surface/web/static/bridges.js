@@ -30,7 +30,7 @@ export class Bridges {
     this.gates = gates;
     byId("bridges-none").hidden = bridges.length > 0;
     byId("bridges-table").hidden = !bridges.length;
-    byId("bridges").replaceChildren(...bridges.map((bridge) => this.line(bridge)));
+    byId("bridges").replaceChildren(...bridges.flatMap((bridge) => [this.line(bridge), ...this.verdicts(bridge)]));
   }
 
   /** What somebody is typing stays until it was sent or cleared. */
@@ -52,17 +52,28 @@ export class Bridges {
     const next = cell(row, bridge.next_step || (said.length ? "" : "Nothing to do."), said.join(" "));
     if (bridge.mac && WANTS_KEY.includes(bridge.state)) next.append(this.form(bridge));
     if (bridge.mac && GONE.includes(bridge.state)) next.append(this.removal(bridge));
-    if (bridge.mac) next.append(...this.work(bridge));
+    if (bridge.mac) next.append(this.work(bridge));
     return row;
   }
 
-  /** What can be asked of a bridge, and what its gates said last. */
+  /** What can be asked of a bridge. */
   work(bridge) {
     const buttons = element("div", "buttons");
     buttons.append(this.asking(bridge, "run_gates", "Run gates", "Run the gates of"));
     if (bridge.state === "online") buttons.append(this.asking(bridge, "restart_device", "Restart", "Restart"));
+    return buttons;
+  }
+
+  /** What its gates said last, in a row of its own below it; nothing before they were run. */
+  verdicts(bridge) {
     const told = this.gates[bridge.mac];
-    return told ? [buttons, this.verdict(bridge, told)] : [buttons];
+    if (!told) return [];
+    const row = document.createElement("tr");
+    row.dataset.gates = bridge.mac;
+    const place = row.insertCell();
+    place.colSpan = 5;
+    place.append(this.verdict(bridge, told));
+    return [row];
   }
 
   asking(bridge, op, name, what) {
