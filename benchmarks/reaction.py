@@ -22,16 +22,14 @@ import json
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import aiohttp
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agent.export.requests import RequestKind
 from agent.simulator.inverter import Inverter
 from benchmarks.made_house import PREFIX, MadeHouse, hub
 from benchmarks.running import (
@@ -46,38 +44,15 @@ from benchmarks.tap import tapped
 from tests.peers.ha_client import CoreClient
 from tests.peers.house import House, house
 from tests.peers.install import CORES, OLDEST, MissingPeerError
-from tests.peers.process import LOOPBACK, free_port
+from tests.peers.process import free_port
 
 TARGET_P99_MS = 100.0
 POLL_S = 10.0
-_WITHIN_S = 30.0
 _NO_HOUSE_W = 60_000.0
 _GRID = "sensor.alphaess_power_grid"
 
 
-async def begun(made: MadeHouse, port: int) -> None:
-    """Ask for a discharge as the page does, with good samples, until the agent accepts."""
-    headers = {"X-Requested-With": "pv-edge-agent"}
-    url = f"http://{LOOPBACK}:{port}/api/requests"
-    until_s = time.monotonic() + _WITHIN_S
-    async with aiohttp.ClientSession(headers=headers) as http:
-        # Ended first: who asks anew does not wait, what is stopped again and again does.
-        async with http.post(url, json={"kind": RequestKind.STOP_DISCHARGE.value}):
-            pass
-        while True:
-            await made.samples(0)
-            async with http.post(url, json={"kind": RequestKind.START_DISCHARGE.value}) as answer:
-                said = await answer.json()
-            if said.get("accepted"):
-                return
-            if time.monotonic() > until_s:
-                raise RuntimeError(f"the agent does not start a discharge: {said}")
-            await asyncio.sleep(0.2)
-
-
-async def states(
-    made: MadeHouse, again: Callable[[], Awaitable[None]], events: int
-) -> tuple[list[float], list[float]]:
+async def states(made: MadeHouse, events: int) -> tuple[list[float], list[float]]:
     """Return the milliseconds from each lost input to the stop, and the agent's share of them."""
     found, own = [], []
     for number in range(events):
@@ -89,19 +64,13 @@ async def states(
         found.append(1000 * (left_s - at_s))
         own.append(1000 * (left_s - made.tap.told_s[f"{PREFIX}soc"]))
         await made.say("soc", 80 - number % 3)
-        await again()
+        await made.begun()
     return found, own
 
 
-async def registers(
-    made: MadeHouse,
-    again: Callable[[], Awaitable[None]],
-    seen: tuple[House, CoreClient],
-    events: int,
-) -> list[float]:
+async def registers(made: MadeHouse, home: House, client: CoreClient, events: int) -> list[float]:
     """Return the milliseconds from each impossible grid power in the inverter to the stop."""
     found = []
-    home, client = seen
     for _ in range(events):
         await made.dispatched()
         await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311 - no secret
@@ -110,7 +79,7 @@ async def registers(
         found.append(1000 * (await made.stopped() - at_s))
         home.inverter.plant.load_override_w = None
         await client.until(_GRID, lambda state: abs(float(state)) < _NO_HOUSE_W / 2)
-        await again()
+        await made.begun()
     return found
 
 
@@ -153,23 +122,17 @@ async def poller(home: House, events: int, periods: int) -> list[float]:
 
 
 @asynccontextmanager
-async def discharging(
-    home: House, data: Path, other: dict[str, str]
-) -> AsyncIterator[tuple[MadeHouse, Callable[[], Awaitable[None]]]]:
-    """
-    Run an agent on a made house that it discharges; `other` inputs come from the package.
-
-    Yields the house, and what asks for a discharge anew.
-    """
+async def discharging(home: House, data: Path, other: dict[str, str]) -> AsyncIterator[MadeHouse]:
+    """Run an agent on a made house that it discharges; `other` inputs come from the package."""
     core = home.core
     port = free_port()
     async with tapped(core.port) as tap, MadeHouse(core.url, core.token, tap, other) as made:
         await made.prepare(data)
         async with alongside(agent(data, port, tap.url, core.token)) as running:
             await asyncio.to_thread(running.answers, port, "/health")
-            again = partial(begun, made, port)
-            await again()
-            yield made, again
+            made.agent_port = port
+            await made.begun()
+            yield made
 
 
 async def run(quick: bool, version: str) -> dict[str, float]:
@@ -183,16 +146,16 @@ async def run(quick: bool, version: str) -> dict[str, float]:
             async with house(version, place / "core", packages=packages) as home:
                 events, periods = (25, 2) if quick else (200, 12)
                 peer = asyncio.create_task(poller(home, events, periods))
-                async with discharging(home, place / "states", {}) as (made, again):
+                async with discharging(home, place / "states", {}) as made:
                     note(f"{events} changes in Core")
-                    changes, own = await states(made, again, events)
+                    changes, own = await states(made, events)
                 other = {"grid_power": _GRID}
                 async with (
-                    discharging(home, place / "registers", other) as (made, again),
+                    discharging(home, place / "registers", other) as made,
                     home.client() as client,
                 ):
                     note("changes in the inverter")
-                    modbus = await registers(made, again, (home, client), 3 if quick else 25)
+                    modbus = await registers(made, home, client, 3 if quick else 25)
                 note("waiting for the poller")
                 polled = await peer
     return {
