@@ -42,7 +42,7 @@ PATHS = {
             "ha_helpers",
             lease_s=360,
             renewed_within_s=120,
-            spare_wh=60,
+            spare_wh=90,
             faster=30,
             toggle=TOGGLE,
             timer=TIMER,
