@@ -23,12 +23,14 @@ import aiohttp
 from agent.clock import SystemClock
 from agent.export import memory
 from agent.export.commissioning import Commissioning, Stage
+from agent.export.requests import RequestKind
 from agent.homeassistant.websocket import CoreConnection
 from agent.house.alphaess import POWER_OFFSET, SOC_SCALE_FIELD
 from agent.houses import of_home_assistant
 from agent.journal import Journal
 from agent.settings import SettingsStore
 from benchmarks.tap import Tap, Written
+from tests.peers.process import LOOPBACK
 
 HUB = "bench"
 """A hub without the package's 141 sensors, so that Core answers a write at once."""
@@ -56,7 +58,7 @@ _HOUSE_W = 400
 def hub(port: int) -> dict[str, object]:
     """Return a Core package with that hub; a hub without a sensor is not loaded."""
     sensor = {"name": "Bench Work Mode", "slave": 85, "address": 0x0440, "scan_interval": 3600}
-    one = {"name": HUB, "type": "tcp", "host": "127.0.0.1", "port": port, "sensors": [sensor]}
+    one = {"name": HUB, "type": "tcp", "host": LOOPBACK, "port": port, "sensors": [sensor]}
     return {"modbus": [one]}
 
 
@@ -69,6 +71,8 @@ class MadeHouse:
     tap: Tap
     other: dict[str, str] = field(default_factory=dict)
     """Inputs that something else than the benchmark says, as input: entity."""
+    agent_port: int = 0
+    """Of its page, once the agent runs."""
     _http: aiohttp.ClientSession | None = None
     _turn: int = 0
 
@@ -160,6 +164,26 @@ class MadeHouse:
         await self.say("dispatch_time", registers[7] * 65_536 + registers[8])
         await self.say("dispatch_start", registers[0])
         await self.samples(power_w)
+
+    async def begun(self) -> None:
+        """Ask for a discharge as the page does, with good samples, until the agent accepts."""
+        headers = {"X-Requested-With": "pv-edge-agent"}
+        url = f"http://{LOOPBACK}:{self.agent_port}/api/requests"
+        until_s = time.monotonic() + _WITHIN_S
+        async with aiohttp.ClientSession(headers=headers) as http:
+            # Ended first: who asks anew does not wait, what is stopped again and again does.
+            async with http.post(url, json={"kind": RequestKind.STOP_DISCHARGE.value}):
+                pass
+            while True:
+                await self.samples(0)
+                start = {"kind": RequestKind.START_DISCHARGE.value}
+                async with http.post(url, json=start) as answer:
+                    said = await answer.json()
+                if said.get("accepted"):
+                    return
+                if time.monotonic() > until_s:
+                    raise RuntimeError(f"the agent does not start a discharge: {said}")
+                await asyncio.sleep(0.2)
 
     async def dispatched(self) -> None:
         """Give good samples until a lease leaves, and let the inverter obey it."""

@@ -17,21 +17,21 @@ from datetime import timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from agent.export.limiter import GUARD_BAND_W
+from agent.export.commitments import Purpose
+from agent.export.limiter import WINDOW_S
 from agent.export.load_profile import expected
 from agent.export.plan_highs import solve
 from agent.export.plan_problem import Aim, Battery, Objective, Problem, Site, Slot
 from agent.export.plan_rollout import Action
 from agent.export.plan_slots import Outlook, slots
 from agent.export.planner import make_plan
+from agent.export.resting import Surplus, in_the_way
 from benchmarks.planner_homes import SLOTS, Block
 
 UTC_ZONE = ZoneInfo("UTC")
 EXPORT_LIMIT_W = 3680.0
 METER_WH = 10.0
 _MINUTE_H = 1 / 60
-_LATELY_MINUTES = 10
-_CLOUD_W = 100.0
 _FLOOR, _RESERVE, _BEGIN = 0.04, 0.20, 0.50
 _CHARGE_W = 3680.0
 _OLD_MARGIN_WH = 500.0
@@ -114,7 +114,7 @@ def live(block: Block, policy: Policy, allowed: Callable[[Block, Now], float]) -
     battery = battery_of(block, 0.0)
     life = Life(stored_wh=_BEGIN * battery.capacity_wh)
     now = Now(0, life.stored_wh, 0.0, 0.0)
-    lately_w: deque[float] = deque(maxlen=_LATELY_MINUTES)
+    lately_w: deque[float] = deque(maxlen=int(WINDOW_S / 60))
     for slot in range((block.days - 1) * SLOTS):
         if slot % SLOTS == 0:
             now.produced_wh = now.exported_wh = 0.0
@@ -129,7 +129,7 @@ def live(block: Block, policy: Policy, allowed: Callable[[Block, Now], float]) -
             left_wh = allowed(block, now) + pv_w * _MINUTE_H - now.exported_wh
             left_wh = min(left_wh, command.most_wh - (now.exported_wh - begun_wh))
             lately_w.append(pv_w - load_w)
-            here = Minute(pv_w - load_w, max(lately_w), now.stored_wh, left_wh)
+            here = Minute(Surplus(pv_w - load_w, max(lately_w)), now.stored_wh, left_wh)
             battery_w, cut_w = _power(battery, command, here)
             battery_w = min(battery_w, battery.ac_limit_w - pv_w)
             life.cut_wh += cut_w * _MINUTE_H
@@ -156,10 +156,7 @@ def live(block: Block, policy: Policy, allowed: Callable[[Block, Now], float]) -
 class Minute:
     """What the battery's power of one minute follows from, beside the command."""
 
-    surplus_w: float
-    """Sun above what the house draws; negative when the house needs more."""
-    strongest_w: float
-    """The strongest surplus of the last ten minutes."""
+    surplus: Surplus
     stored_wh: float
     left_wh: float
     """Export that the guard still allows."""
@@ -167,7 +164,7 @@ class Minute:
 
 def _power(battery: Battery, command: Command, here: Minute) -> tuple[float, float]:
     """Return battery power, and the export that was wanted and not allowed."""
-    surplus_w, stored_wh, left_wh = here.surplus_w, here.stored_wh, here.left_wh
+    surplus_w, stored_wh, left_wh = here.surplus.now_w, here.stored_wh, here.left_wh
     down_to = battery.reserve_wh if command.action is Action.DISCHARGE else battery.floor_wh
     usable_w = max(0.0, stored_wh - down_to) * 0.96 / _MINUTE_H
     above_floor_w = max(0.0, stored_wh - battery.floor_wh) * 0.96 / _MINUTE_H
@@ -190,15 +187,12 @@ def _power(battery: Battery, command: Command, here: Minute) -> tuple[float, flo
 
 
 def _rests(battery: Battery, command: Command, here: Minute) -> bool:
-    """Return True where the guard lets the battery rest, see `agent.export.resting`."""
-    if command.action is Action.HOLD:
-        return here.strongest_w <= 0
-    most_w = EXPORT_LIMIT_W - 2 * GUARD_BAND_W
-    return (
-        here.surplus_w >= command.battery_w + _CLOUD_W
-        and here.strongest_w - command.battery_w <= most_w
-        and here.stored_wh > battery.reserve_wh
-    )
+    """Return True where the guard lets the battery rest."""
+    shares = command.action is Action.SHARE_SUN
+    if shares and here.stored_wh <= battery.reserve_wh:
+        return False
+    purpose = Purpose.SHARE_SUN if shares else Purpose.REST
+    return in_the_way(purpose, command.battery_w, here.surplus, EXPORT_LIMIT_W) is None
 
 
 def nobody(_block: Block, _now: Now, _life: Life) -> Command:

@@ -30,7 +30,6 @@ import aiohttp
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agent.export.requests import RequestKind
 from agent.simulator.inverter import Inverter
 from benchmarks.made_house import PREFIX, MadeHouse, hub
 from benchmarks.running import (
@@ -45,30 +44,12 @@ from benchmarks.tap import tapped
 from tests.peers.ha_client import CoreClient
 from tests.peers.house import House, house
 from tests.peers.install import CORES, OLDEST, MissingPeerError
-from tests.peers.process import LOOPBACK, free_port
+from tests.peers.process import free_port
 
 TARGET_P99_MS = 100.0
 POLL_S = 10.0
-_WITHIN_S = 30.0
 _NO_HOUSE_W = 60_000.0
 _GRID = "sensor.alphaess_power_grid"
-
-
-async def begun(made: MadeHouse, port: int) -> None:
-    """Ask for a discharge as the page does, with good samples, until the agent accepts."""
-    headers = {"X-Requested-With": "pv-edge-agent"}
-    url = f"http://{LOOPBACK}:{port}/api/requests"
-    until_s = time.monotonic() + _WITHIN_S
-    async with aiohttp.ClientSession(headers=headers) as http:
-        while True:
-            await made.samples(0)
-            async with http.post(url, json={"kind": RequestKind.START_DISCHARGE.value}) as answer:
-                said = await answer.json()
-            if said.get("accepted"):
-                return
-            if time.monotonic() > until_s:
-                raise RuntimeError(f"the agent does not start a discharge: {said}")
-            await asyncio.sleep(0.2)
 
 
 async def states(made: MadeHouse, events: int) -> tuple[list[float], list[float]]:
@@ -83,6 +64,7 @@ async def states(made: MadeHouse, events: int) -> tuple[list[float], list[float]
         found.append(1000 * (left_s - at_s))
         own.append(1000 * (left_s - made.tap.told_s[f"{PREFIX}soc"]))
         await made.say("soc", 80 - number % 3)
+        await made.begun()
     return found, own
 
 
@@ -97,6 +79,7 @@ async def registers(made: MadeHouse, home: House, client: CoreClient, events: in
         found.append(1000 * (await made.stopped() - at_s))
         home.inverter.plant.load_override_w = None
         await client.until(_GRID, lambda state: abs(float(state)) < _NO_HOUSE_W / 2)
+        await made.begun()
     return found
 
 
@@ -147,7 +130,8 @@ async def discharging(home: House, data: Path, other: dict[str, str]) -> AsyncIt
         await made.prepare(data)
         async with alongside(agent(data, port, tap.url, core.token)) as running:
             await asyncio.to_thread(running.answers, port, "/health")
-            await begun(made, port)
+            made.agent_port = port
+            await made.begun()
             yield made
 
 

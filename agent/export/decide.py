@@ -9,7 +9,7 @@ journal can replay it bit for bit.
 
 from __future__ import annotations
 
-from agent.export import act, asks, following, inputs, leasing, reconcile
+from agent.export import act, asks, following, inputs, leasing, reconcile, replies
 from agent.export.states import GuardConfig, GuardState, Look, Step
 from agent.export.turn import Turn
 
@@ -23,7 +23,7 @@ _STALE_BY_S = 0.1
 def step(state: GuardState, look: Look, config: GuardConfig) -> Step:
     """Return what one look leads to."""
     turn = Turn(look, config, state)
-    reconcile.take_replies(turn)
+    replies.take(turn)
     inputs.take_in(turn)
     reconcile.reconcile(turn)
     answers = asks.answer_all(turn)

@@ -165,7 +165,7 @@ def _obstacles(turn: Turn, purpose: Purpose) -> Iterator[Reason]:
     yield from asks.blockers(turn, purpose)
     if turn.now_s < following.again_s:
         text = "The window could go no further; it is tried again within some minutes."
-        yield Reason("plan_rests", text)
+        yield Reason("plan_tries_again", text)
     if purpose is Purpose.DISCHARGE and turn.left_wh() < asks.again_from_wh(turn):
         text = f"{max(0.0, turn.left_wh()):.0f} Wh are left of the day's allowance: too little."
         yield Reason("allowance_used", text)

@@ -31,6 +31,8 @@ STATE_NAME = "guard"
 _SAVE_EVERY_S = 10.0
 _STUCK_S = 60.0
 _ANSWER_GRACE_S = 5.0
+_PICTURE_FOR_S = 0.5
+"""Page, MQTT and notifications look one after the other; one picture serves them all."""
 _log = logging.getLogger(__name__)
 
 Configure = Callable[[Commissioning], GuardConfig]
@@ -77,10 +79,13 @@ class Guard:
         self._saved_s = 0.0
         self._journal_failed = ""
         self._closing = False
+        self._picture: GuardSnapshot | None = None
+        self._pictured_s = 0.0
 
     async def recall(self) -> None:
         """Take up what the journal holds; if that was lost, nothing starts unacknowledged."""
         now = self._clock.now()
+        self._picture = None
         data = await self._journal.load_state(STATE_NAME)
         recovery = self._journal.recovered
         if data is not None:
@@ -116,6 +121,7 @@ class Guard:
 
     def wake(self) -> None:
         """Have the house looked at as soon as the event loop is free."""
+        self._picture = None
         self._wake.set()
 
     async def _until_woken(self) -> None:
@@ -129,6 +135,7 @@ class Guard:
 
     def look(self, *requests: Request) -> tuple[Answer, ...]:
         """Look at the house once, decide, and hand over what has to be written."""
+        self._picture = None
         look = self._look(requests, tuple(self._replies))
         self._replies.clear()
         before = self._state
@@ -210,8 +217,13 @@ class Guard:
         return answer
 
     def snapshot(self) -> GuardSnapshot:
-        """Return the picture of this moment."""
-        return view.snapshot(self._state, self._look(), self._configure(self._state.commissioning))
+        """Return the picture of now; up to half a second old while nothing new is known."""
+        now_s = self._clock.now().monotonic_s
+        if self._picture is None or not 0.0 <= now_s - self._pictured_s <= _PICTURE_FOR_S:
+            config = self._configure(self._state.commissioning)
+            self._picture = view.snapshot(self._state, self._look(), config)
+            self._pictured_s = now_s
+        return self._picture
 
     @property
     def busy(self) -> bool:

@@ -80,7 +80,9 @@ def _charge(turn: Turn, since_s: float | None) -> None:
 def _rest(turn: Turn, wish: Wish, newest: Commitment | None) -> None:
     """Start a rest, or renew it; what may leave meanwhile is the sun's, and is paid for."""
     stores_w = wish.power_w or 0.0
-    if rests(turn) is not None or (newest is not None and not resting.due(turn, newest, stores_w)):
+    if waits_for_writes(turn) is not None:
+        return
+    if newest is not None and not resting.due(turn, newest, stores_w):
         return
     unfit = resting.obstacle(turn, wish.purpose, stores_w) if newest is None else None
     lease = resting.lease(turn, stores_w)
@@ -96,7 +98,7 @@ def _discharge(turn: Turn, newest: Commitment | None, since_s: float | None) -> 
     if newest is not None and not turn.state.net.buckets:
         # Just adopted: what the house draws is not known yet, and no reason to interrupt.
         return
-    if rests(turn) is not None:
+    if waits_for_writes(turn) is not None:
         return
     power_w = _power(turn)
     if power_w < path.min_discharge_w * (1.0 if newest else _RESTART):
@@ -135,22 +137,23 @@ def renewal_s(turn: Turn, lease: Commitment) -> float:
     return max(due_s, min(turn.state.pace.even_s, lease.sent_s + _LATER_S))
 
 
-def rests(turn: Turn) -> Reason | None:
+def waits_for_writes(turn: Turn) -> Reason | None:
     """Return why what does not run waits with its start; `None` when it need not."""
-    state = turn.state
-    wish, leases = state.wish, state.commitments
-    waits = wish is not None and (wish.purpose is Purpose.DISCHARGE or wish.purpose in com.RESTS)
-    tried = wish is None or not waits or wish.tried_s is not None
-    if (tried and leases) or any(c.confirmed_s is not None for c in leases):
+    wish, leases = turn.state.wish, turn.state.commitments
+    if wish is None or wish.purpose is Purpose.CHARGE:
         return None
-    rest_s = state.pace.rest_s(turn.now_s)
-    if not waits or rest_s <= 0.0:
+    if (wish.tried_s is not None and leases) or any(c.confirmed_s is not None for c in leases):
         return None
-    return Reason(
-        "writes_rest",
-        "The discharge was interrupted so often of late that the inverter is spared the next "
-        f"commands for another {rest_s:.0f} s. Press start to go on at once.",
+    wait_s = turn.state.pace.wait_s(turn.now_s)
+    if wait_s <= 0.0:
+        return None
+    text = (
+        "It was interrupted so often of late that the inverter is spared the next commands for "
+        f"another {wait_s:.0f} s."
     )
+    if wish.purpose is Purpose.DISCHARGE:
+        text += " Press start to go on at once."
+    return Reason("writes_spared", text)
 
 
 def _unseen(turn: Turn) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 _EARNED_S = 15.5
 """A dispatch that runs for so long earns one write: 232 in an hour."""
-_RESTED_S = 240.0
+_PAUSED_S = 240.0
 """The same while none runs: else starts that fail would wait for a discharge for ever."""
 _SPARE = 16.0
 _START = 2.0
@@ -38,20 +38,20 @@ class WritePace:
 
     def written(self, now_s: float, *, ran: bool) -> WritePace:
         """Return the pace after one more write; `ran`: a dispatch of ours ran since the last."""
-        return WritePace(self._ahead(now_s, _EARNED_S if ran else _RESTED_S) + 1.0, now_s)
+        return WritePace(self._ahead(now_s, _EARNED_S if ran else _PAUSED_S) + 1.0, now_s)
 
     def asked(self, now_s: float) -> WritePace:
         """Return the pace after somebody has asked for a start: half of what is spare is there."""
-        return WritePace(min(self._ahead(now_s, _RESTED_S), _SPARE / 2), now_s)
+        return WritePace(min(self._ahead(now_s, _PAUSED_S), _SPARE / 2), now_s)
 
     @property
     def even_s(self) -> float:
         """Return until when a renewal should wait if it can, monotonic, while a dispatch runs."""
         return self.at_s + max(0.0, self.ahead - _UNHURRIED) * _EARNED_S
 
-    def rest_s(self, now_s: float) -> float:
+    def wait_s(self, now_s: float) -> float:
         """Return for how long a start has to wait, in seconds; 0 when it need not."""
-        return max(0.0, self._ahead(now_s, _RESTED_S) - (_SPARE - _START)) * _RESTED_S
+        return max(0.0, self._ahead(now_s, _PAUSED_S) - (_SPARE - _START)) * _PAUSED_S
 
     def _ahead(self, now_s: float, earned_s: float) -> float:
         return max(0.0, self.ahead - max(0.0, now_s - self.at_s) / earned_s)

@@ -1,5 +1,5 @@
 """
-Compares what was commanded with what the inverter's registers and the battery show.
+Compares what was commanded with what the inverter's registers show.
 
 Success is the registers and the battery power, never the absence of an error. A dispatch that
 is not ours is reported and yielded to; a reset by Core's package is answered with a renewal, at
@@ -13,87 +13,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.export import commitments as com
-from agent.export.asks import soc_obstacle
+from agent.export import effect
 from agent.export.commitments import Commitment, Purpose, Seen
 from agent.export.inputs import SAMPLES_BEFORE_COMMAND
 from agent.export.limiter import GUARD_BAND_W
+from agent.export.replies import start_failed
 from agent.export.snapshot import ErrorState, Mode, Reason
 from agent.export.states import Foreign, HoldKind
 from agent.export.turn import Turn
-from agent.house.port import WritePart, WriteStatus
 
 RESETS_PER_HOUR = 3
 _HOUR_S = 3600.0
 _EARLY_END_S = 3.0
 _SETTLE_S = 5.0
 _STEP_W = 50.0
-_WEAK_SHARE = 0.5
-_STRONG_SHARE = 1.25
-_STRONG_W = 300.0
 _READ_AGAIN_S = 10.0
 """By then Core has read all registers again: a read-back of 5 s, behind other polls."""
-_WEAK_FOR_S = 20.0
-_RESTING_W = 120.0
-"""A battery that rests may be off by so much: its meter's noise, and the inverter's own needs."""
-_OWN_CUTOFF_PERCENT = 3.5
-"""So far above the floor an inverter may end by itself: one above it is written, its scale is 2 %
-of the value off (0.4 or 0.392 per bit), and its own measure of charge half a percent."""
-
-
-def take_replies(turn: Turn) -> None:
-    """Bring the outcome of finished writes into the commitments, and into a running stop."""
-    for reply in turn.look.replies:
-        stopping = turn.state.stopping
-        status = reply.outcome.status
-        if stopping is not None and stopping.number == reply.number:
-            _stop_answered(turn, status, reply.outcome.detail)
-            continue
-        mine = next((c for c in turn.state.commitments if c.number == reply.number), None)
-        turn.set(
-            commitments=com.answered(
-                turn.state.commitments, reply.number, reply.outcome, turn.now_s
-            )
-        )
-        if status is WriteStatus.DELIVERED or mine is None:
-            continue
-        turn.say(f"write_{status.value}", reply.outcome.detail, number=reply.number)
-        if status is WriteStatus.REFUSED and turn.look.sample.linked:
-            text = f"The command was refused: {reply.outcome.detail}"
-            if reply.outcome.part is WritePart.POWER:
-                why = Reason("power_set_failed", text)
-                start_failed(turn, why, ErrorState.DISCHARGE_POWER_SET_FAILED)
-            else:
-                start_failed(turn, Reason("start_failed", text))
-
-
-def _stop_answered(turn: Turn, status: WriteStatus, detail: str) -> None:
-    stopping = turn.state.stopping
-    if stopping is None:
-        return
-    delivered_s = stopping.delivered_s
-    if delivered_s is None and status is WriteStatus.DELIVERED:
-        # The first delivery counts: a stop that is written again would else never have waited
-        # long enough where the source keeps no report times (Core before 2024.8).
-        delivered_s = turn.now_s
-    turn.set(stopping=replace(stopping, writing=False, delivered_s=delivered_s, last_detail=detail))
-    if status is not WriteStatus.DELIVERED:
-        turn.say(f"stop_{status.value}", detail, attempt=stopping.attempts)
-
-
-def start_failed(
-    turn: Turn, why: Reason, error: ErrorState = ErrorState.DISCHARGE_START_FAILED
-) -> None:
-    """End a wish whose start did not work, and stop what may run of it."""
-    wish = turn.state.wish
-    reason = replace(why, text=f"{why.text} Nothing will be retried; check, then start again.")
-    turn.breaker_failed()
-    if turn.state.commissioning.busy:
-        return
-    purpose = wish.purpose if wish else Purpose.DISCHARGE
-    turn.say("start_failed", reason.text, purpose=purpose.value)
-    if wish is not None:
-        turn.count("start", purpose, success=False)
-    turn.begin_stop(reason, hold=HoldKind.PAUSE, error=error)
 
 
 def reconcile(turn: Turn) -> None:
@@ -160,7 +95,7 @@ def _follow(turn: Turn) -> None:
             turn.say("foreign_gone", "The foreign dispatch has ended.")
         turn.set(foreign=None)
     _verify_in_time(turn)
-    _effect(turn)
+    effect.see(turn)
 
 
 def _ours(turn: Turn, commitment: Commitment) -> None:
@@ -344,58 +279,6 @@ def _verify_in_time(turn: Turn) -> None:
             "delivered."
         )
         start_failed(turn, Reason("start_unverified", text))
-
-
-def _effect(turn: Turn) -> None:
-    """A confirmed lease has to show in the battery power too."""
-    state = turn.state
-    shown = [c for c in state.commitments if c.confirmed_s is not None]
-    if not shown or shown[-1].purpose is Purpose.COMMISSIONING or state.stopping is not None:
-        turn.set(weak_since_s=None)
-        return
-    battery_w = turn.battery_w()
-    if battery_w is None or turn.now_s < state.settled_s:
-        return
-    wanted_w = shown[-1].block.power_w
-    if shown[-1].purpose in com.RESTS:
-        _rests_really(turn, wanted_w, battery_w)
-        return
-    share = battery_w / wanted_w if wanted_w else 1.0
-    too_strong = share > _STRONG_SHARE and abs(battery_w - wanted_w) > _STRONG_W
-    if share >= _WEAK_SHARE and not too_strong:
-        turn.set(weak_since_s=None)
-        return
-    since_s = state.weak_since_s if state.weak_since_s is not None else turn.now_s
-    turn.set(weak_since_s=since_s)
-    if turn.now_s - since_s > _WEAK_FOR_S + turn.config.path.exit_lag_s:
-        ended = soc_obstacle(turn, _OWN_CUTOFF_PERCENT)
-        if shown[-1].purpose is Purpose.DISCHARGE and share < _WEAK_SHARE and ended is not None:
-            turn.complete(ended)
-            return
-        text = (
-            f"The registers show {wanted_w} W, but the battery delivers {battery_w:.0f} W "
-            "(a full or empty battery, a fault, or another controller)."
-        )
-        start_failed(turn, Reason("no_effect", text))
-
-
-def _rests_really(turn: Turn, wanted_w: int, battery_w: float) -> None:
-    """See that a resting battery gives nothing, and takes no more than it was left."""
-    state = turn.state
-    # A full battery takes less than it was left, which is as good.
-    if wanted_w - _STRONG_W <= battery_w <= _RESTING_W:
-        turn.set(weak_since_s=None)
-        return
-    since_s = state.weak_since_s if state.weak_since_s is not None else turn.now_s
-    turn.set(weak_since_s=since_s)
-    if turn.now_s - since_s > _WEAK_FOR_S + turn.config.path.exit_lag_s:
-        text = (
-            f"The registers show {wanted_w} W, and the battery goes on at {battery_w:.0f} W: this "
-            "inverter does not let it rest. The plan tries again at the next window; switch "
-            "enable_rest off if it never does."
-        )
-        turn.say("rest_failed", text, power_w=wanted_w, battery_w=battery_w)
-        turn.begin_stop(Reason("rest_no_effect", text))
 
 
 def _expire(turn: Turn) -> None:

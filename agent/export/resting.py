@@ -14,6 +14,8 @@ Source: control.md 4.7 (what the planner gains by it); export_monitor.md 4.4 (Ex
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from agent.export import asks
 from agent.export.commitments import Commitment, Purpose, Seen
 from agent.export.lease import SECONDS_PER_HOUR, Lease, whole_steps_w, worst_case_wh
@@ -45,9 +47,6 @@ def obstacle(turn: Turn, purpose: Purpose, stores_w: float) -> Reason | None:
     """
     Return why a rest may not begin now.
 
-    What it is judged by is the strongest surplus of the last ten minutes, so that a sun that
-    comes and goes does not start and stop it.
-
     Args:
         turn: the look.
         purpose: rest, or share of the sun.
@@ -56,17 +55,46 @@ def obstacle(turn: Turn, purpose: Purpose, stores_w: float) -> Reason | None:
     net_w, lowest_w = turn.state.net.newest_w, turn.state.net.lowest_w
     if net_w is None or lowest_w is None:
         return Reason("rest_unknown", "What the house draws is not known yet; the rest waits.")
-    if purpose is Purpose.REST and lowest_w < 0:
-        return _sun()
-    found = _forbidden(turn, purpose)
-    if found is None and purpose is Purpose.SHARE_SUN and -net_w < stores_w + _CLOUD_W:
-        found = _cloud()
     limit_w = turn.config.export_limit_w or 0.0
-    if found is None and -lowest_w - stores_w > max(0.0, limit_w - _AGAIN * GUARD_BAND_W):
-        found = _near_limit(limit_w)
+    found = _forbidden(turn, purpose)
+    if found is None:
+        found = in_the_way(purpose, stores_w, Surplus(-net_w, -lowest_w), limit_w)
     if found is None and lease(turn, stores_w) is None:
         found = unpaid(turn)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """Sun beyond what the house draws, in W; negative when the house needs more."""
+
+    now_w: float
+    strongest_w: float
+    """Of the last ten minutes."""
+
+
+def in_the_way(
+    purpose: Purpose, stores_w: float, surplus: Surplus, limit_w: float
+) -> Reason | None:
+    """
+    Return what the sun has against a rest that is to begin.
+
+    Where too much sun is in the way the strongest of the last ten minutes counts, so that a sun
+    that comes and goes does not start and stop it.
+
+    Args:
+        purpose: rest, or share of the sun.
+        stores_w: charge that is left to the battery.
+        surplus: of the sun.
+        limit_w: export limit.
+    """
+    if purpose is Purpose.REST and surplus.strongest_w > 0:
+        return _sun()
+    if purpose is Purpose.SHARE_SUN and surplus.now_w < stores_w + _CLOUD_W:
+        return _cloud()
+    if surplus.strongest_w - stores_w > max(0.0, limit_w - _AGAIN * GUARD_BAND_W):
+        return _near_limit(limit_w)
+    return None
 
 
 def over(turn: Turn, wish: Wish) -> Reason | None:

@@ -96,7 +96,7 @@ def _resting_phase(turn: Turn, blockers: tuple[Reason, ...]) -> tuple[Phase, Rea
         return Phase.IDLE, state.hold.reason
     if state.wish is not None:
         starting = Reason("starting", "The start is being prepared.")
-        return Phase.IDLE, leasing.rests(turn) or starting
+        return Phase.IDLE, leasing.waits_for_writes(turn) or starting
     if state.completed is not None:
         return Phase.DISCHARGE_COMPLETE, state.completed
     needed = state.ledger.known and turn.left_wh() > _NEEDED_WH and not state.lost

@@ -37,12 +37,12 @@ class HousePath:
 PATHS = {
     path.name: path
     for path in (
-        HousePath("ha_register", lease_s=90, renewed_within_s=60, spare_wh=120, faster=1),
+        HousePath("ha_register", lease_s=90, renewed_within_s=60, spare_wh=90, faster=1),
         HousePath(
             "ha_helpers",
             lease_s=360,
             renewed_within_s=120,
-            spare_wh=110,
+            spare_wh=90,
             faster=30,
             toggle=TOGGLE,
             timer=TIMER,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from tests.acceptance.conftest import Figure, in_each
 from tests.acceptance.parts import eventually
 from tests.acceptance.people import HEALTH, STATUS
@@ -17,8 +19,9 @@ OLDEST = "2024.1.0"
 """It keeps no report times."""
 RENEWED_WITHIN_S = 15
 NIGHT = {"pv_override_w": 0, "load_override_w": 0}
-COMPLETE_WITHIN_S = 600
-"""The last Wh go out at ever weaker powers, each for a whole lease."""
+COMPLETE_WITHIN_S = 700
+"""The last Wh go out at ever weaker powers, through helpers each for 75 s and half of what is left:
+up to seven of them, and as much as two more on a busy machine."""
 
 
 async def test_button_becomes_a_dispatch_and_the_other_button_its_verified_end(
@@ -49,6 +52,7 @@ async def test_button_becomes_a_dispatch_and_the_other_button_its_verified_end(
     await in_each(houses, case)
 
 
+@pytest.mark.timeout(1200)  # A house at rest and the commissioning test may have to come first.
 async def test_export_ends_within_the_allowance(houses: dict[str, Stack], figure: Figure) -> None:
     async def case(house: Stack) -> None:
         await house.reads(DETECTED)

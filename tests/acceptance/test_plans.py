@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -10,6 +12,7 @@ import pytest
 
 from tests.acceptance.conftest import Figure
 from tests.acceptance.parts import eventually
+from tests.acceptance.paths import PATHS
 from tests.acceptance.prepared import prepared
 from tests.acceptance.stack import Stack
 from tests.peers import table
@@ -55,59 +58,75 @@ async def forecasts(house: Stack, dirty_from: int) -> None:
 
 
 async def test_a_plan_of_home_assistants_forecasts_runs_and_a_person_stops_it(
-    tmp_path: Any, figure: Figure, request: pytest.FixtureRequest
+    tmp_path: Path, figure: Figure, request: pytest.FixtureRequest
 ) -> None:
     if installed_core(NEWEST) is None or program("mosquitto") is None:
         pytest.skip(f"not installed: Home Assistant {NEWEST} or mosquitto; run script/setup")
     for peer in ("mosquitto", "inverter", f"homeassistant {NEWEST}"):
         table.record(request, peer)
-    async with prepared(NEWEST, tmp_path, "ha_register") as house:
-        client, agent = house.client, house.agent
-        await client.until(PLAN, "No plan")
-        await forecasts(house, dirty_from=3)
-        await client.call("switch.turn_on", "switch.export_monitor_enable_auto_discharge")
 
-        async def resting() -> bool:
-            dispatch = (await house.simulator.state())["dispatch"]
-            return bool(dispatch["active"]) and dispatch["power_w"] == 0
+    async def on(path: str) -> None:
+        directory = tmp_path / path
+        directory.mkdir()
+        async with prepared(NEWEST, directory, path) as house:
+            await case(house, figure)
 
-        seconds = await eventually(resting, PLANNED_WITHIN_S, "the battery rests", house.shown)
-        figure("switch to a rest by plan", house.title, seconds)
+    # Most of it is waiting; both ways on which commands go through Core wait at the same time.
+    async with asyncio.TaskGroup() as tasks:
+        for path in PATHS:
+            tasks.create_task(on(path))
 
-        async def confirmed() -> bool:
-            state = await agent.state()
-            return bool(state["phase"] == "REST_ACTIVE" and state["lease"]["confirmed"])
 
-        await eventually(confirmed, 30, "the rest is confirmed", house.shown)
+async def case(house: Stack, figure: Figure) -> None:
+    """Let a plan rest and discharge, and stop it."""
+    client, agent = house.client, house.agent
+    await client.until(PLAN, "No plan")
+    await forecasts(house, dirty_from=3)
+    await client.call("switch.turn_on", "switch.export_monitor_enable_auto_discharge")
 
-        await forecasts(house, dirty_from=0)
-        await house.press("calculate_discharge")
+    async def resting() -> bool:
+        dispatch = (await house.simulator.state())["dispatch"]
+        return bool(dispatch["active"]) and dispatch["power_w"] == 0
 
-        async def discharging() -> bool:
-            return await house.simulator.discharging()
+    seconds = await eventually(resting, PLANNED_WITHIN_S, "the battery rests", house.shown)
+    figure("switch to a rest by plan", house.title, seconds)
 
-        seconds = await eventually(
-            discharging, PLANNED_WITHIN_S, "the plan is carried out", house.shown
-        )
-        figure("switch to discharge by plan", house.title, seconds)
+    async def confirmed() -> bool:
         state = await agent.state()
-        assert state["reason"]["code"] == "discharging"
-        assert "plan" in state["reason"]["text"]
-        assert [each["text"] for each in state["outlook"]["sources"] if each["name"] == "carbon"]
-        await client.until(PLAN, lambda shown: "kWh" in shown)
-        await client.until(SUMMARY, "auto_discharge=on, auto_charge=off")
-        assert client.state("sensor.export_monitor_current_carbon_intensity") == "350.0"
-        target = client.state("sensor.export_monitor_current_slot_target")
-        assert target is not None
-        assert float(target) > 0
+        return bool(state["phase"] == "REST_ACTIVE" and state["lease"]["confirmed"])
 
-        await house.press("stop_discharge")
-        await eventually(house.simulator.idle, 60, "the battery rests", house.shown)
-        await house.press("calculate_discharge")
+    await eventually(confirmed, 30, "the rest is confirmed", house.shown)
 
-        async def declined() -> bool:
-            waits = (await agent.state())["plan_waits"]
-            return waits is not None and waits["code"] == "plan_declined"
+    await forecasts(house, dirty_from=0)
+    await house.press("calculate_discharge")
+    seconds = await eventually(
+        house.simulator.discharging, PLANNED_WITHIN_S, "the plan is carried out", house.shown
+    )
+    figure("switch to discharge by plan", house.title, seconds)
+    await shows_its_plan(house)
 
-        await eventually(declined, 30, "the plan leaves the window alone", house.shown)
-        assert await house.simulator.idle()
+    await house.press("stop_discharge")
+    await eventually(house.simulator.idle, 60, "the battery rests", house.shown)
+    await house.press("calculate_discharge")
+
+    async def declined() -> bool:
+        waits = (await agent.state())["plan_waits"]
+        return waits is not None and waits["code"] == "plan_declined"
+
+    await eventually(declined, 30, "the plan leaves the window alone", house.shown)
+    assert await house.simulator.idle()
+
+
+async def shows_its_plan(house: Stack) -> None:
+    """See reason, sources and entities of a plan that discharges."""
+    client = house.client
+    state = await house.agent.state()
+    assert state["reason"]["code"] == "discharging"
+    assert "plan" in state["reason"]["text"]
+    assert [each["text"] for each in state["outlook"]["sources"] if each["name"] == "carbon"]
+    await client.until(PLAN, lambda shown: "kWh" in shown)
+    await client.until(SUMMARY, "auto_discharge=on, auto_charge=off")
+    assert client.state("sensor.export_monitor_current_carbon_intensity") == "350.0"
+    target = client.state("sensor.export_monitor_current_slot_target")
+    assert target is not None
+    assert float(target) > 0

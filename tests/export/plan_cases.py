@@ -16,6 +16,7 @@ from agent.export.plan_problem import (
     allowance_starts_wh,
 )
 from agent.export.plan_rollout import Action, Step
+from agent.export.planner import Plan
 
 HALF_HOUR = timedelta(minutes=30)
 MIDNIGHT = datetime(2026, 7, 1, tzinfo=UTC)
@@ -126,3 +127,12 @@ def _permissions(asked: Problem, step: Step, left_wh: float) -> dict[str, bool]:
         "charges beyond the target": buys
         and step.stored_wh > battery.forced_charge_limit_wh + SMALL,
     }
+
+
+def windows_wh(plan: Plan) -> list[float]:
+    """Return what each window moves between battery and grid."""
+    return [
+        sum(max(step.battery_export_wh, step.bought_wh) for step in plan.steps
+            if window.begins <= step.slot.begins < window.ends)
+        for window in plan.windows
+    ]  # fmt: skip

@@ -39,7 +39,7 @@ def test_renewals_in_time_stay_even() -> None:
         pace = pace.written(n * 15.6, ran=n > 0)
     assert pace.ahead == 1.0
     assert pace.even_s <= pace.at_s
-    assert pace.rest_s(pace.at_s) == 0.0
+    assert pace.wait_s(pace.at_s) == 0.0
 
 
 def test_a_write_before_its_time_is_made_good_by_later_ones() -> None:
@@ -53,10 +53,10 @@ def test_a_write_before_its_time_is_made_good_by_later_ones() -> None:
 
 def test_used_up_writes_come_back_slowly_while_nothing_runs() -> None:
     pace = WritePace(ahead=20.0, at_s=100.0)
-    rest_s = pace.rest_s(100.0)
-    assert rest_s > 0
-    assert pace.rest_s(100.0 + rest_s - 1) > 0
-    assert pace.rest_s(100.0 + rest_s) == 0.0
+    wait_s = pace.wait_s(100.0)
+    assert wait_s > 0
+    assert pace.wait_s(100.0 + wait_s - 1) > 0
+    assert pace.wait_s(100.0 + wait_s) == 0.0
 
 
 def test_renewals_come_every_15_s_where_nothing_came_early() -> None:
@@ -99,7 +99,7 @@ def test_pauses_of_a_discharge_are_made_good_by_its_renewals() -> None:
 
 def test_a_discharge_that_is_interrupted_each_minute_waits_once_its_writes_are_used() -> None:
     bench = at_the_limit()
-    count, ran_s, rested_s = len(bench.writes), 0, 0
+    count, ran_s, waited_s = len(bench.writes), 0, 0
     for second in range(3600):
         if second % 90 == 0:
             bench.twists["grid_w"] = lambda reading: replace(reading, value=None)
@@ -107,8 +107,8 @@ def test_a_discharge_that_is_interrupted_each_minute_waits_once_its_writes_are_u
             bench.twists.clear()
         bench.run(1)
         ran_s += bench.dispatching
-        rested_s += bench.view().reason.code == "writes_rest"
-    assert rested_s > 600
+        waited_s += bench.view().reason.code == "writes_spared"
+    assert waited_s > 600
     # What was earned while it ran and while it did not, the spare ones, and a start with its stop.
     assert len(bench.writes) - count <= ran_s / 15.5 + (3600 - ran_s) / 240 + 16 + 12
 
@@ -131,7 +131,7 @@ def test_a_person_is_told_why_it_waits_and_can_go_on_at_once() -> None:
     bench.twists["grid_w"] = lambda reading: replace(reading, value=None)
     bench.run_until(lambda: not bench.dispatching, 30)
     bench.twists.clear()
-    bench.run_until(lambda: bench.view().reason.code == "writes_rest", 120)
+    bench.run_until(lambda: bench.view().reason.code == "writes_spared", 120)
     bench.run(30)
     assert not bench.dispatching
     bench.start()

@@ -11,6 +11,7 @@ import pytest
 from agent.export import resting
 from agent.export.commitments import Purpose
 from agent.export.lease import DIRECT, HA_HELPERS
+from agent.export.pace import WritePace
 from agent.export.plan_advice import Standing, Switches
 from agent.export.plan_problem import Battery, Costs, Problem, Site, Slot
 from agent.export.plan_rollout import KEEP_OFF, Action, Proposal, rollout
@@ -58,6 +59,23 @@ class Resting(Planned):
         last = self.state.last_action
         return last.reason if last is not None else ""
 
+    @property
+    def waits(self) -> str:
+        """Return the code of what the plan waits for."""
+        waits = self.view().plan_waits
+        return waits.code if waits is not None else ""
+
+    @property
+    def starts(self) -> int:
+        """Return how often the plan began to rest."""
+        return self.kinds().count("start_rest")
+
+    def rests_until(self, minutes: float) -> None:
+        """See that it rests until then, after one start."""
+        self.until(minutes)
+        assert self.dispatching
+        assert self.starts == 1
+
 
 def _with(**changes: Any) -> Any:
     return dataclasses.replace(CONFIG, **changes)
@@ -84,9 +102,7 @@ def test_a_rest_keeps_the_charge_and_takes_six_writes_an_hour() -> None:
 def test_a_rest_works_on_every_path_with_few_writes(path: Any) -> None:
     bench = Resting(HOLD, HOLD)
     bench.config = _with(path=path)
-    bench.until(55)
-    assert bench.dispatching
-    assert bench.kinds().count("start_rest") == 1
+    bench.rests_until(55)
     assert len(bench.writes) <= 7
     if path is HA_HELPERS:
         assert all(block.duration_s % 60 == 0 for _, block in bench.writes)
@@ -94,9 +110,7 @@ def test_a_rest_works_on_every_path_with_few_writes(path: Any) -> None:
 
 def test_a_source_that_tells_no_report_times_lets_a_rest_go_on() -> None:
     bench = Resting(HOLD, HOLD, report_times=False)
-    bench.until(55)
-    assert bench.dispatching
-    assert bench.kinds().count("start_rest") == 1
+    bench.rests_until(55)
 
 
 def test_sun_that_the_plan_did_not_expect_goes_into_the_battery() -> None:
@@ -107,8 +121,7 @@ def test_sun_that_the_plan_did_not_expect_goes_into_the_battery() -> None:
     bench.run(20)
     assert bench.reason == "rest_sun"
     assert bench.plant.battery_w < -1500
-    waits = bench.view().plan_waits
-    assert waits is not None
+    assert bench.waits == "plan_tries_again"
     bench.until(14)
     assert not bench.dispatching  # the strongest sun of ten minutes counts
     bench.plant.pv_override_w = 0.0
@@ -152,9 +165,7 @@ def test_no_rest_begins_near_the_limit() -> None:
     bench.config = _with(export_limit_w=1500)
     bench.until(20)
     assert not bench.writes
-    waits = bench.view().plan_waits
-    assert waits is not None
-    assert waits.code == "rest_limit"
+    assert bench.waits == "rest_limit"
 
 
 @pytest.mark.parametrize("produced_wh", [0.0, 500.0])
@@ -175,9 +186,7 @@ def test_a_share_of_the_sun_fills_the_reserve_first() -> None:
     bench = Resting(SHARED, pv_w=2500.0, soc_percent=15)
     bench.until(10)
     assert not bench.writes
-    waits = bench.view().plan_waits
-    assert waits is not None
-    assert waits.code == "soc_at_minimum"
+    assert bench.waits == "soc_at_minimum"
 
 
 def test_every_rest_by_day_fits_the_allowance_until_the_inverter_has_ended_it() -> None:
@@ -217,7 +226,7 @@ def test_a_persons_stop_ends_a_rest_until_the_next_window(stop: RequestKind) -> 
     assert bench.ask(stop).accepted
     bench.until(29)
     assert not bench.dispatching
-    assert bench.kinds().count("start_rest") == 1
+    assert bench.starts == 1
 
 
 def test_a_rest_that_is_switched_off_is_not_carried_out() -> None:
@@ -231,16 +240,14 @@ def test_commissioning_locks_rests_too() -> None:
     bench = Resting(HOLD, commissioned=False)
     bench.until(20)
     assert not bench.writes
-    waits = bench.view().plan_waits
-    assert waits is not None
-    assert waits.code == "not_commissioned"
+    assert bench.waits == "not_commissioned"
 
 
 def test_an_inverter_that_ignores_0_w_is_found_out_and_not_tried_again_in_this_window() -> None:
     bench = Resting(HOLD, HOLD, dispatch=DispatchSettings(zero_ignored=True))
     bench.until(28)
     assert bench.kinds().count("rest_failed") == 1
-    assert bench.kinds().count("start_rest") == 1
+    assert bench.starts == 1
     assert bench.state.error is ErrorState.NONE
     assert not bench.dispatching
     assert bench.start().accepted
@@ -280,9 +287,17 @@ def test_a_lost_renewal_is_written_again() -> None:
     bench.fate = lambda _: (False, WriteStatus.DELIVERED)
     bench.until(11)
     bench.fate = lambda _: (True, WriteStatus.DELIVERED)
-    bench.until(25)
+    bench.rests_until(25)
+
+
+def test_a_rest_waits_for_the_pace_of_writes_and_is_not_sent_to_a_start_of_a_discharge() -> None:
+    bench = Resting(HOLD, HOLD)
+    bench.state = dataclasses.replace(bench.state, pace=WritePace(15.0, bench.now_s))
+    bench.run_until(lambda: bench.view().reason.code == "writes_spared", 120)
+    assert "Press start" not in bench.view().reason.text
+    assert not bench.writes
+    bench.until(29)
     assert bench.dispatching
-    assert bench.kinds().count("start_rest") == 1
 
 
 def test_lost_inputs_end_a_rest_actively() -> None:

@@ -324,6 +324,11 @@ async def test_a_core_that_restarts_takes_every_value_with_it(
         assert all(30 <= value < stored for value in told), (stored, told)
 
 
+def _limits_written(running: House) -> list[tuple[int, ...]]:
+    written = running.inverter.writes
+    return [each.values for each in written if each.address == MAX_FEED_PERCENT.address]
+
+
 async def test_the_feed_in_limit_is_read_anew_and_written(lived_in: House) -> None:
     registers = lived_in.inverter.registers
     async with adapted(lived_in) as (adapter, connection):
@@ -334,6 +339,8 @@ async def test_the_feed_in_limit_is_read_anew_and_written(lived_in: House) -> No
         assert outcome.status is WriteStatus.DELIVERED
         assert registers.read(MAX_FEED_PERCENT.address, 1) == [70]
         assert await limit.read(20) == 70
+        # The package follows with its slider, and writes what the slider says once more.
+        await until(connection.subscribe_states, lambda: len(_limits_written(lived_in)) == 2, 30)
         assert await HassFeedIn(connection, adapter, "sensor.gone", "test").read(5) is None
         registers.write(MAX_FEED_PERCENT.address, [100])
         assert await limit.read(20) == 100, "asked of the inverter, whatever Core knew before"
