@@ -22,7 +22,8 @@ from agent.export.snapshot import GuardSnapshot, Phase
 from agent.fleet.contact import Contact, Port
 from agent.fleet.evidence import Around, evidence_of
 from agent.fleet.findings import findings
-from agent.fleet.gates import Rules, Shown, Verdict, judge
+from agent.fleet.gate_models import Rules, Shown, Verdict
+from agent.fleet.gates import judge
 from agent.fleet.identity import OUR_PROJECTS, Mac, mac_of, written
 from agent.fleet.keys import KeyFile
 from agent.fleet.operations import Op, Operation, OpState, Situation, refusal, refused

@@ -19,8 +19,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from agent.bridge_ears import Ears, Hearing
 from agent.fleet.contact import Contact
-from agent.fleet.discovery import CoreDiscovery
 from agent.fleet.events import BridgeEvent, Pace
 from agent.fleet.identity import OUR_PROJECTS, Mac, mac_of, written
 from agent.fleet.keys import KeyFile
@@ -30,21 +30,18 @@ from agent.fleet.sighting import Sighting, Source
 from agent.fleet.views import views
 from agent.homeassistant.websocket import CoreConnection
 from agent.journal import Journal, JournalError
-from agent.setting_texts import bridge_list, networks
+from agent.setting_texts import bridge_list
 from agent.settings import Settings, SettingsStore
 
 if TYPE_CHECKING:
     from agent.fleet.bridge import Bridge
     from agent.fleet.keeper import Keeper
-    from agent.fleet.own_zeroconf import OwnZeroconf
     from agent.fleet.panel import Value
 
 LOG = logging.getLogger(__name__)
 AGAIN_S = 60.0
 STATE = "bridges"
 REMEMBER_EVERY_S = 15.0
-ANSWERS_S = 3.0
-"""How long devices take to answer a question to all of them."""
 VIEWED_FOR_S = 60.0
 """How old a picture may become by which nothing has changed: it tells how long ago things were."""
 Told = Callable[["Keeper"], None]
@@ -64,7 +61,6 @@ class Bridges:
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
-        self._core = core
         self._keys = keys
         self._journal = journal
         self._now = now
@@ -80,9 +76,7 @@ class Bridges:
         self._shown_s = 0.0
         self._fleet: Fleet | None = None
         """As the keeper showed it last; `None` before there was one."""
-        self._discovery: CoreDiscovery | None = None
-        self._own: OwnZeroconf | None = None
-        """Our own ears, while they hear."""
+        self._ears = Ears(core, Hearing(self._word, self._withdrawn, self._silent, self._found))
         self.discovered: datetime | None = None
         """When every source that could be asked had last answered; `None` before."""
         self._memory: dict[str, Any] = {}
@@ -141,8 +135,7 @@ class Bridges:
     @property
     def sources_up(self) -> bool:
         """Whether anybody can tell us of a new bridge now."""
-        core = self._discovery is not None and self._core is not None and self._core.link.up
-        return core or self._own is not None
+        return self._ears.up
 
     def bridge(self, mac: Mac) -> Bridge | None:
         """Return the connection to a bridge, `None` while there is no address for it."""
@@ -163,18 +156,7 @@ class Bridges:
         """
         if self._keeper is not None:
             self._keeper.hurry()
-        core, own = self._discovery, self._own
-        if own is not None:
-            own.again()
-            await asyncio.sleep(ANSWERS_S)
-        if core is not None and await core.again():
-            return
-        if own is None:
-            raise OSError(
-                "Nobody could be asked: Home Assistant does not answer, and no network is "
-                "listened on. Look at its link, or set bridge_networks."
-            )
-        self._found()
+        await self._ears.ask()
 
     async def forget(self, mac: str) -> None:
         """
@@ -227,10 +209,7 @@ class Bridges:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._connect())
             tasks.create_task(self._keep_memory())
-            if self._core is not None:
-                tasks.create_task(self._hear_core(self._core))
-            if settings.bridge_networks:
-                tasks.create_task(self._hear(networks(settings.bridge_networks)))
+            tasks.create_task(self._ears.run(settings.bridge_networks))
 
     async def _recall(self) -> None:
         """Hear of those who were there before this start."""
@@ -262,40 +241,6 @@ class Bridges:
         except JournalError as error:
             LOG.warning("the bridges could not be written down for the next start: %s", error)
         self._memory = kept  # also then: it is tried again with the next change, not for ever
-
-    async def _hear_core(self, core: CoreConnection) -> None:
-        self._discovery = CoreDiscovery(
-            core,
-            on_word=self._word,
-            on_withdrawn=self._withdrawn,
-            on_silent=self._silent,
-            on_read=self._found,
-        )
-        try:
-            await self._discovery.run()
-        finally:
-            self._discovery = None
-
-    async def _hear(self, addresses: tuple[str, ...]) -> None:
-        module = await asyncio.to_thread(importlib.import_module, "agent.fleet.own_zeroconf")
-        interfaces = None if addresses == ("all",) else addresses
-        own = module.OwnZeroconf(
-            on_word=self._word, on_withdrawn=self._withdrawn, interfaces=interfaces
-        )
-        self._own = own
-        heard = asyncio.get_running_loop().call_later(ANSWERS_S, self._found)
-        try:
-            await own.run()
-        except OSError as error:
-            LOG.warning(
-                "announcements of bridges cannot be heard on this machine: %s. Bridges are still "
-                "found through Home Assistant and the list in the settings",
-                error,
-            )
-        finally:
-            heard.cancel()
-            self._own = None
-            self._silent(Source.ZEROCONF)
 
     async def _connect(self) -> None:
         """Keep the connections, from the first word of a bridge on."""

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from agent.fleet.contact import Port
-from agent.fleet.gates import Evidence, Reading, Shown
+from agent.fleet.gate_models import Evidence, Reading, Shown
 from agent.fleet.identity import OUR_PROJECTS, Kind, Mac, Projects
 from agent.fleet.record import BridgeRecord
 

@@ -19,15 +19,8 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
-from agent.fleet.gates import (
-    Block,
-    Refusal,
-    Rules,
-    Shown,
-    Verdict,
-    flash_refusal,
-    restart_refusal,
-)
+from agent.fleet.gate_models import Block, Refusal, Rules, Shown, Verdict
+from agent.fleet.gates import flash_refusal, restart_refusal
 from agent.fleet.identity import Mac
 from agent.fleet.record import Fleet
 

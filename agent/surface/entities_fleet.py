@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from agent.fleet import gates
-from agent.fleet.gates import Result
+from agent.fleet.gate_models import Result
 from agent.fleet.identity import Kind, written
 from agent.fleet.operations import Op, Operation, OpState
 from agent.surface.entities_model import Attributes, Platform, Value, rounded

@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 from agent.fleet.evidence import OF_PROJECT, ShownValue
 from agent.fleet.findings import Finding
-from agent.fleet.gates import Verdict
+from agent.fleet.gate_models import Verdict
 from agent.fleet.identity import OUR_PROJECTS, Kind, Mac, Projects, written
 from agent.fleet.operations import Op, Operation, OpState
 from agent.fleet.record import BridgeRecord, Fleet

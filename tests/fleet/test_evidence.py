@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.fleet.contact import Contact, ContactState
 from agent.fleet.evidence import OF_PROJECT, Around, evidence_of
-from agent.fleet.gates import (
+from agent.fleet.gate_models import (
     Evidence,
     GateId,
     Image,
@@ -19,8 +19,8 @@ from agent.fleet.gates import (
     Result,
     Rules,
     Verdict,
-    judge,
 )
+from agent.fleet.gates import judge
 from agent.fleet.identity import Mac
 from agent.fleet.probe import knock
 from agent.fleet.record import contacted

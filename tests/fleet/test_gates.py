@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.fleet.contact import Contact, ContactState, Port
-from agent.fleet.gates import (
+from agent.fleet.gate_models import (
     Block,
     Evidence,
     GateId,
@@ -19,11 +19,8 @@ from agent.fleet.gates import (
     Result,
     Rules,
     Verdict,
-    attributes,
-    flash_refusal,
-    judge,
-    restart_refusal,
 )
+from agent.fleet.gates import attributes, flash_refusal, judge, restart_refusal
 from agent.fleet.record import contacted
 from agent.fleet.sighting import Source
 from tests.fleet.devices import fleet_of, mac, word

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.fleet.gates import Block, Gate, GateId, Result, Rules, Verdict
+from agent.fleet.gate_models import Block, Gate, GateId, Result, Rules, Verdict
 from agent.fleet.identity import Mac
 from agent.fleet.operations import Op, Operation, OpState, Situation, refusal, refused
 from agent.fleet.sighting import Source

@@ -16,7 +16,7 @@ from agent import bridge_work
 from agent.bridge_rooms import BridgeRooms
 from agent.bridge_work import dispatching_through
 from agent.export.snapshot import Phase
-from agent.fleet.gates import Block, Result
+from agent.fleet.gate_models import Block, Result
 from agent.fleet.identity import Mac
 from agent.fleet.keys import FILE_NAME, KeyFile
 from agent.fleet.operations import Op, OpState

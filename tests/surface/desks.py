@@ -23,7 +23,7 @@ from agent.export.snapshot import (
     ReadingView,
     Reason,
 )
-from agent.fleet.gates import Refusal
+from agent.fleet.gate_models import Refusal
 from agent.fleet.operations import Op, Operation, OpState, refused
 from agent.settings import SettingsStore
 from agent.surface.desk import HistoryPoint, Upload

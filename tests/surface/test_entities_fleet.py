@@ -10,7 +10,7 @@ import pytest
 
 from agent.fleet.contact import Contact, ContactState
 from agent.fleet.findings import Finding, FindingCode
-from agent.fleet.gates import Block, Gate, GateId, Reading, Refusal, Result, Verdict
+from agent.fleet.gate_models import Block, Gate, GateId, Reading, Refusal, Result, Verdict
 from agent.fleet.identity import Mac, written
 from agent.fleet.operations import Op, Operation, OpState, refused
 from agent.fleet.record import Fleet, contacted

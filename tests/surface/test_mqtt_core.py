@@ -19,7 +19,7 @@ import pytest
 from agent.export.requests import Request
 from agent.export.snapshot import HealthStatus, Reason
 from agent.fleet.contact import Contact, ContactState
-from agent.fleet.gates import Block, Refusal
+from agent.fleet.gate_models import Block, Refusal
 from agent.fleet.record import contacted, seen
 from agent.fleet.sighting import Source
 from agent.homeassistant.websocket import CoreConnection

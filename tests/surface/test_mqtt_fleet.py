@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.fleet.contact import Contact, ContactState
-from agent.fleet.gates import Block, Refusal
+from agent.fleet.gate_models import Block, Refusal
 from agent.fleet.identity import Mac
 from agent.fleet.operations import Op
 from agent.fleet.record import Fleet, contacted
