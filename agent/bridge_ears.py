@@ -1,5 +1,5 @@
 """
-Who tells the running agent of bridges: Home Assistant, and our own ears on the network.
+Who tells the running agent of bridges: Home Assistant, our own ears on the network, the settings.
 
 Either may be missing or fall silent by itself; what was heard goes to whoever listens.
 """
@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.fleet.discovery import CoreDiscovery
+from agent.fleet.identity import mac_of
 from agent.fleet.sighting import Sighting, Source
 from agent.homeassistant.websocket import CoreConnection
-from agent.setting_texts import networks
+from agent.setting_texts import bridge_list, networks
+from agent.settings import Settings
 
 if TYPE_CHECKING:
     from agent.fleet.own_zeroconf import OwnZeroconf
@@ -116,3 +118,18 @@ class Ears:
             heard.cancel()
             self._own = None
             hearing.silent(Source.ZEROCONF)
+
+
+def written_down(settings: Settings, now_s: float) -> list[Sighting]:
+    """Return what the list in the settings says, as words of the fleet."""
+    return [
+        Sighting(
+            source=Source.MANUAL,
+            at_s=now_s,
+            mac=mac_of(it.mac),
+            addresses=(it.host,),
+            api_port=it.api_port,
+            upload_port=it.upload_port,
+        )
+        for it in bridge_list(settings.bridge_list)
+    ]

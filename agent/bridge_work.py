@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from agent import __version__
-from agent.bridges import STATE, Bridges
+from agent.bridges import STATE, Bridges, Fault
 from agent.export.snapshot import GuardSnapshot, Phase
 from agent.fleet.contact import Contact, Port
 from agent.fleet.evidence import Around, evidence_of
@@ -115,7 +115,9 @@ class BridgeWork:
         """Return everything that entities show, now."""
         fleet, now_s = self._bridges.fleet, time.monotonic()
         connected = ((mac, self._bridges.bridge(mac)) for mac in fleet.records)
-        damaged = self._keys.damaged
+        fault = self._bridges.fault
+        if self._keys.damaged:
+            fault = Fault(self._keys.warning, self._started)
         return FleetView(
             version=__version__,
             now_s=now_s,
@@ -129,8 +131,8 @@ class BridgeWork:
             verdicts=self._verdicts,
             remarkable=findings(fleet, OUR_PROJECTS, now_s),
             operations=self._operations,
-            fault=self._keys.warning if damaged else None,
-            fault_at=self._started if damaged else None,
+            fault=fault.text if fault else None,
+            fault_at=fault.at if fault else None,
         )
 
     def verdicts(self) -> dict[str, Any]:

@@ -14,12 +14,12 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from agent.bridge_ears import Ears, Hearing
+from agent.bridge_ears import Ears, Hearing, written_down
 from agent.fleet.contact import Contact
 from agent.fleet.events import BridgeEvent, Pace
 from agent.fleet.identity import OUR_PROJECTS, Mac, mac_of, written
@@ -30,7 +30,6 @@ from agent.fleet.sighting import Sighting, Source
 from agent.fleet.views import views
 from agent.homeassistant.websocket import CoreConnection
 from agent.journal import Journal, JournalError
-from agent.setting_texts import bridge_list
 from agent.settings import Settings, SettingsStore
 
 if TYPE_CHECKING:
@@ -47,6 +46,14 @@ VIEWED_FOR_S = 60.0
 Told = Callable[["Keeper"], None]
 ToldValue = Callable[["Value"], None]
 ToldContact = Callable[[Contact], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What has failed, and when."""
+
+    text: str
+    at: datetime
 
 
 class Bridges:
@@ -79,6 +86,8 @@ class Bridges:
         self._ears = Ears(core, Hearing(self._word, self._withdrawn, self._silent, self._found))
         self.discovered: datetime | None = None
         """When every source that could be asked had last answered; `None` before."""
+        self.fault: Fault | None = None
+        """What has failed of ours, until it is begun again."""
         self._memory: dict[str, Any] = {}
         """What was written down of the fleet for the next start."""
         self._notes: set[asyncio.Task[None]] = set()
@@ -117,7 +126,26 @@ class Bridges:
 
     async def run(self) -> None:
         """Keep the bridges until cancelled; follows the settings."""
-        await _kept(self._follow)
+        await self._kept(self._follow)
+
+    async def _kept(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a part until it ends by itself; a bug of ours in it may not cost the guard."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                LOG.exception("a part of the bridges failed; it is begun again")
+                text = (
+                    "What keeps the bridges has failed and is begun again within a minute. The "
+                    "guard goes on. Please report it, with the log."
+                )
+                self.fault = Fault(text, self._now())
+                self._changes()
+                await asyncio.sleep(AGAIN_S)
+                self.fault = None
+                self._changes()
+            else:
+                return
 
     @property
     def fleet(self) -> Fleet:
@@ -188,7 +216,7 @@ class Bridges:
     @asynccontextmanager
     async def _served(self, settings: Settings) -> AsyncIterator[None]:
         """Run sources and connections as the settings want them, until the block ends."""
-        running = asyncio.create_task(_kept(partial(self._serve, settings)))
+        running = asyncio.create_task(self._kept(partial(self._serve, settings)))
         try:
             yield
         finally:
@@ -351,21 +379,6 @@ class Bridges:
             LOG.error("not in the journal: %s of %s (%s)", kind, data["mac"], error)  # noqa: TRY400 - its words are enough
 
 
-def written_down(settings: Settings, now_s: float) -> list[Sighting]:
-    """Return what the list in the settings says, as words of the fleet."""
-    return [
-        Sighting(
-            source=Source.MANUAL,
-            at_s=now_s,
-            mac=mac_of(it.mac),
-            addresses=(it.host,),
-            api_port=it.api_port,
-            upload_port=it.upload_port,
-        )
-        for it in bridge_list(settings.bridge_list)
-    ]
-
-
 def _choice(settings: Settings) -> tuple[str, str]:
     """Return what makes other sources of it when it changes."""
     return settings.bridges, settings.bridge_networks
@@ -374,15 +387,3 @@ def _choice(settings: Settings) -> tuple[str, str]:
 def _begun(fleet: Fleet, strangers: dict[Any, Contact]) -> set[float]:
     contacts = [record.contact for record in fleet.records.values()]
     return {it.since_s for it in (*contacts, *strangers.values()) if it is not None}
-
-
-async def _kept(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a part until it ends by itself; a bug of ours in it may not cost the guard."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            LOG.exception("a part of the bridges failed; it is begun again")
-            await asyncio.sleep(AGAIN_S)
-        else:
-            return

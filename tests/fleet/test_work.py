@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from agent import bridge_work
+from agent import bridge_work, bridges
 from agent.bridge_rooms import BridgeRooms
 from agent.bridge_work import dispatching_through
 from agent.export.snapshot import Phase
 from agent.fleet.gate_models import Block, Result
 from agent.fleet.identity import Mac
+from agent.fleet.keeper import Keeper
 from agent.fleet.keys import FILE_NAME, KeyFile
 from agent.fleet.operations import Op, OpState
 from agent.journal import Journal
@@ -255,6 +256,24 @@ async def test_a_damaged_file_of_keys_is_the_fault_that_the_status_tells(tmp_pat
     async with rooms(tmp_path) as it:
         assert it.view.fault
         assert FILE_NAME in it.view.fault
+
+
+async def test_a_part_that_fails_is_told_by_the_status_and_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_device: MakeDevice
+) -> None:
+    def breaks(_: Keeper, words: object) -> None:
+        raise RuntimeError(f"a bug, told {words}")
+
+    with make_device("plain", name="bridge-1") as device, monkeypatch.context() as patched:
+        patched.setattr(Keeper, "listed", breaks)
+        patched.setattr(bridges, "AGAIN_S", 1.0)
+        async with rooms(tmp_path, device) as it:
+            await it.until(lambda: it.view.fault)
+            assert "begun again" in (it.view.fault or "")
+            assert it.view.fault_at is not None
+            patched.undo()
+            await it.until(lambda: it.state(device) == "online")
+            assert it.view.fault is None
 
 
 async def test_without_bridges_all_are_known_and_gone_when_they_are_left_alone(
