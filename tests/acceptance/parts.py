@@ -210,6 +210,14 @@ class Agent(Process):
         ) as answer:
             return await answer.json()
 
+    async def ask(self, op: str, mac: str) -> Json:
+        """Ask for something about one bridge as the page does."""
+        body = {"op": op, "mac": mac}
+        async with self._http.post(
+            f"{self._url}/api/bridges/ask", json=body, headers=WRITE
+        ) as answer:
+            return await answer.json()
+
     async def settings(self, **changes: Any) -> None:
         """Change settings as the page does."""
         async with self._http.patch(

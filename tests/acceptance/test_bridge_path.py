@@ -23,6 +23,7 @@ from agent.clock import SystemClock
 from agent.export import memory
 from agent.export.commissioning import Commissioning, Stage
 from agent.export.guard import STATE_NAME
+from agent.fleet.gate_models import Block
 from agent.fleet.identity import Mac
 from agent.fleet.keys import KeyFile, Keyring, KeySource, SecretKind, checked, with_secret
 from agent.journal import Journal
@@ -37,6 +38,7 @@ from tests.fleet.test_agent import listed, sticker
 from tests.peers.esphome import Device
 from tests.peers.esphome_firmware import BRIDGE
 from tests.peers.fixtures import MakeDevice
+from tests.peers.ha_client import CoreClient
 from tests.peers.homeassistant import Core
 from tests.peers.house import house
 from tests.peers.install import NEWEST, installed_core
@@ -56,6 +58,8 @@ COUNTERS = (
     "sensor.alphaess_today_s_energy_feed_to_grid_meter",
     "sensor.alphaess_today_s_energy_from_pv",
 )
+SHADOW = "sensor.wrong_sign"
+NOTIFIED = "export_monitor_sources_disagree"
 Figure = Callable[[str, str, float], None]
 
 
@@ -276,3 +280,42 @@ async def test_each_path_takes_over_from_the_other_and_never_are_there_two_owner
         first_s = it.serial_starts()[len(by_bridge)]
         assert first_s - last.at_s > last.values[-1], "Home Assistant's last lease was over"
         assert max(it.over_s, default=0.0) <= OVER_S
+
+
+async def test_what_home_assistant_reads_otherwise_is_told_and_stops_nothing(
+    make_device: MakeDevice, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    wishes = {"tolerance_kwh": 20, "entities": {"grid_power": SHADOW}}
+    async with (
+        scene(make_device, tmp_path, **wishes) as it,
+        CoreClient(it.core.url, it.core.token) as client,
+    ):
+
+        async def reads(sign: int) -> None:
+            while True:
+                grid_w = sign * it.plant.grid_w
+                await client.says(SHADOW, f"{grid_w:.0f}", unit_of_measurement="W")
+                await asyncio.sleep(2)
+
+        async def told() -> bool:
+            return NOTIFIED in await client.notifications()
+
+        reading = asyncio.create_task(reads(-1))
+        await it.free(60)
+        await it.discharges()
+        took_s = await it.has("sources_disagree", 180)
+        record_property("a wrong sign in Home Assistant is told after", round(took_s))
+        await eventually(told, 30, "a notification says so", client.notifications)
+        assert it.plant.dispatch.active
+        assert it.plant.grid_w < -2500
+
+        done = await it.agent.ask("restart_device", sticker(it.device))
+        assert (done["accepted"], done["code"]) == (False, Block.DISCHARGING), done
+        assert it.plant.dispatch.active
+
+        reading.cancel()
+        reading = asyncio.create_task(reads(1))
+        await it.has("sources_disagree", 120, gone=True)
+        await it.agent.request("stop_discharge")
+        await it.idle(30)
+        reading.cancel()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 
 from tests.acceptance.conftest import Figure
@@ -33,28 +31,17 @@ def half_hours() -> list[datetime]:
     return [begins + n * HALF_HOUR for n in range(96)]
 
 
-async def tell(house: Stack, entity_id: str, state: str, **attributes: Any) -> None:
-    """Have an entity with attributes in Core, as an integration would."""
-    headers = {"Authorization": f"Bearer {house.core.token}"}
-    body = {"state": state, "attributes": attributes}
-    async with (
-        aiohttp.ClientSession(headers=headers) as http,
-        http.post(f"{house.core.url}/api/states/{entity_id}", json=body) as answer,
-    ):
-        assert answer.status in {200, 201}
-
-
 async def forecasts(house: Stack, dirty_from: int) -> None:
     """Half a kilowatt of sun all the time, and a grid that is dirtiest for an hour and a half."""
     sun = [{"period_start": at.isoformat(), "pv_estimate": 0.5} for at in half_hours()]
-    await tell(house, SOLCAST, "12.0", unit_of_measurement="kWh", detailedForecast=sun)
+    await house.client.says(SOLCAST, "12.0", unit_of_measurement="kWh", detailedForecast=sun)
     dirty = [
         {"from": f"{at:%Y-%m-%dT%H:%MZ}", "to": f"{at + HALF_HOUR:%Y-%m-%dT%H:%MZ}",
          "intensity": 350 if dirty_from <= number < dirty_from + 3 else 120 if number >= 3 else 40,
          "index": "high"}
         for number, at in enumerate(half_hours())
     ]  # fmt: skip
-    await tell(house, CARBON, "high", forecast=dirty)
+    await house.client.says(CARBON, "high", forecast=dirty)
 
 
 async def test_a_plan_of_home_assistants_forecasts_runs_and_a_person_stops_it(

@@ -118,6 +118,12 @@ class CoreClient:
             is_json = answer.content_type == "application/json"
             return answer.status, await (answer.json() if is_json else answer.text())
 
+    async def says(self, entity_id: str, state: str, **attributes: Any) -> None:
+        """Have a state in Core, as an integration would."""
+        body = {"state": state, "attributes": attributes}
+        async with self._http.post(f"{self.url}/api/states/{entity_id}", json=body) as answer:
+            answer.raise_for_status()
+
     async def _read(self) -> None:
         async for message in self._socket:
             parsed = message.json()

@@ -39,7 +39,7 @@ BUDGETS_S = {
     "acceptance": 500,
     "acceptance ha_register": 1200,
     "acceptance ha_helpers": 1200,
-    "acceptance bridge_path": 450,
+    "acceptance bridge_path": 700,
     "benchmarks": 120,
     "bridge": 240,
     "export": 240,
