@@ -94,7 +94,7 @@ async def test_each_path_takes_over_from_the_other_and_never_are_there_two_owner
         by_bridge = it.serial_starts()
         await it.free(120)
         await it.discharges(60)
-        record_property("Home Assistant discharges after", round(time.monotonic() - gone_s))
+        record_property("Home Assistant discharges after", round(time.monotonic() - gone_s, 1))
         assert it.serial_starts() == by_bridge
         assert time.monotonic() - by_bridge[-1] > LEASE_S, "the bridge's last lease was over"
 
@@ -107,7 +107,7 @@ async def test_each_path_takes_over_from_the_other_and_never_are_there_two_owner
         await it.has("path_fallback", 150, gone=True)
         await it.free(150)
         await it.discharges(60)
-        record_property("the bridge discharges after", round(time.monotonic() - gone_s))
+        record_property("the bridge discharges after", round(time.monotonic() - gone_s, 1))
         first_s = it.serial_starts()[len(by_bridge)]
         assert first_s - last.at_s > last.values[-1], "Home Assistant's last lease was over"
         assert max(it.over_s, default=0.0) <= OVER_S
@@ -135,7 +135,7 @@ async def test_what_home_assistant_reads_otherwise_is_told_and_stops_nothing(
         await it.free(60)
         await it.discharges()
         took_s = await it.has("sources_disagree", 180)
-        record_property("a wrong sign in Home Assistant is told after", round(took_s))
+        record_property("a wrong sign in Home Assistant is told after", round(took_s, 1))
         await eventually(told, 30, "a notification says so", client.notifications)
         assert it.plant.dispatch.active
         assert it.plant.grid_w < -2500
@@ -166,7 +166,7 @@ async def test_a_restarted_agent_adopts_its_dispatch_and_one_that_is_told_gives_
 
         took_s = await eventually(over, 240, "the commissioning test is over", it.shown)
         assert test["passed"], test
-        record_property("commissioning test through the bridge", round(took_s))
+        record_property("commissioning test through the bridge", round(took_s, 1))
 
         await it.free(60)
         await it.discharges()
