@@ -99,7 +99,8 @@ async def test_values_arrive_at_the_promised_pace_while_dispatches_are_renewed(
             gaps_s = [later - earlier for earlier, later in itertools.pairwise(times)]
             mean_s = sum(gaps_s) / len(gaps_s)
             assert mean_s <= promised_s * 1.15, f"{name} every {mean_s:.2f} s"
-            assert max(gaps_s) <= promised_s + 2, f"{name} after {max(gaps_s):.2f} s"
+            # One round may wait for a block and its read-back, and for a busy machine that tests.
+            assert max(gaps_s) <= promised_s + 4, f"{name} after {max(gaps_s):.2f} s"
 
 
 async def test_a_block_is_one_frame_and_is_read_back_at_once(make_device: MakeDevice) -> None:
