@@ -78,6 +78,22 @@ async def test_a_plan_is_drawn_and_each_window_says_why(page: Page, house: House
     assert await page.title() == "PV Edge Agent"
 
 
+async def test_a_window_in_which_the_battery_takes_nothing_is_not_told_in_kilowatt_hours(
+    page: Page, house: House
+) -> None:
+    end = NOON + HALF_HOUR
+    windows = (
+        PlanWindow("share_sun", NOON, end, 700, -1400, 40, WHY),
+        PlanWindow("share_sun", end, end + HALF_HOUR, 0, 0, 40, WHY),
+        PlanWindow("hold", end + HALF_HOUR, end + 2 * HALF_HOUR, 0, 0, 40, WHY),
+    )
+    house.guard.show(outlook=picture(windows=windows), plan=PlanView())
+    await opened(page, house)
+    done = page.locator("#plan-windows tr td:nth-child(2)")
+    wanted = ["Store a part of the sun 0.70 kWh", "Let the sun leave", "Rest"]
+    await expect(done).to_have_text(wanted)
+
+
 async def test_a_newer_plan_takes_its_place_by_itself(page: Page, house: House) -> None:
     house.guard.show(outlook=picture(), plan=PlanView())
     await opened(page, house)

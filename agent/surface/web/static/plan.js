@@ -8,6 +8,9 @@ const UPPER = { top: 18, height: 74 }; // carbon or price
 const LOWER = { top: 118, height: 120 }; // powers and charge
 const BOTTOM = 34;
 const ACTIONS = { discharge: "Discharge", charge: "Charge", hold: "Rest", share_sun: "Store a part of the sun", self_consumption: "By itself" };
+const SUN_LEAVES = "Let the sun leave";
+/** Less is shown as 0.00 kWh. */
+const NOTHING_WH = 5;
 const SWITCHES = { charge: "automatic charge", hold: "carrying out rests", share_sun: "carrying out rests" };
 const METHODS = { solver: "by the solver", greedy: "by rule of thumb", self_consumption: "nothing is commanded" };
 const NAMES = { pv: "Sun", load: "House", carbon: "Carbon intensity", buy: "Price of import", sell: "Price of export" };
@@ -51,7 +54,7 @@ export class Plan {
     byId("plan-invented").hidden = !invented;
     rows(byId("plan-windows"), outlook.windows.map((each) => [
       span(each.begins, each.ends),
-      `${ACTIONS[each.action] ?? each.action}${each.action === "hold" ? "" : ` ${kwh(each.energy_wh)}`}`,
+      each.action === "hold" || does(each) === SUN_LEAVES ? does(each) : `${does(each)} ${kwh(each.energy_wh)}`,
       `to ${Math.round(each.soc_percent)} %`,
       each.why.text,
     ]));
@@ -87,7 +90,7 @@ export class Plan {
       const [from, to] = [x(Date.parse(each.begins)), x(Date.parse(each.ends))];
       const band = make("rect", { x: from, y: UPPER.top, width: Math.max(1, to - from), height: LOWER.top + LOWER.height - UPPER.top, class: `window ${each.action}` });
       const title = make("title", {});
-      title.textContent = `${ACTIONS[each.action]} ${span(each.begins, each.ends)}: ${each.why.text}`;
+      title.textContent = `${does(each)} ${span(each.begins, each.ends)}: ${each.why.text}`;
       band.append(title);
       svg.append(band);
     }
@@ -155,7 +158,7 @@ function running(state) {
   const window = state.outlook?.windows.find((each) => Date.parse(each.begins) <= Date.parse(state.at) && Date.parse(state.at) < Date.parse(each.ends));
   if (!window) return "";
   const on = carriedOut(window.action, state.plan);
-  const name = `${ACTIONS[window.action]} until ${clock(window.ends)}`;
+  const name = `${does(window)} until ${clock(window.ends)}`;
   if (!on) return `${name} is planned now; it is not carried out, because ${SWITCHES[window.action] ?? "automatic discharge"} is off.`;
   if (state.plan_waits) return `${name} is planned now and waits: ${state.plan_waits.text}`;
   return `${name} is planned now and carried out.`;
@@ -201,6 +204,8 @@ function rows(body, lines) {
   }));
 }
 
+/** What a window does, in words. */
+const does = (window) => (window.action === "share_sun" && window.energy_wh < NOTHING_WH ? SUN_LEAVES : (ACTIONS[window.action] ?? window.action));
 const kwh = (wh) => `${(wh / 1000).toFixed(2)} kWh`;
 const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 const day = (at) => new Date(at).toLocaleDateString([], { weekday: "short" });
