@@ -43,6 +43,7 @@ from tests.peers.process import tail
 
 LIMIT_W = 3680
 WRITE_REGISTERS = 16
+JUST_S = 16
 COUNTERS = (
     "sensor.alphaess_today_s_energy_feed_to_grid_meter",
     "sensor.alphaess_today_s_energy_from_pv",
@@ -86,6 +87,16 @@ class Scene:
             return bool(lease and lease["confirmed"]) and self.plant.grid_w < -2500
 
         await eventually(holds, within_s, "it discharges", self.shown)
+
+    async def renewed(self) -> None:
+        """Wait until a command has just arrived, so that none is on its way."""
+
+        async def holds() -> bool:
+            lease = (await self.agent.state())["lease"]
+            fresh = lease and lease["remaining_s"] > lease["duration_s"] - JUST_S
+            return bool(fresh and lease["confirmed"])
+
+        await eventually(holds, 60, "a lease was just renewed", self.shown)
 
     async def idle(self, within_s: float) -> float:
         async def holds() -> bool:
