@@ -18,6 +18,8 @@ CORE_DOWN_S = 60
 OLDEST = "2024.1.0"
 """It keeps no report times."""
 RENEWED_WITHIN_S = 15
+DARK_W = 30
+SEEN_WITHIN_S = 90
 NIGHT = {"pv_override_w": 0, "load_override_w": 0}
 COMPLETE_WITHIN_S = 700
 """The last Wh go out at ever weaker powers, through helpers each for 75 s and half of what is left:
@@ -63,6 +65,13 @@ async def test_export_ends_within_the_allowance(houses: dict[str, Stack], figure
         await house.agent.settings(safety_margin_kwh=margin_kwh)
         # With sun the allowance would grow while it is used, and a load would use it in its place.
         await house.simulator.set(plant=NIGHT)
+
+        async def dark() -> bool:
+            pv_w = (await house.agent.state())["power"]["pv_w"]
+            return pv_w is not None and pv_w < DARK_W
+
+        # What the sun might give has to be paid for: the first lease would be a weak one.
+        await eventually(dark, SEEN_WITHIN_S, "the agent sees no sun", house.shown)
         before_wh = await house.exported_wh()
         await house.started()
         began_s, strongest_w = time.monotonic(), 0.0
