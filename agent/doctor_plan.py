@@ -5,7 +5,7 @@ For each source: does it answer, how far does it reach, in which unit, what is m
 cut and priced by the planner's own code. Without a plan the battery is left to the inverter, so
 nothing here is a failure unless plans are switched on and cannot be made.
 
-Source: issue "export guard", part 5; export_monitor.md, section 5.
+Source: export_monitor.md, section 5.
 """
 
 from __future__ import annotations

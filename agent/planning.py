@@ -5,7 +5,7 @@ A task of its own beside the guard. The guard asks it what the plan wants at eac
 answer from memory; everything that takes time or can fail happens here, and whatever fails ends as
 a plan that commands nothing, with the reason.
 
-Source: issue "export guard", part 5; control.md, cases 38 to 40.
+Source: control.md, cases 38 to 40.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CASES = [str(number) for number in range(1, 41)]
-DEFECTS = [f"D-{number}" for number in (*range(11, 15), 17, *range(29, 39))]
+DEFECTS = [f"D-{number:02}" for number in range(1, 50)]
 OLD_BRIDGES = [f"PV-{number:02}" for number in (4, 5, 8, 10, 11, 12, 14, 17)]
 NOT_APPLICABLE = ["PV-13", "PV-16", "PV-21"]
 ROWS = {

@@ -6,7 +6,7 @@ plan never asks for more than the settings allow, starts nothing that a person's
 refused for, and its wish ends by itself. Nothing here protects anything: with the plan gone,
 limits, allowance, leases and stops are what they were.
 
-Source: issue "export guard", part 5; D-31, D-33 (plans that outlived their window).
+Source: D-31, D-33 (plans that outlived their window).
 """
 
 from __future__ import annotations

@@ -79,13 +79,12 @@ class Guard:
         self._saved_s = 0.0
         self._journal_failed = ""
         self._closing = False
-        self._picture: GuardSnapshot | None = None
-        self._pictured_s = 0.0
+        self._picture: tuple[float, GuardSnapshot] | None = None
+        """When it was taken, monotonic; none since the newest look."""
 
     async def recall(self) -> None:
         """Take up what the journal holds; if that was lost, nothing starts unacknowledged."""
         now = self._clock.now()
-        self._picture = None
         data = await self._journal.load_state(STATE_NAME)
         recovery = self._journal.recovered
         if data is not None:
@@ -121,7 +120,6 @@ class Guard:
 
     def wake(self) -> None:
         """Have the house looked at as soon as the event loop is free."""
-        self._picture = None
         self._wake.set()
 
     async def _until_woken(self) -> None:
@@ -217,13 +215,12 @@ class Guard:
         return answer
 
     def snapshot(self) -> GuardSnapshot:
-        """Return the picture of now; up to half a second old while nothing new is known."""
+        """Return the picture of the newest look, half a second old at most."""
         now_s = self._clock.now().monotonic_s
-        if self._picture is None or not 0.0 <= now_s - self._pictured_s <= _PICTURE_FOR_S:
+        if self._picture is None or now_s - self._picture[0] > _PICTURE_FOR_S:
             config = self._configure(self._state.commissioning)
-            self._picture = view.snapshot(self._state, self._look(), config)
-            self._pictured_s = now_s
-        return self._picture
+            self._picture = now_s, view.snapshot(self._state, self._look(), config)
+        return self._picture[1]
 
     @property
     def busy(self) -> bool:

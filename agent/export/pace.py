@@ -3,13 +3,13 @@ How many writes the inverter is spared: at most 260 in an hour of discharge.
 
 Renewals are 232 of them, one each 15.5 s. Of the other 28, 16 are for what comes before its time:
 steps back to the limit, stops, starts anew, commands that were lost; the rest is for starts that
-people ask for. None of these can wait, but what
-follows them can: the renewals of a long lease that the registers show come a few seconds later
-until the writes are even again, and once the 16 are used, a discharge that was interrupted waits
-until it goes on. Who asks for a start does not wait: a person is not told to come back in minutes,
-and starts that fail are the circuit breaker's to stop.
+people ask for. None of these can wait, but what follows them can: the renewals of a long lease that
+the registers show come a few seconds later until the writes are even again, and once the 16 are
+used, a discharge or a rest that was interrupted waits until it goes on. Who asks for a start does
+not wait: a person is not told to come back in minutes, and starts that fail are the circuit
+breaker's to stop.
 
-Source: issue 4, acceptance (writes).
+Source: control.md, T9 (writes), held to 260 in an hour of discharge.
 """
 
 from __future__ import annotations

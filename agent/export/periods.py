@@ -4,7 +4,7 @@ The accounts that an allowance is kept in: the local day, the last 24 hours, or 
 Where both count, the smaller headroom does. The last 24 hours count alone only when all of them
 are known; until then the day counts as well, so that a lost past grants nothing.
 
-Source: control.md, finding 1 (batpred #3973); issue "several accounting periods".
+Source: control.md, finding 1 (batpred #3973).
 """
 
 from __future__ import annotations

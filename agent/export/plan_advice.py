@@ -5,7 +5,7 @@ A plan that is older than an hour, or that was made for another local day, is no
 midnight the new day's plan has not been made yet; for that minute nothing is said, so that what
 runs goes on and nothing begins.
 
-Source: issue "export guard", part 5; control.md, cases 1 and 38; D-31 to D-34.
+Source: control.md, cases 1 and 38; D-31 to D-34.
 """
 
 from __future__ import annotations

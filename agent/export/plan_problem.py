@@ -5,7 +5,7 @@ Power is the average of a slot in W, energy in Wh, prices per kWh in the site's 
 or a carbon intensity that is not known is `None`, and a slot without one is never commanded in.
 Everything here is plain data: the solver, its fallback and the tests read the same question.
 
-Source: issue "export guard", part 5; control.md, findings 6 and 10, and section 4.7.
+Source: control.md, findings 6 and 10, and section 4.7.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A plan in words: runs of the same command, each with the reason that a person ca
 The reason names the two figures that were weighed against each other: what the energy gives in
 this window, and what it costs to have it back, or what it will be worth later.
 
-Source: issue "export guard", part 5 (each window says why); D-32, D-48 (local times).
+Source: D-32, D-48 (local times).
 """
 
 from __future__ import annotations

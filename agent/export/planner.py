@@ -6,7 +6,7 @@ they always are. The solver's plan is taken when it is there in time, the rule o
 not, and self-consumption when neither helps; never the plan of before. Each is run through the
 same rollout and the cheapest wins, so by its own forecast a plan never does worse than nothing.
 
-Source: issue "export guard", part 5; control.md 4.7, cases 38 to 40; D-31, D-33, D-34.
+Source: control.md 4.7, cases 38 to 40; D-31, D-33, D-34.
 """
 
 from __future__ import annotations

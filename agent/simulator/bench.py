@@ -6,7 +6,7 @@ set them; faults come and go in between. While nothing is wanted the controller 
 minute, at the mean of that minute; the plant is stepped by the second from before the window to
 the end of the day, because what leaks out after the last lease counts too.
 
-Source: issue 4, part 8.
+Source: control.md, sections 4.3 and 5.
 """
 
 from __future__ import annotations

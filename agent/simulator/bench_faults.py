@@ -7,7 +7,7 @@ storms of several at once. Each class draws its own
 moments; kills choose the worst ones: the instant a lease leaves, the instant it arrives, a raise
 of power, the last watt-hours.
 
-Source: issue 4, part 8; control.md, sections 4.3 and 4.5.
+Source: control.md, sections 4.3 and 4.5.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ A breach is energy: exported more than produced and 10 Wh, while a lease was ope
 a day that had one. An excursion is power: seconds in which a dispatch took the connection point
 above its limit. Replayed by the rules of G100, excursions become lock-outs.
 
-Source: issue 4, acceptance; control.md, sections 1 (G100 Issue 2) and 5 (T1 to T6, T10).
+Source: control.md, sections 1 (G100 Issue 2) and 5 (T1 to T6, T10).
 """
 
 from __future__ import annotations

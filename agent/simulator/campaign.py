@@ -5,7 +5,7 @@ Days are dealt to the fault classes in turn and to the processes in turn; each i
 and number alone, so one job or eight give the same figures, and a day that breached can be run
 again by itself: `--first N --days 1`.
 
-Source: issue 4, part 8; control.md, section 5.
+Source: control.md, section 5.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def run(campaign: Campaign) -> Iterator[DayResult]:
 
 def summary(campaign: Campaign, results: Sequence[DayResult], took_s: float) -> dict[str, object]:
     """
-    Return the object of issue 4, and under `apart` what no controller answers for or asks for.
+    Return the figures of a campaign, and under `apart` what no controller answers for or asks for.
 
     Args:
         campaign: what was simulated.

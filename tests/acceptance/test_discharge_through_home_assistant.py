@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from agent.export.turn import DARK_W
 from tests.acceptance.conftest import Figure, in_each
 from tests.acceptance.parts import eventually
 from tests.acceptance.people import HEALTH, STATUS
@@ -18,7 +19,6 @@ CORE_DOWN_S = 60
 OLDEST = "2024.1.0"
 """It keeps no report times."""
 RENEWED_WITHIN_S = 15
-DARK_W = 30
 SEEN_WITHIN_S = 90
 NIGHT = {"pv_override_w": 0, "load_override_w": 0}
 COMPLETE_WITHIN_S = 700

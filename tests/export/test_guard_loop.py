@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from agent.clock import SystemClock
 from agent.export import memory
 from agent.export.commissioning import Commissioning, Stage
@@ -17,6 +19,7 @@ from agent.export.record import read
 from agent.export.recorder import DECISIONS_NAME, Recorder
 from agent.export.replay import replay
 from agent.export.requests import Request, RequestKind
+from agent.export.snapshot import GuardSnapshot
 from agent.export.states import GuardConfig
 from agent.house.alphaess import DispatchBlock
 from agent.house.embedded import EmbeddedHouse, PollPeriods
@@ -94,6 +97,27 @@ def evening() -> Inverter:
     plant = Plant(PlantSettings(soc_percent=80))
     plant.pv_override_w, plant.load_override_w = 0.0, 400.0
     return Inverter(plant)
+
+
+async def test_all_who_look_after_a_look_see_one_picture_and_a_request_is_in_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with evening() as inverter, rig(tmp_path, inverter) as house:
+        guard = house.guard
+        await house.until(lambda: not guard.snapshot().blockers)
+        seen: list[tuple[GuardSnapshot, GuardSnapshot]] = []
+        end = guard.subscribe(lambda: seen.append((guard.snapshot(), guard.snapshot())))
+        await house.until(lambda: len(seen) >= 3)
+        end()
+        assert all(first is second for first, second in seen)
+        assert len({id(first) for first, _ in seen}) == len(seen)
+        assert guard.snapshot().last_action is None
+        assert house.ask(RequestKind.START_DISCHARGE) == "accepted"
+        last = guard.snapshot().last_action
+        assert last is not None
+        assert last.action == "start_discharge"
+        monkeypatch.setattr("agent.export.guard._PICTURE_FOR_S", -1.0)  # however old it is
+        assert guard.snapshot() is not guard.snapshot()
 
 
 async def test_a_discharge_runs_and_is_given_back_at_the_end(tmp_path: Path) -> None:

@@ -127,6 +127,25 @@ async def test_a_changed_setting_is_kept_and_audited(house: House) -> None:
     assert house.audited == [("page: local", 'settings {"export_limit_w": 3680}', "changed")]
 
 
+async def test_d39_every_setting_can_be_opened_and_saved_on_the_page(house: House) -> None:
+    """D-39: the form of the options ended in HTTP 500, for half a year."""
+    async with house.client.get("/api/settings") as answer:
+        assert answer.status == 200
+        opened = await answer.json()
+    assert {each["key"] for each in opened["fields"]} == set(opened["values"])
+    async with house.client.patch("/api/settings", json=opened["values"]) as answer:
+        assert answer.status == 200, "what was not changed is refused"
+        assert (await answer.json())["values"] == opened["values"]
+    for field in opened["fields"]:
+        change = {field["key"]: field["example"]}
+        async with house.client.patch("/api/settings", json=change) as answer:
+            assert answer.status == 200, (change, await answer.text())
+        default = {field["key"]: opened["values"][field["key"]]}
+        async with house.client.patch("/api/settings", json=default) as answer:
+            assert answer.status == 200, (default, await answer.text())
+    assert house.settings.current() == opened["values"]
+
+
 async def test_a_bad_setting_is_400_with_key_and_message_and_changes_nothing(house: House) -> None:
     changes = {"export_limit_w": 99_999, "target_export_w": 100}
     async with house.client.patch("/api/settings", json=changes) as answer:
