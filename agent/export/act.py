@@ -202,8 +202,10 @@ def _power_is_down(turn: Turn) -> bool:
 
     A power that stands still shows what was, not what is: then the registers alone tell, and
     writing the stop again every ten seconds for as long as it stands still would prove no more.
+    So it is with powers that have long contradicted each other.
     """
-    if turn.state.still.doubted:
+    contradicted = any(reason.code in CONTRADICTIONS for reason in turn.state.lost)
+    if turn.state.still.doubted or contradicted:
         return True
     grid_w, battery_w = turn.usable(turn.look.sample.grid_w), turn.battery_w()
     if grid_w is None or battery_w is None:

@@ -83,6 +83,17 @@ def test_a_frozen_power_stops_the_discharge(name: str, report_times: bool) -> No
     bench.run_until(lambda: "stop_verified" in bench.kinds(), STOP_WITHIN_S)
 
 
+def test_a_grid_power_that_contradicts_the_rest_does_not_keep_a_stop_from_being_verified() -> None:
+    """It shows 6 kW of export when the registers have long shown that nothing runs."""
+    bench = running()
+    bench.twists["grid_w"] = lambda reading: replace(reading, value=(reading.value or 0.0) - 9000)
+    bench.run_until(lambda: not bench.dispatching, 30)
+    bench.plant.load_override_w = 2000  # the battery covers the house
+    bench.run_until(lambda: "stop_verified" in bench.kinds(), STOP_WITHIN_S)
+    assert bench.state.error is not ErrorState.DISCHARGE_STOP_FAILED
+    assert "grid_power_unbalanced" in {reason.code for reason in bench.view().problems}
+
+
 def test_a_full_battery_stands_still_by_right_and_can_be_started() -> None:
     """Where nothing vouches for an unchanged value, 0 W for an hour is still a battery at rest."""
     bench = Bench(soc_percent=100, pv_w=3000, report_times=False)

@@ -42,6 +42,7 @@ BUDGETS_S = {
     "acceptance bridge_path": 700,
     "benchmarks": 120,
     "bridge": 240,
+    "bridge bridge_path": 400,
     "export": 240,
     "fleet": 300,
     "firmware": 120,
