@@ -1,0 +1,1 @@
+"""What may be flashed, and flashing it: signed manifests, their policy, images and carriers."""

@@ -1,0 +1,1 @@
+"""ESP images: what a file says of itself, and where it is kept."""

@@ -1,0 +1,1 @@
+"""Release manifests, channels and halts: what they say, strictly parsed."""

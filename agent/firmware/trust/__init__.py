@@ -1,0 +1,1 @@
+"""Which metadata is trusted, by which source, and how fresh that knowledge is."""
