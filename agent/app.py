@@ -14,43 +14,36 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from agent import __version__, demo, houses
+from agent import demo, houses
+from agent.auditing import Audit
 from agent.bridge_rooms import BridgeRooms
-from agent.brokers import find_broker
 from agent.clock import SystemClock
-from agent.desks import HISTORY_EVERY_S, Reception, SettingsCounter
+from agent.desks import Reception
 from agent.doctor_ahead import Ahead
 from agent.export.feed_in_keeper import FeedInKeeper
 from agent.export.guard import Guard
 from agent.export.recorder import Recorder
 from agent.fleet.keys import KeyFile
-from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
 from agent.house.port import SiteMeter
 from agent.house.series import Series
 from agent.houses import House
 from agent.instance import sole_owner
-from agent.journal import Journal, JournalError
+from agent.journal import Journal
 from agent.load_learning import LoadLearner
-from agent.options import SUPERVISOR_CORE_URL, Options
+from agent.options import Options
+from agent.place import Demo, Place
 from agent.plan_inputs import HomeSources
 from agent.planning import RECENT_S, Planning, Sources
+from agent.serving import Rooms, Serving
 from agent.settings import Settings, SettingsStore
 from agent.site import SiteChoices, wanted_feed_in
-from agent.support import Support
-from agent.surface.bridge_notifications import ID_PREFIX
-from agent.surface.discovery_ids import watch_ids
-from agent.surface.entities import ENTITIES
-from agent.surface.mqtt import BrokerAddress, MqttNames, MqttPublisher
-from agent.surface.notifications import Notifier
-from agent.surface.web.auth import Gate, LookupFailedError, Policy
-from agent.surface.web.server import WebServer
 from agent.two_ways import TwoWays
+
+__all__ = ["App", "Demo", "Place", "opened", "serve"]
 
 RELEASE_S = 25.0
 """Longest wait for the verified stop at the end; well within the Supervisor's 120 s."""
@@ -60,23 +53,6 @@ _SITE_STATE = "site"
 _FORECASTS = ("forecast_tomorrow", "ci_forecast", "buy_rates", "sell_rates")
 """Entities that only plans read."""
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Demo:
-    """The embedded house of `script/run`."""
-
-    seed: int = 7
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where this process lives."""
-
-    data_dir: Path
-    host: str = "127.0.0.1"
-    port: int = 8099
-    demo: Demo | None = None
 
 
 class App:
@@ -103,9 +79,10 @@ class App:
         if place.demo is None:
             self._core = CoreConnection(options.ha_url, self._token)
         self._keys = KeyFile(place.data_dir)
+        local = lambda: clock.now().local  # noqa: E731 - a name for one line
+        self._audit = Audit(journal, local)
         self._bridges: BridgeRooms | None = None
         if self._core is not None:
-            local = lambda: clock.now().local  # noqa: E731 - a name for one line
             self._bridges = BridgeRooms(store, self._core, self._keys, journal, local, self._audit)
         self.stopping = asyncio.Event()
         self._rebuild = asyncio.Event()
@@ -115,12 +92,6 @@ class App:
         )
         self._path_key = _path_key(store.current)
         self._ways = TwoWays(store.current)
-        self._audits: set[asyncio.Task[None]] = set()
-
-    @property
-    def supervised(self) -> bool:
-        """True as an app of the Supervisor."""
-        return self._options.ha_url == SUPERVISOR_CORE_URL
 
     async def run(self, ready: Callable[[int], None]) -> None:
         """Run until `stopping` is set; `ready` is told the port of the page."""
@@ -143,60 +114,31 @@ class App:
         desk.recall(await self._journal.samples(now - timedelta(hours=1), now))
         doors.callback(self._store.subscribe(self._settings_changed))
         doors.callback(self._store.subscribe(self._planning.settings_changed))
-        names = MqttNames(version=__version__)
-        counter = SettingsCounter(self._store, desk.wake)
-        bridges = self._bridges
-        publisher = MqttPublisher(
-            desk,
-            self._broker,
-            names,
-            settings=counter,
-            audit=self._audit,
-            fleet=bridges.work if bridges else None,
-        )
-        lasting = {
-            "history": self._remember(desk),
-            "mqtt": publisher.run(),
-            "planning": self._planning.run(desk),
-        }
-        notifier = None
+        serving = Serving(self._rooms(), desk, self._ahead(desk))
+        lasting = {**serving.lasting(), "planning": self._planning.run(desk)}
         if self._core is not None:
-            also = bridges.notifications if bridges else dict
-            notifier = Notifier(desk, self._core, also=also, also_ids=ID_PREFIX)
-            lasting |= {
-                "core": self._core.run(),
-                "zone": self._follow_zone(self._core),
-                "notifications": notifier.run(),
-                "ids": watch_ids(
-                    self._core, ENTITIES, lambda: self._store.current.entity_prefix, desk.notice
-                ),
-            }
-        if bridges is not None:
-            bridges.guard = desk
-            lasting["bridges"] = bridges.run()
+            lasting |= {"core": self._core.run(), "zone": self._follow_zone(self._core)}
+        if self._bridges is not None:
+            self._bridges.guard = desk
+            lasting["bridges"] = self._bridges.run()
         if self._place.demo is not None:
             lasting["demo"] = demo.show(desk)
         for name, work in lasting.items():
             doors.callback(tasks.create_task(work, name=name).cancel)
-        support = Support(
+        return await serving.open(doors)
+
+    def _rooms(self) -> Rooms:
+        return Rooms(
             self._options,
-            self._place.data_dir,
+            self._place,
             self._store,
             self._journal,
-            desk,
-            lambda: self._meter,
-            publisher,
-            self._core,
-            notifier,
-            self._ahead(desk),
+            self._audit,
             self._keys,
-            bridges.bridges if bridges else None,
+            lambda: self._meter,
+            self._core,
+            self._bridges,
         )
-        gate = Gate(Policy(self.supervised), self._is_admin)
-        desks = bridges.desks if bridges else None
-        web = WebServer(desk, counter, gate, self._audit, support=support, bridges=desks)
-        doors.push_async_callback(web.stop)
-        return await web.start(self._place.host, self._place.port)
 
     async def _guard_house(self, house: House, guard: Guard, desk: Reception) -> None:
         """Guard one house until the agent stops or another house is to be guarded."""
@@ -288,11 +230,6 @@ class App:
         if settings.time_zone:
             self._clock.zone = ZoneInfo(settings.time_zone)
 
-    async def _remember(self, desk: Reception) -> None:
-        while True:
-            desk.remember()
-            await asyncio.sleep(HISTORY_EVERY_S)
-
     async def _follow_zone(self, core: CoreConnection) -> None:
         """Take the site's time zone from Core, where the settings leave it to Core."""
         changed = asyncio.Event()
@@ -319,34 +256,8 @@ class App:
         _log.info("The site's time zone is %s", name)
         await self._journal.save_state(_SITE_STATE, {"time_zone": name}, now)
 
-    async def _is_admin(self, user_id: str) -> bool:
-        if self._core is None:
-            return False
-        try:
-            async with asyncio.timeout(self._store.current.service_timeout_s):
-                user = await self._core.get_user(user_id)
-        except (CoreError, TimeoutError) as error:
-            raise LookupFailedError(str(error)) from error
-        return user is not None and user.active and user.admin
-
-    def _audit(self, by: str, action: str, outcome: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._note(by, action, outcome))
-        self._audits.add(task)
-        task.add_done_callback(self._audits.discard)
-
-    async def _note(self, by: str, action: str, outcome: str) -> None:
-        try:
-            data = {"by": by, "action": action, "outcome": outcome}
-            await self._journal.append("audit", data, self._clock.now().local)
-        except JournalError as error:
-            _log.error("not in the journal: %s by %s: %s (%s)", action, by, outcome, error)
-
     def _token(self) -> str:
         return self._options.core_token().get_secret_value()
-
-    async def _broker(self) -> BrokerAddress | None:
-        """Return the broker of the options, else the Supervisor's, else none."""
-        return await find_broker(self._options, self._token)
 
 
 def _path_key(settings: Settings) -> tuple[object, ...]:

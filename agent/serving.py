@@ -1,0 +1,147 @@
+"""
+What people and Home Assistant meet: the page, MQTT, the notifications.
+
+All of it lasts as long as the process, whatever house is guarded meanwhile, and stands on one
+desk. It is built here from the rooms that the composition root made, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from agent import __version__
+from agent.auditing import Audit
+from agent.bridge_rooms import BridgeRooms
+from agent.brokers import find_broker
+from agent.desks import HISTORY_EVERY_S, Reception, SettingsCounter
+from agent.doctor_ahead import Ahead
+from agent.fleet.keys import KeyFile
+from agent.homeassistant.errors import CoreError
+from agent.homeassistant.websocket import CoreConnection
+from agent.house.port import SiteMeter
+from agent.journal import Journal
+from agent.options import SUPERVISOR_CORE_URL, Options
+from agent.place import Place
+from agent.settings import SettingsStore
+from agent.support import Support
+from agent.surface.bridge_notifications import ID_PREFIX
+from agent.surface.discovery_ids import watch_ids
+from agent.surface.entities import ENTITIES
+from agent.surface.mqtt import BrokerAddress, MqttNames, MqttPublisher
+from agent.surface.notifications import Notifier
+from agent.surface.web.auth import Gate, LookupFailedError, Policy
+from agent.surface.web.server import WebServer
+
+Work = Coroutine[Any, Any, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What page and MQTT stand on."""
+
+    options: Options
+    place: Place
+    store: SettingsStore
+    journal: Journal
+    audit: Audit
+    keys: KeyFile
+    meter: Callable[[], SiteMeter]
+    """Of the house in use."""
+    core: CoreConnection | None = None
+    bridges: BridgeRooms | None = None
+
+
+class Serving:
+    """Page, MQTT and notifications over one desk."""
+
+    def __init__(self, rooms: Rooms, desk: Reception, ahead: Ahead) -> None:
+        """
+        Prepare; `open` opens the page, and the caller runs the `lasting` work.
+
+        Args:
+            rooms: what there is.
+            desk: the guard, whoever it is at the moment.
+            ahead: what plans are made from, for the doctor.
+        """
+        self._rooms = rooms
+        self._desk = desk
+        self._ahead = ahead
+        self._counter = SettingsCounter(rooms.store, desk.wake)
+        bridges = rooms.bridges
+        self._publisher = MqttPublisher(
+            desk,
+            self._broker,
+            MqttNames(version=__version__),
+            settings=self._counter,
+            audit=rooms.audit,
+            fleet=bridges.work if bridges else None,
+        )
+        self._notifier: Notifier | None = None
+        if rooms.core is not None:
+            also = bridges.notifications if bridges else dict
+            self._notifier = Notifier(desk, rooms.core, also=also, also_ids=ID_PREFIX)
+
+    def lasting(self) -> Mapping[str, Work]:
+        """Begin the work that runs until the process ends; return it by its name."""
+        store, core = self._rooms.store, self._rooms.core
+        work: dict[str, Work] = {"history": self._remember(), "mqtt": self._publisher.run()}
+        if self._notifier is not None:
+            work["notifications"] = self._notifier.run()
+        if core is not None:
+            prefix = lambda: store.current.entity_prefix  # noqa: E731 - a name for one line
+            work["ids"] = watch_ids(core, ENTITIES, prefix, self._desk.notice)
+        return work
+
+    async def open(self, doors: AsyncExitStack) -> int:
+        """Open the page until `doors` close; return its port."""
+        rooms, bridges = self._rooms, self._rooms.bridges
+        support = Support(
+            rooms.options,
+            rooms.place.data_dir,
+            rooms.store,
+            rooms.journal,
+            self._desk,
+            rooms.meter,
+            self._publisher,
+            rooms.core,
+            self._notifier,
+            self._ahead,
+            rooms.keys,
+            bridges.bridges if bridges else None,
+        )
+        supervised = rooms.options.ha_url == SUPERVISOR_CORE_URL
+        web = WebServer(
+            self._desk,
+            self._counter,
+            Gate(Policy(supervised), self._is_admin),
+            rooms.audit,
+            support=support,
+            bridges=bridges.desks if bridges else None,
+        )
+        doors.push_async_callback(web.stop)
+        return await web.start(rooms.place.host, rooms.place.port)
+
+    async def _remember(self) -> None:
+        while True:
+            self._desk.remember()
+            await asyncio.sleep(HISTORY_EVERY_S)
+
+    async def _is_admin(self, user_id: str) -> bool:
+        core = self._rooms.core
+        if core is None:
+            return False
+        try:
+            async with asyncio.timeout(self._rooms.store.current.service_timeout_s):
+                user = await core.get_user(user_id)
+        except (CoreError, TimeoutError) as error:
+            raise LookupFailedError(str(error)) from error
+        return user is not None and user.active and user.admin
+
+    async def _broker(self) -> BrokerAddress | None:
+        """Return the broker of the options, else the Supervisor's, else none."""
+        options = self._rooms.options
+        return await find_broker(options, lambda: options.core_token().get_secret_value())
