@@ -53,6 +53,9 @@ _EXPECTED = {
     "bridges": "addresses with commas between them, each with :port/port and = MAC if needed",
     "mac": "a MAC, twelve hexadecimal digits as on the sticker",
     "networks": "all, or IPv4 addresses of this machine with commas between them",
+    "channels": "MACs, each with = stable or = beta, and commas between them",
+    "mirrors": "https addresses without user or password, with commas between them",
+    "hosts": "host names with commas between them",
     "url": "an address of the form http://host:port without user or password",
 }
 
@@ -263,7 +266,7 @@ def _refusal(described: Described, value: Any) -> str:
     key, extra = described.key, described.extra
     kind = extra["kind"]
     end = f"; for example {plain(extra['example'])}"
-    if kind in {"secret", "url"}:  # both may hold a password
+    if kind in {"secret", "url", "mirrors"}:  # each may hold a password
         return f"{key}: is not {_EXPECTED[kind]}{end}"
     shown = _cut(plain(value)) if _is_number(value) else shorten(value)
     if kind in {"number", "integer"}:

@@ -24,6 +24,7 @@ from agent.setting_fields import (
     one_of,
     said,
 )
+from agent.setting_releases import ReleaseSettings
 from agent.setting_texts import BridgeList, MacText, Networks, Region, RoofText, Tariff
 
 _site = Group("Site and mode")
@@ -314,6 +315,7 @@ class Settings(BaseModel):
         "`none` waits for `path` to come back.",
     )
 
+    releases: ReleaseSettings = ReleaseSettings()
     entities: Entities = Entities()
 
     @model_validator(mode="after")

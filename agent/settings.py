@@ -272,6 +272,9 @@ _VALUES = {
     "currency": "three letters",
     "bridges": "addresses, host[:port[/port]][= MAC]",
     "mac": "MAC",
+    "channels": "MAC = `stable` or `beta`, …",
+    "mirrors": "https addresses",
+    "hosts": "host names",
     "networks": "`all`, or IPv4 addresses of this machine",
 }
 

@@ -8,6 +8,13 @@ const SHOWN = [
 ];
 const PLANS = "Plans and windows";
 const BRIDGES = "Bridges";
+const RELEASES = "Firmware releases";
+const RELEASE_NAMES = {
+  "releases.channel": "Channel",
+  "releases.channels": "Bridges of another channel",
+  "releases.mirrors": "Mirrors",
+  "releases.hosts": "Further hosts of the mirrors",
+};
 const BRIDGE_NAMES = {
   bridges: "Bridges of the house",
   bridge_list: "Bridges that nobody announces",
@@ -89,6 +96,8 @@ export class Settings {
     for (const field of wanted) this.add(plans, field, PLAN_NAMES[field?.key]);
     const bridges = document.getElementById("bridge-fields");
     for (const field of fields.filter((each) => each.group === BRIDGES || each.key === "path")) this.add(bridges, field, BRIDGE_NAMES[field.key]);
+    const releases = document.getElementById("release-fields");
+    for (const field of fields.filter((each) => each.group === RELEASES)) this.add(releases, field, RELEASE_NAMES[field.key]);
   }
 
   add(place, field, name) {
