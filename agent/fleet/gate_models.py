@@ -74,6 +74,7 @@ class Release:
     """Projects that it may replace."""
     chip: str
     boards: frozenset[str]
+    """Boards that it is for; empty where the chip says enough."""
     revisions: frozenset[str] = frozenset()
     """Board revisions that it is for; empty where they do not matter."""
 
@@ -84,6 +85,8 @@ class Image:
 
     digest: str
     size_bytes: int
+    fetched: bool = True
+    """Whether the file is here; else this is what the manifest says that it will be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ Source: pvautonomy.md, sections 3 and 4.1 and the defects D-04, D-05, D-08, D-10
 
 from __future__ import annotations
 
+from agent.fleet.chips import chip_of, plain_chip
 from agent.fleet.contact import ContactState, Port
 from agent.fleet.gate_models import (
     Block,
@@ -177,11 +178,12 @@ def _identity(evidence: Evidence, release: Release | None) -> Word:
     wrong = []
     if told.project_name not in release.projects:
         wrong.append(f"project {told.project_name or 'not told'}")
-    if told.board not in release.boards:
+    if release.boards and told.board not in release.boards:
         wrong.append(f"board {told.board or 'not told'}")
-    # The board says which chip it has; a chip that is announced must not contradict it.
-    if told.platform is not None and told.platform.casefold() != release.chip.casefold():
-        wrong.append(f"chip {told.platform}")
+    chip = chip_of(told.platform, told.board)
+    # A board that the release names vouches for its chip; one that is known must not contradict.
+    if chip != plain_chip(release.chip) and (chip is not None or not release.boards):
+        wrong.append(f"chip {chip or 'not known'}")
     if release.revisions and evidence.revision not in release.revisions:
         wrong.append(f"board revision {evidence.revision or 'not told'}")
     if wrong:
@@ -251,4 +253,7 @@ def _image(release: Release | None, image: Image | None) -> Word:
     if image.size_bytes != release.size_bytes:
         text = f"The image has {image.size_bytes} bytes, the manifest says {release.size_bytes}."
         return Result.FAIL, text
+    if not image.fetched:
+        text = f"The verified manifest names {image.size_bytes} bytes"
+        return Result.PASS, f"{text}; the file is compared with it when it is fetched."
     return Result.PASS, f"{image.size_bytes} bytes, as the verified manifest says."

@@ -18,8 +18,9 @@ from agent.fleet.identity import Mac, mac_of
 from agent.fleet.record import BridgeRecord
 from agent.surface.discovery import NODE, PRESS, Message, Topics
 from agent.surface.entities_bridge import BRIDGE_ENTITIES, BridgeEntity
-from agent.surface.entities_fleet import FLEET_ENTITIES, FleetEntity
+from agent.surface.entities_fleet import FleetEntity
 from agent.surface.entities_model import Attributes, Platform, Value
+from agent.surface.entities_release import FLEET_ROWS
 from agent.surface.fleet_view import FleetView
 
 FLEET_DEVICE = f"{NODE}_fleet"
@@ -98,7 +99,7 @@ class FleetBook:
         """Return what has to be said now, and take it as said."""
         self.again = False
         told = list(self._changed(self._fleet(view)))
-        for row in FLEET_ENTITIES:
+        for row in FLEET_ROWS:
             renewed = any(it.topic == self._topics.fleet_config(row) for it in told)
             if row.options and renewed:
                 # Core takes new options in its own time, and refuses a state that is none of them.
@@ -131,7 +132,7 @@ class FleetBook:
                 yield it
 
     def _fleet(self, view: FleetView) -> Iterator[Message]:
-        for row in FLEET_ENTITIES:
+        for row in FLEET_ROWS:
             yield fleet_announcement(row, view, self._topics)
             if row.attributes:
                 yield _attributes(self._topics.of_fleet(row, "attributes"), row.attributes(view))
@@ -255,5 +256,6 @@ def _prints(view: FleetView, record: BridgeRecord) -> tuple[Any, ...]:
         record,
         view.verdicts.get(record.mac),
         view.remarkable.get(record.mac),
+        view.offers.get(record.mac),
         *(row.value(view, record) for row in BRIDGE_ENTITIES if row.platform is Platform.SENSOR),
     )

@@ -17,6 +17,7 @@ from agent.fleet.evidence import OF_PROJECT
 from agent.fleet.identity import Mac, written
 from agent.fleet.record import BridgeRecord
 from agent.surface.entities_model import Attributes, Platform, Value, on_off, rounded, short
+from agent.surface.entities_release import offer_attributes
 from agent.surface.fleet_view import FleetView, online
 
 
@@ -57,13 +58,14 @@ def _contact_attributes(view: FleetView, record: BridgeRecord) -> Attributes:
     }
 
 
-def _firmware_attributes(_view: FleetView, record: BridgeRecord) -> Attributes:
+def _firmware_attributes(view: FleetView, record: BridgeRecord) -> Attributes:
     told = record.told
     return {
         "project": told.project_name,
         "esphome_version": told.esphome_version,
         "built": told.built,
         "board": told.board,
+        **offer_attributes(view, record),
     }
 
 
@@ -98,7 +100,7 @@ BRIDGE_ENTITIES: tuple[BridgeEntity, ...] = (
         platform=Platform.SENSOR,
         key="firmware",
         name="Firmware",
-        about="The version that it runs, as it says itself.",
+        about="The version that it runs, as it says itself; the attributes say what it is offered.",
         value=lambda _view, record: short(record.told.project_version or "unknown"),
         attributes=_firmware_attributes,
     ),

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from agent.setting_fields import plain
 from agent.surface.entities import ENTITIES
 from agent.surface.entities_bridge import BRIDGE_ENTITIES
-from agent.surface.entities_fleet import FLEET_ENTITIES
 from agent.surface.entities_model import Entity, Platform
+from agent.surface.entities_release import FLEET_ROWS
 
 _ABOUT = """
 # Entities in Home Assistant
@@ -47,7 +47,8 @@ then name the holder.
 """
 
 _BRIDGES = """
-The ids of PVAutonomy Ops, whatever the setting `entity_prefix` says; a device of their own. Each
+The ids of PVAutonomy Ops, and one of ours for the trust in firmware releases
+([firmware](firmware.md)), whatever the setting `entity_prefix` says; a device of their own. Each
 has all of its attributes from the first moment on, and what a press came to stands in those of its
 button: `last_result` and, where it was refused or failed, `error_message` with the sentence. One
 thing is done at a time. The select takes a bridge's name as its options have it, with the MAC
@@ -101,7 +102,7 @@ def markdown() -> str:
 def _of_bridges() -> list[str]:
     """Return the sections about the bridges."""
     fleet = ["| entity | name | |", "|---|---|---|"]
-    for it in FLEET_ENTITIES:
+    for it in FLEET_ROWS:
         words = f" One of {', '.join(f'`{word}`' for word in it.states)}." if it.states else ""
         fleet.append(f"| `{it.entity_id}` | {it.name} | {it.about}{words} |")
     each = ["| key | platform | name | unit | class | |", "|---|---|---|---|---|---|"]
@@ -111,7 +112,7 @@ def _of_bridges() -> list[str]:
         for it in BRIDGE_ENTITIES
     ]
     return [
-        *(f"## Bridges ({len(FLEET_ENTITIES)})", "", _BRIDGES.strip(), "", *fleet, ""),
+        *(f"## Bridges ({len(FLEET_ROWS)})", "", _BRIDGES.strip(), "", *fleet, ""),
         *(f"## Each bridge ({len(BRIDGE_ENTITIES)})", "", _EACH_BRIDGE.strip(), "", *each),
     ]
 

@@ -45,6 +45,7 @@ class FleetEntity:
     options: Callable[[FleetView], tuple[str, ...]] | None = None
     states: tuple[str, ...] = ()
     """All words that an enum sensor may show."""
+    prefix: str = PREFIX
 
     @property
     def unique_id(self) -> str:
@@ -54,7 +55,7 @@ class FleetEntity:
     @property
     def entity_id(self) -> str:
         """Return its id in Home Assistant."""
-        return f"{self.platform.value}.{PREFIX}_{self.key}"
+        return f"{self.platform.value}.{self.prefix}_{self.key}"
 
 
 def _status(view: FleetView) -> str:

@@ -23,6 +23,7 @@ from agent.fleet.identity import OUR_PROJECTS, Kind, Mac, Projects, written
 from agent.fleet.operations import Op, Operation, OpState
 from agent.fleet.record import BridgeRecord, Fleet
 from agent.surface.entities_model import short
+from agent.surface.release_view import BridgeOffer, TrustView
 
 NO_TARGET = "none"
 """Can be chosen; as a state Core shows it as `unknown`, whatever the options are."""
@@ -59,6 +60,10 @@ class FleetView:
     fault: str | None = None
     """What is wrong with the fleet keeper itself, such as a file of keys that is damaged."""
     fault_at: datetime | None = None
+    trust: TrustView = field(default_factory=TrustView)
+    """What is known of the sources of releases."""
+    offers: Mapping[Mac, BridgeOffer] = field(default_factory=lambda: MappingProxyType({}))
+    """What each bridge is offered."""
 
     @property
     def latest(self) -> Operation | None:

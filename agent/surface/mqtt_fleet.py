@@ -15,8 +15,8 @@ from collections.abc import Callable
 from agent.surface.desk import FleetDesk
 from agent.surface.discovery import PRESS, ROUND_S, Message, Topics
 from agent.surface.discovery_fleet import FleetBook, FleetTopics
-from agent.surface.entities_fleet import FLEET_ENTITIES
 from agent.surface.entities_model import LONGEST_STATE
+from agent.surface.entities_release import FLEET_ROWS
 from agent.surface.mqtt_commands import BY
 
 FIGURES_S = 15.0
@@ -33,7 +33,7 @@ class FleetTold:
         self._topics = FleetTopics(topics)
         self._rows = {
             self._topics.of_fleet(row, "press" if row.press else "set"): row
-            for row in FLEET_ENTITIES
+            for row in FLEET_ROWS
             if row.press or row.options
         }
         self._book = FleetBook(self._topics)

@@ -93,7 +93,7 @@ class Notifier:
         spacing_s: float = SPACING_S,
         monotonic: Callable[[], float] = time.monotonic,
         also: Also = dict,
-        also_ids: str | None = None,
+        also_ids: str | tuple[str, ...] = (),
     ) -> None:
         """
         Prepare; `run` keeps the wall.
@@ -105,7 +105,7 @@ class Notifier:
             spacing_s: shortest time between two looks.
             monotonic: for tests.
             also: what else belongs there; asked at each look.
-            also_ids: how all ids of that begin.
+            also_ids: how the ids of that begin; one beginning, or several.
         """
         self._desk = desk
         self._core = core
@@ -202,8 +202,7 @@ class Notifier:
         there = await self._core.command("persistent_notification/get")
         shown = {str(each.get("notification_id")) for each in there if isinstance(each, Mapping)}
         ours = {kind.id for kind in KINDS.values()}
-        if self._also_ids:
-            ours |= {key for key in shown if key.startswith(self._also_ids)}
+        ours |= {key for key in shown if key.startswith(self._also_ids)}
         for key, episode in self._episodes.items():
             if key not in shown:
                 episode.told = None
