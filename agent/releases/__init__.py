@@ -1,0 +1,1 @@
+"""What the running agent knows of firmware releases, and what it offers its bridges."""
