@@ -29,10 +29,12 @@ from agent.place import Place
 from agent.settings import SettingsStore
 from agent.support import Support
 from agent.surface.bridge_notifications import ID_PREFIX
+from agent.surface.desk import ReleasesDesk
 from agent.surface.discovery_ids import watch_ids
 from agent.surface.entities import ENTITIES
 from agent.surface.mqtt import BrokerAddress, MqttNames, MqttPublisher
 from agent.surface.notifications import Notifier
+from agent.surface.web.api import Desks
 from agent.surface.web.auth import Gate, LookupFailedError, Policy
 from agent.surface.web.server import WebServer
 
@@ -53,6 +55,7 @@ class Rooms:
     """Of the house in use."""
     core: CoreConnection | None = None
     bridges: BridgeRooms | None = None
+    releases: ReleasesDesk | None = None
 
 
 class Serving:
@@ -119,8 +122,7 @@ class Serving:
             self._counter,
             Gate(Policy(supervised), self._is_admin),
             rooms.audit,
-            support=support,
-            bridges=bridges.desks if bridges else None,
+            desks=Desks(support, bridges.desks if bridges else None, rooms.releases),
         )
         doors.push_async_callback(web.stop)
         return await web.start(rooms.place.host, rooms.place.port)

@@ -3,9 +3,9 @@ Which release a bridge is offered, and what speaks against it.
 
 A bridge is offered the newest release of its channel that is made for it: of its own project, or
 of the production project that its factory image waits for, for its chip and its board. A project
-belongs to one source: the publisher's where he names it, else the one whose prefix it bears.
-Nothing is taken from a second source because the first has nothing, so nobody can offer a newer
-"release" of somebody else's project.
+belongs to one source: the one whose prefix it bears, else the publisher of the app. Nothing is
+taken from a second source because the first has nothing, so nobody can offer a newer "release"
+of somebody else's project.
 
 Pure functions: knowledge, manifests and records come in.
 

@@ -126,6 +126,63 @@ class BridgeDesks:
     work: WorkDesk
 
 
+@dataclass(frozen=True, slots=True)
+class NewSource:
+    """A publisher that a person wants to trust beside that of the app."""
+
+    name: str
+    mirror: str
+    """Base address, https."""
+    fingerprint: str
+    """SHA-256 of its first root, as the publisher told it by another way."""
+    prefix: str
+    """How all its projects begin."""
+
+
+class ReleasesDesk(Protocol):
+    """What is known of firmware releases; whatever is refused raises `ValueError` in words."""
+
+    def shown(self) -> dict[str, Any]:
+        """Return everything that the page shows, in JSON's words."""
+        ...
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` in the event loop when it may have changed; the result ends it."""
+        ...
+
+    async def look(self, by: str) -> str:
+        """Look at every source again, and say in a sentence what became of it."""
+        ...
+
+    async def take_bundle(self, archive: bytes, by: str) -> str:
+        """Take signed documents that a person brings, and look; raises `OSError` too."""
+        ...
+
+    async def show_build(self, file: bytes, by: str) -> dict[str, Any]:
+        """Return what a firmware file says of itself; it is kept until it is accepted."""
+        ...
+
+    async def accept_build(self, sha256: str, by: str) -> str:
+        """Accept a file that was shown as the house's own build; raises `OSError` too."""
+        ...
+
+    async def add_source(self, wanted: NewSource, by: str) -> str:
+        """Trust another publisher from now on, if his root is the one that was confirmed."""
+        ...
+
+    async def remove_source(self, name: str, by: str) -> str:
+        """Trust that publisher no more."""
+        ...
+
+    async def choose_channel(self, mac: str | None, channel: str | None, by: str) -> str:
+        """
+        Choose the channel of one bridge, or without a MAC of all that have none of their own.
+
+        Without a channel the bridge has that of the rest again.
+        """
+        ...
+
+
 class FleetDesk(Protocol):
     """The bridges, as Home Assistant's entities show them. Everything answers at once."""
 

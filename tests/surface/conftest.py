@@ -11,10 +11,11 @@ from aiohttp import ClientSession
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from agent.surface.desk import BridgeDesks
+from agent.surface.web.api import Desks
 from agent.surface.web.auth import WRITE_HEADER, WRITE_HEADER_VALUE, Gate, Policy
 from agent.surface.web.server import WebServer
 from tests.peers.install import chromium
-from tests.surface.desks import HandBridges, HandGuard, HandSettings
+from tests.surface.desks import HandBridges, HandGuard, HandReleases, HandSettings
 
 LOOPBACK_ONLY = (
     "--no-sandbox",
@@ -41,6 +42,7 @@ class House:
     server: WebServer
     audited: list[tuple[str, str, str]]
     bridges: HandBridges = field(default_factory=HandBridges)
+    releases: HandReleases = field(default_factory=HandReleases)
     port: int = 0
     client: ClientSession = field(default=None)  # type: ignore[assignment]
 
@@ -52,16 +54,16 @@ class House:
 def make_house(folder: Path, gate: Gate | None = None, heartbeat_s: float = 15) -> House:
     guard, settings = HandGuard(), HandSettings(folder)
     audited: list[tuple[str, str, str]] = []
-    bridges = HandBridges()
+    bridges, releases = HandBridges(), HandReleases()
     server = WebServer(
         guard,
         settings,
         gate or Gate(Policy(supervised=False), never_asked),
         lambda *what: audited.append(what),
         heartbeat_s=heartbeat_s,
-        bridges=BridgeDesks(bridges, bridges, bridges),
+        desks=Desks(bridges=BridgeDesks(bridges, bridges, bridges), releases=releases),
     )
-    return House(guard, settings, server, audited, bridges)
+    return House(guard, settings, server, audited, bridges, releases)
 
 
 @pytest.fixture

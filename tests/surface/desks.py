@@ -26,7 +26,7 @@ from agent.export.snapshot import (
 from agent.fleet.gate_models import Refusal
 from agent.fleet.operations import Op, Operation, OpState, refused
 from agent.settings import SettingsStore
-from agent.surface.desk import HistoryPoint, Upload
+from agent.surface.desk import HistoryPoint, NewSource, Upload
 from agent.surface.fleet_view import FleetView, chosen
 
 NOON = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
@@ -263,3 +263,62 @@ class HandBridges:
         self.asked.append((op, mac, by))
         state = OpState.FAILED if self.words else OpState.SUCCESS
         return Operation(op=op, state=state, started=NOON, result="pass", error=self.words)
+
+
+class HandReleases:
+    """`ReleasesDesk` with the picture that a test gives it; keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.now: dict[str, Any] = {
+            "state": "none",
+            "why": "",
+            "looking": False,
+            "channel": "stable",
+            "sources": [],
+            "bridges": [],
+            "builds": [],
+        }
+        self.asked: list[tuple[Any, ...]] = []
+        self.refusal: Exception | None = None
+        self.build: dict[str, Any] = {}
+        self._wakes: list[Callable[[], None]] = []
+
+    def shown(self) -> dict[str, Any]:
+        return self.now
+
+    def show(self, **changes: Any) -> None:
+        self.now = {**self.now, **changes}
+        for wake in tuple(self._wakes):
+            wake()
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        self._wakes.append(wake)
+        return lambda: self._wakes.remove(wake)
+
+    def _take(self, *what: Any) -> str:
+        self.asked.append(what)
+        if self.refusal is not None:
+            raise self.refusal
+        return "It was done."
+
+    async def look(self, by: str) -> str:
+        return self._take("look", by)
+
+    async def take_bundle(self, archive: bytes, by: str) -> str:
+        return self._take("bundle", archive, by)
+
+    async def show_build(self, file: bytes, by: str) -> dict[str, Any]:
+        self._take("show", file, by)
+        return self.build
+
+    async def accept_build(self, sha256: str, by: str) -> str:
+        return self._take("accept", sha256, by)
+
+    async def add_source(self, wanted: NewSource, by: str) -> str:
+        return self._take("add", wanted, by)
+
+    async def remove_source(self, name: str, by: str) -> str:
+        return self._take("remove", name, by)
+
+    async def choose_channel(self, mac: str | None, channel: str | None, by: str) -> str:
+        return self._take("channel", mac, channel, by)

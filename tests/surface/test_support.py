@@ -12,6 +12,7 @@ import pytest
 from aiohttp import ClientSession
 from playwright.async_api import Page, expect
 
+from agent.surface.web.api import Desks
 from agent.surface.web.auth import Gate, Policy
 from agent.surface.web.server import WebServer
 from tests.surface.conftest import WRITES, House, never_asked, opened
@@ -74,7 +75,8 @@ async def house(tmp_path: Path) -> AsyncIterator[Helped]:
 async def served(folder: Path, gate: Gate) -> AsyncIterator[Helped]:
     guard, settings, support = HandGuard(), HandSettings(folder), HandSupport()
     audited: list[tuple[str, str, str]] = []
-    server = WebServer(guard, settings, gate, lambda *what: audited.append(what), support=support)
+    desks = Desks(support=support)
+    server = WebServer(guard, settings, gate, lambda *what: audited.append(what), desks=desks)
     made = Helped(guard, settings, server, audited, support=support)
     made.port = await server.start("127.0.0.1", 0)
     async with ClientSession(made.url, headers=WRITES) as made.client:

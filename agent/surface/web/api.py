@@ -11,17 +11,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from aiohttp import web
 
 from agent.export.requests import STOPS, Request, RequestKind
 from agent.settings import SettingError
-from agent.surface.desk import BridgeDesks, GuardDesk, HistoryPoint, SettingsDesk
+from agent.surface.desk import BridgeDesks, GuardDesk, HistoryPoint, ReleasesDesk, SettingsDesk
 from agent.surface.web.auth import Access, Allowed, Gate, Refused
 from agent.surface.web.bridges import BridgesApi
 from agent.surface.web.feed import Feed, TooManyListenersError
+from agent.surface.web.releases import ReleasesApi
 from agent.surface.web.support import SupportApi, SupportDesk
 
 Audit = Callable[[str, str, str], None]
@@ -30,6 +31,15 @@ HEARTBEAT_S = 15.0
 LONGEST_HISTORY_S = 86_400.0
 LONGEST_ACTION = 500
 HISTORY_COLUMNS = tuple(HistoryPoint.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """Who else there may be beside guard and settings."""
+
+    support: SupportDesk | None = None
+    bridges: BridgeDesks | None = None
+    releases: ReleasesDesk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +52,13 @@ class Api:
     audit: Audit
     feed: Feed
     heartbeat_s: float = HEARTBEAT_S
-    support: SupportDesk | None = None
-    bridges: BridgeDesks | None = None
+    desks: Desks = field(default_factory=Desks)
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route but the page's files."""
-        support = SupportApi(self.support, self.settings, self._admit, self.audit, refuse)
-        bridges = BridgesApi(self.bridges, self._admit, self.audit, json_object)
+        support = SupportApi(self.desks.support, self.settings, self._admit, self.audit, refuse)
+        bridges = BridgesApi(self.desks.bridges, self._admit, self.audit, json_object)
+        releases = ReleasesApi(self.desks.releases, self._admit, self.audit, json_object, refuse)
         return [
             *support.routes(),
             web.get("/health", self.health),
@@ -59,6 +69,7 @@ class Api:
             web.get("/api/settings", self.read_settings),
             web.patch("/api/settings", self.change_settings),
             *bridges.routes(),
+            *releases.routes(),
         ]
 
     async def health(self, _request: web.Request) -> web.Response:

@@ -16,7 +16,7 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 
 from agent.export.snapshot import GuardSnapshot, PlanPicture
-from agent.surface.desk import BridgeDesks, GuardDesk
+from agent.surface.desk import BridgeDesks, GuardDesk, ReleasesDesk
 
 SPACING_S = 0.25
 """Shortest time between two deltas; what comes faster is told together."""
@@ -81,9 +81,15 @@ class Listener:
 class Feed:
     """Watches guard and bridges and tells all listeners; does nothing while there are none."""
 
-    def __init__(self, desk: GuardDesk, bridges: BridgeDesks | None = None) -> None:
+    def __init__(
+        self,
+        desk: GuardDesk,
+        bridges: BridgeDesks | None = None,
+        releases: ReleasesDesk | None = None,
+    ) -> None:
         self._desk = desk
         self._bridges = bridges
+        self._releases = releases
         self._bridges_moved = True
         self._bridges_told_s = float("-inf")
         self._listeners: set[Listener] = set()
@@ -99,15 +105,19 @@ class Feed:
         if self._bridges is not None:
             self._watching.append(self._bridges.bridges.subscribe(self._wake_of_bridges))
             self._watching.append(self._bridges.work.subscribe(self._wake_of_bridges))
+        if self._releases is not None:
+            self._watching.append(self._releases.subscribe(self._wake_of_bridges))
 
     def state(self) -> dict[str, Any]:
         """Return the whole picture in JSON's words, with the bridges."""
         return {**picture(self._desk.snapshot()), **self._of_bridges()}
 
     def _of_bridges(self) -> dict[str, Any]:
+        releases = self._releases.shown() if self._releases else None
         if self._bridges is None:
-            return {"bridges": [], "gates": {}}
-        return {"bridges": self._bridges.bridges.shown(), "gates": self._bridges.work.verdicts()}
+            return {"bridges": [], "gates": {}, "releases": releases}
+        lines, gates = self._bridges.bridges.shown(), self._bridges.work.verdicts()
+        return {"bridges": lines, "gates": gates, "releases": releases}
 
     def close(self) -> None:
         """Stop watching and end every stream."""

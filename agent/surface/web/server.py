@@ -15,11 +15,10 @@ from pathlib import Path
 
 from aiohttp import web
 
-from agent.surface.desk import BridgeDesks, GuardDesk, SettingsDesk
-from agent.surface.web.api import HEARTBEAT_S, Api, Audit, refuse
+from agent.surface.desk import GuardDesk, SettingsDesk
+from agent.surface.web.api import HEARTBEAT_S, Api, Audit, Desks, refuse
 from agent.surface.web.auth import Access, Gate, Refused
 from agent.surface.web.feed import Feed
-from agent.surface.web.support import SupportDesk
 
 STATIC = Path(__file__).with_name("static")
 CONTENT_TYPES = {
@@ -55,12 +54,12 @@ class WebServer:
         audit: Audit,
         *,
         heartbeat_s: float = HEARTBEAT_S,
-        support: SupportDesk | None = None,
-        bridges: BridgeDesks | None = None,
+        desks: Desks | None = None,
     ) -> None:
         self._gate = gate
-        self._feed = Feed(guard, bridges)
-        self._api = Api(guard, settings, gate, audit, self._feed, heartbeat_s, support, bridges)
+        others = desks or Desks()
+        self._feed = Feed(guard, others.bridges, others.releases)
+        self._api = Api(guard, settings, gate, audit, self._feed, heartbeat_s, others)
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
