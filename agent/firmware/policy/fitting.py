@@ -16,7 +16,7 @@ from agent.firmware.manifest.models import ImageKind
 from agent.firmware.manifest.versions import older
 from agent.firmware.policy.genuine import plain, signers
 from agent.firmware.policy.models import Asker, Code, Device, Finding, Offer, Way, Wish
-from agent.firmware.policy.words import finding, listed
+from agent.firmware.policy.words import finding
 
 _HUNDRED = 100
 
@@ -42,7 +42,9 @@ def _chip(device: Device, offer: Offer, wish: Wish) -> Iterator[Finding]:
     least = max(offer.release.min_chip_revision, facts.min_chip_revision if facts else 0)
     most = facts.max_chip_revision if facts else None
     if device.chip_revision < least or (most is not None and device.chip_revision > most):
-        wanted = f"{_revision(least)} to {_revision(most)}" if most else f"from {_revision(least)}"
+        wanted = f"from {_revision(least)}"
+        if most is not None:
+            wanted += f" to {_revision(most)}"
         yield finding(Code.CHIP_REVISION, wanted=wanted, found=_revision(device.chip_revision))
 
 
@@ -53,7 +55,7 @@ def _board(device: Device, offer: Offer, wish: Wish) -> Iterator[Finding]:
         (Code.WRONG_HARDWARE_REVISION, offer.release.hw, device.hw),
     ):
         if wanted and found not in wanted and not (found is None and seen):
-            yield finding(code, wanted=listed(wanted), found=found)
+            yield finding(code, wanted=wanted, found=found)
 
 
 def _over_the_air(device: Device, offer: Offer) -> Iterator[Finding]:
@@ -65,21 +67,21 @@ def _over_the_air(device: Device, offer: Offer) -> Iterator[Finding]:
     if most is not None and size > most:
         yield finding(Code.SLOT_TOO_SMALL, size=size, most=most)
     if device.trusts is not None and not device.trusts & signers(offer):
-        who = listed(signers(offer)) or "nobody"
-        yield finding(Code.DEVICE_WOULD_REJECT_SIGNATURE, signers=who)
+        who = tuple(sorted(signers(offer)))
+        yield finding(Code.DEVICE_WOULD_REJECT_SIGNATURE, signers=who or "nobody")
     if device.refuses_downgrade and older(release.version, device.version):
         yield finding(
             Code.DEVICE_WOULD_REJECT_DOWNGRADE, found=device.version, version=release.version
         )
     # Versions of another project are in no order with these; there `min_version` says nothing.
-    if release.min_version is not None and device.project == release.project:
-        if older(device.version, release.min_version) is not False:
-            yield finding(
-                Code.NEEDS_STEPPING_STONE,
-                version=release.version,
-                least=release.min_version,
-                found=device.version,
-            )
+    ordered = release.min_version is not None and device.project == release.project
+    if ordered and older(device.version, release.min_version) is not False:
+        yield finding(
+            Code.NEEDS_STEPPING_STONE,
+            version=release.version,
+            least=release.min_version,
+            found=device.version,
+        )
 
 
 def _over_the_cable(device: Device, offer: Offer) -> Iterator[Finding]:

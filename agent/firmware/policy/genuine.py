@@ -15,7 +15,7 @@ from agent.firmware.image.models import ImageFacts, Layout
 from agent.firmware.manifest.models import ImageKind, Release, ReleaseImage
 from agent.firmware.manifest.versions import version_key
 from agent.firmware.policy.models import Ack, Code, Finding, Offer
-from agent.firmware.policy.words import finding, listed
+from agent.firmware.policy.words import finding
 from agent.firmware.trust.models import Freshness
 
 LAYOUTS = {ImageKind.OTA: Layout.APPLICATION, ImageKind.FACTORY: Layout.FACTORY}
@@ -38,15 +38,8 @@ def genuine(offer: Offer) -> Iterator[Finding]:
     floor = offer.brakes.min_rollback_index.get(release.project, 0)
     if release.rollback_index < floor:
         yield finding(Code.BELOW_SIGNED_FLOOR, index=release.rollback_index, floor=floor)
-    if facts is None:
-        return
-    differs = list(_differences(release, image, facts))
-    if differs:
-        yield finding(Code.IMAGE_DIFFERS, what=listed(differs))
-    if not facts.checksum_ok:
-        yield finding(Code.IMAGE_DAMAGED, what="checksum")
-    if facts.hash_ok is False:
-        yield finding(Code.IMAGE_DAMAGED, what="hash")
+    if facts is not None:
+        yield from _file(release, image, facts)
 
 
 def signers(offer: Offer) -> frozenset[str]:
@@ -54,6 +47,16 @@ def signers(offer: Offer) -> frozenset[str]:
     if offer.facts is None:
         return frozenset(offer.image.signed_by)
     return frozenset(it.key_digest for it in offer.facts.signatures if it.valid)
+
+
+def _file(release: Release, image: ReleaseImage, facts: ImageFacts) -> Iterator[Finding]:
+    differs = tuple(_differences(release, image, facts))
+    if differs:
+        yield finding(Code.IMAGE_DIFFERS, what=differs)
+    if not facts.checksum_ok:
+        yield finding(Code.IMAGE_DAMAGED, what="checksum")
+    if facts.hash_ok is False:
+        yield finding(Code.IMAGE_DAMAGED, what="hash")
 
 
 def _differences(release: Release, image: ReleaseImage, facts: ImageFacts) -> Iterator[str]:

@@ -99,8 +99,7 @@ SENTENCES: Mapping[Code, tuple[str, str]] = MappingProxyType(
             "If you want to go back, accept the downgrade.",
         ),
         Code.STALE: (
-            "What is known of this release was right when it was last confirmed and is not now; "
-            "what was revoked since is not known here.",
+            "Nobody has confirmed this release lately: what was revoked since is not known here.",
             "Connect this house to the internet, or install by hand and accept that.",
         ),
         Code.CHANNEL_PAUSED: (
@@ -135,12 +134,9 @@ def finding(code: Code, ack: Ack | None = None, **said: object) -> Finding:
     )
 
 
-def listed(names: tuple[str, ...] | frozenset[str] | list[str]) -> str:
-    """Return names in one line."""
-    return ", ".join(names) if isinstance(names, tuple | list) else ", ".join(sorted(names))
-
-
 def _clean(value: object) -> str:
     if value is None:
         return NOT_TOLD
+    if isinstance(value, tuple):
+        return ", ".join(_clean(it) for it in value)
     return label(str(value)) or "empty"

@@ -61,8 +61,8 @@ _WAY_OUT = (
     "Connect this machine to the internet, set its clock, or bring a newer bundle on a USB stick."
 )
 _DEVELOPMENT = (
-    "The root of {source} is for development only: everybody has its private keys. Nothing of it is "
-    "used; take a source with a root of its own, or allow the development root on a test bench."
+    "The root of {source} is for development only: everybody has its private keys. Nothing of it "
+    "is used; take a source with a root of its own, or allow the development root on a test bench."
 )
 
 
@@ -115,7 +115,7 @@ def _release(seen: Visit, channel: str, project: str, version: str) -> Release:
     entry = entry_of(offered.channel, project, version)
     if entry is None:
         raise TrustError(
-            f"The channel {channel} has no {project} {version}. Look again, or take another version."
+            f"The channel {channel} has no {project} {version}. Look again, or take another."
         )
     target = seen.target(entry.manifest, channel)
     if target is None:
@@ -222,8 +222,8 @@ class _Look:
             self._event(
                 EventKind.LYING_MIRROR,
                 carrier,
-                f"What it delivers has expired ({names}): it hides what is newer, its publisher has "
-                "stopped, or the clock here is ahead. It counts as old.",
+                f"What it delivers has expired ({names}): it hides what is newer, its publisher "
+                "has stopped, or the clock here is ahead. It counts as old.",
             )
             return
         self.right = True
@@ -266,8 +266,8 @@ class _Look:
             return ()
         known = time_floor(self.floor, self.question.built)
         text = (
-            f"The clock says {self.question.wall:%Y-%m-%d %H:%M} UTC, and {known:%Y-%m-%d %H:%M} has "
-            "passed already. Set the clock of this machine."
+            f"The clock says {self.question.wall:%Y-%m-%d %H:%M} UTC, and {known:%Y-%m-%d %H:%M} "
+            "has passed already. Set the clock of this machine."
         )
         self.events.append(SecurityEvent(EventKind.CLOCK_BEHIND, "clock", text, self.now))
         return (text,)

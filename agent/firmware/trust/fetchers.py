@@ -103,7 +103,7 @@ class GuardedFetcher(CappedFetcher):
     def _chunks(self, url: str) -> Iterator[bytes]:
         response = self._answer(url)
         try:
-            # read() waits until a chunk is full, for as long as single bytes come; read1() does not.
+            # read() would wait for a full chunk as long as single bytes come; read1() does not.
             while chunk := response.read1(CHUNK, decode_content=False):
                 self._budget.check(url)
                 yield chunk

@@ -20,7 +20,7 @@ from tuf.ngclient import Updater
 from tuf.ngclient.fetcher import FetcherInterface
 
 
-class TimedUpdater(Updater):  # type: ignore[misc]  # tuf's Updater is untyped for mypy
+class TimedUpdater(Updater):
     """`tuf.ngclient.Updater` whose reference time is given."""
 
     def __init__(
@@ -60,7 +60,7 @@ class TimedUpdater(Updater):  # type: ignore[misc]  # tuf's Updater is untyped f
     @property
     def root(self) -> Root:
         """The newest root."""
-        return cast("Root", self._trusted_set.root)
+        return self._trusted_set.root
 
     def bound_by_hash(self, role: str) -> bool:
         """

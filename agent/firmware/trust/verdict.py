@@ -69,7 +69,7 @@ class Circumstances:
     known: datetime
     """The floor: the last moment that this house knows."""
     doubts: tuple[str, ...] = ()
-    """What caps it at stale, as sentences: a clock that is behind, a mirror that answered wrongly."""
+    """What caps it at stale, as sentences: a clock that is behind, a mirror that lied."""
     halt_role: bool = True
 
 

@@ -37,11 +37,11 @@ async def look_in_worker(
 
     Args:
         question: which source, where, and when.
-        deadline_s: after this the worker is killed; the budgets of the mirrors and 30 s if not said.
+        deadline_s: after this the worker is killed; if not said, the mirrors' budgets and 30 s.
         command: how to start it; another one in tests.
 
     Raises:
-        TrustError: the worker could not start, took too long or broke; what is known stays as it is.
+        TrustError: the worker could not start, took too long or broke; what is known stays.
     """
     answer = await _ask(("look", question), _deadline(question, deadline_s), command)
     if not isinstance(answer, SourceKnowledge):
