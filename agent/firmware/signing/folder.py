@@ -88,11 +88,6 @@ class Shelf:
         name = f"{role}.json" if role == TIMESTAMP else f"{metadata.signed.version}.{role}.json"
         write_synced(self.path / "metadata" / name, as_bytes(metadata))
 
-    def drop(self, role: str) -> None:
-        """Remove every version of a role; for staging only."""
-        for version in self.versions(role):
-            (self.path / "metadata" / f"{version}.{role}.json").unlink()
-
     def target(self, path: str) -> bytes | None:
         """Return a signed document by its plain path, `None` if it is not there."""
         return _read(self._target_path(path))
