@@ -26,6 +26,7 @@ from agent.firmware.signing.folder import Folder
 from agent.firmware.signing.models import HALT, SigningError
 from agent.firmware.signing.roles import revised
 
+WEB_SUFFIX = ".web.json"
 Read = Callable[[str], bytes | None]
 """Returns a document by its path."""
 
@@ -61,7 +62,7 @@ def manifest_path(channel: str, project: str, version: str) -> str:
 
 def web_path(manifest: str) -> str:
     """Return where the ESP Web Tools view of a manifest lies."""
-    return f"{manifest.removesuffix('.json')}.web.json"
+    return f"{manifest.removesuffix('.json')}{WEB_SUFFIX}"
 
 
 def read_contents(read: Read, name: str) -> Contents:
@@ -96,13 +97,17 @@ def read_halt(read: Read, channel: str) -> Halt:
 
 
 def stage_channel(folder: Folder, name: str, channel: Channel, now: datetime) -> None:
-    """Stage what a channel says."""
-    stage(folder, channel_path(name), write_channel(channel).encode(), now)
+    """Stage what a channel says, if houses would take it."""
+    data = write_channel(channel).encode()
+    _accepted(lambda: parse_channel(data, name))
+    stage(folder, channel_path(name), data, now)
 
 
 def stage_halt(folder: Folder, channel: str, halt: Halt, now: datetime) -> None:
-    """Stage what a channel's brake says."""
-    stage(folder, halt_path(channel), write_halt(halt).encode(), now)
+    """Stage what a channel's brake says, if houses would take it."""
+    data = write_halt(halt).encode()
+    _accepted(lambda: parse_halt(data))
+    stage(folder, halt_path(channel), data, now)
 
 
 def stage(folder: Folder, path: str, data: bytes, now: datetime) -> None:
@@ -139,6 +144,15 @@ def _releases(
             release = parse_release(_needed(read, entry.manifest))
             agree(name, project, entry, release)
             yield project, entry, release
+
+
+def _accepted(parse: Callable[[], object]) -> None:
+    try:
+        parse()
+    except ManifestError as error:
+        raise SigningError(
+            f"Every house would refuse this, so it is not staged: {error}"
+        ) from error
 
 
 def _needed(read: Read, path: str) -> bytes:
