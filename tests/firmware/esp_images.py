@@ -195,8 +195,8 @@ def _descriptor(node: str, version: str, built: datetime, seed: str) -> bytes:
 
 def _words(project: str, version: str) -> bytes:
     """Strings as ESPHome's log has them, which is where the name of a project stands."""
-    said = f"[%s][%s:%03u]: Project {project} version {version}\0" if project else ""
-    words = f"[%s][%s:%03u]: ESPHome version {ESPHOME} compiled on %s\0{said}".encode()
+    said = f"Project {project} version {version}\0" if project else ""
+    words = f"ESPHome version {ESPHOME} compiled on %s\0{said}".encode()
     return words.ljust(-len(words) % 4 + len(words), b"\0")
 
 
