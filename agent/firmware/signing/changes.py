@@ -18,6 +18,7 @@ from tuf.api.metadata import Delegations, Metadata, Role, Root, Targets
 from agent.firmware.manifest.models import Channel, ChannelEntry, ChannelProject, Halt
 from agent.firmware.manifest.versions import version_key
 from agent.firmware.signing.contents import (
+    WEB_SUFFIX,
     channel_path,
     halt_path,
     may_not_change,

@@ -150,9 +150,7 @@ def _accepted(parse: Callable[[], object]) -> None:
     try:
         parse()
     except ManifestError as error:
-        raise SigningError(
-            f"Every house would refuse this, so it is not staged: {error}"
-        ) from error
+        raise SigningError(f"Not staged, every house would refuse it: {error}") from error
 
 
 def _needed(read: Read, path: str) -> bytes:

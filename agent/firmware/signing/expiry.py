@@ -110,15 +110,15 @@ def bundle(
 
 
 def _images(folder: Folder, places: Sequence[Path]) -> list[tuple[str, Path]]:
-    found = []
+    found: list[tuple[str, Path]] = []
     for channel in folder.plan.channels:
         contents = read_contents(folder.published.target, channel)
         for project, offered in contents.channel.projects.items():
             for release in contents.of(project):
-                if release.version != offered.latest:
-                    continue
-                for image in release.images:
-                    found.append((image.sha256, _file(image.file, image.sha256, places)))
+                if release.version == offered.latest:
+                    found += [
+                        (it.sha256, _file(it.file, it.sha256, places)) for it in release.images
+                    ]
     return found
 
 
