@@ -7,7 +7,8 @@ directory ends at once, exit 3. `doctor` examines the set-up without commanding 
 when all is well, 1 with warnings, 2 with failures; with `--commission` it has the running agent run
 its commissioning test. `simulate` runs the guard through days of a simulated house with faults:
 exit 1 when a day breached. `replay` decides again what the guard has decided: exit 1 when a bit
-comes out otherwise.
+comes out otherwise. `manifests` signs and publishes firmware manifests: exit 1 when it refuses, 2
+when the command is wrong or a role is due for renewal.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from datetime import datetime
 from pathlib import Path
 
 from agent import __version__
+from agent.firmware.signing.arguments import add_manifests
 from agent.options import Options, load_options
 from agent.setting_fields import SettingError
 
@@ -35,14 +37,11 @@ EXIT_BUSY = 3
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     args = _parser().parse_args(arguments)
-    if args.command == "simulate":
-        return _simulate(args)
+    alone = {"simulate": _simulate, "replay": _replay, "manifests": _manifests}
+    if args.command in alone:
+        return alone[args.command](args)
     if args.command == "doctor" and (args.commission or args.full):
         return _commission(args)
-    if args.command == "replay":
-        from agent.replaying import command  # noqa: PLC0415 - as below
-
-        return command(args.data, args.since, as_json=args.json)
     with ExitStack() as stack:
         data_dir = args.data
         if data_dir is None:
@@ -154,9 +153,28 @@ def _simulate(args: argparse.Namespace) -> int:
         return EXIT_FAILED
 
 
+def _replay(args: argparse.Namespace) -> int:
+    from agent.replaying import command  # noqa: PLC0415 - as above
+
+    return command(args.data, args.since, as_json=args.json)
+
+
+def _manifests(args: argparse.Namespace) -> int:
+    from agent.firmware.signing.cli import Terminal, command  # noqa: PLC0415 - as above
+
+    def agrees(question: str) -> bool:
+        return sys.stdin.isatty() and input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+
+    return command(args, Terminal(print, _grumble, agrees))
+
+
 def _complain(error: object, code: int) -> int:
-    print(f"pv-edge-agent: {error}", file=sys.stderr)
+    _grumble(error)
     return code
+
+
+def _grumble(error: object) -> None:
+    print(f"pv-edge-agent: {error}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -183,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(seed=0)
     _add_replay(commands.add_parser("replay", help="decide again what the guard has decided"))
     _add_simulate(commands.add_parser("simulate", help="run the guard through simulated days"))
+    add_manifests(commands.add_parser("manifests", help="sign and publish firmware manifests"))
     return parser
 
 
