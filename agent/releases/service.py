@@ -1,0 +1,370 @@
+"""
+Keeps what is known of releases: looks when it starts, every six hours, and when it is asked to.
+
+Every look happens in a worker process; here nothing waits for a disk or a mirror. What the app
+brought and what was verified before is known within a second of the start, mirrors are asked
+afterwards. A look that goes wrong is a state with words: what was known goes on counting, as
+stale. Nothing here can end the agent, and nothing here writes to a bridge.
+
+Source: signing.md 4.5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from agent.firmware.manifest.models import Release
+from agent.firmware.trust.models import Freshness, SourceKnowledge
+from agent.firmware.trust.source import Online, Question, Source, TrustError, TrustPolicy, place_of
+from agent.firmware.trust.worker import look_in_worker, release_in_worker
+from agent.fleet.identity import Mac, written
+from agent.fleet.record import BridgeRecord, Fleet
+from agent.fleet.sighting import Source as Told
+from agent.journal import Journal, JournalError
+from agent.releases.memory import (
+    Memory,
+    ReleaseEvent,
+    as_json,
+    forgotten,
+    looked,
+    ran,
+    recalled,
+)
+from agent.releases.needs import Wanted, wanted_manifests
+from agent.releases.offers import Shelf, Traits, observed_floor, offer_of, shelves_of
+from agent.releases.pace import capped, changed, next_look_s
+from agent.settings import Settings, SettingsStore
+from agent.surface.notification_rules import Notification
+from agent.surface.release_notifications import releases_due
+from agent.surface.release_view import BridgeOffer, TrustView
+
+BUILT = datetime(2026, 11, 22, tzinfo=UTC)
+"""Nobody runs this version at an earlier time; moved with every version."""
+STATE = "releases"
+AGAIN_S = 60.0
+_LOGGER = logging.getLogger(__name__)
+Found = tuple[Source, str]
+"""A source and the prefix of its projects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Where this agent finds its releases."""
+
+    data_dir: Path
+    bundle: Path | None
+    """The folder of signed documents that the app came with; `None` if it came without one."""
+    built: datetime = BUILT
+    allow_development: bool = False
+    """For the demo and a test bench: the keys of such a root are public."""
+    cafile: str | None = None
+    """Certificates to trust in place of the system's."""
+
+
+class ReleaseService:
+    """What is known of all sources, and what it means for each bridge."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        store: SettingsStore,
+        journal: Journal,
+        now: Callable[[], datetime],
+        sources: Callable[[], list[Found]],
+    ) -> None:
+        """
+        Prepare; `run` looks.
+
+        Args:
+            setup: where everything lies.
+            store: channels and mirrors.
+            journal: keeps floors and alarms.
+            now: the site's time.
+            sources: returns every source with the prefix of its projects; reads the disk.
+        """
+        self._setup = setup
+        self._store = store
+        self._journal = journal
+        self._now = now
+        self._found = sources
+        self.fleet: Callable[[], Fleet] = Fleet
+        """The bridges; set by whoever has some."""
+        self._memory = Memory()
+        self._known: dict[str, SourceKnowledge] = {}
+        self._prefixes: dict[str, str] = {}
+        self._questions: dict[str, Question] = {}
+        self._manifests: dict[Wanted, Release] = {}
+        self._problems: dict[Wanted, str] = {}
+        self._shelves: tuple[Shelf, ...] = ()
+        self._offers: dict[Mac, tuple[Any, BridgeOffer]] = {}
+        self._lock = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._due = False
+        self._wakes: list[Callable[[], None]] = []
+        self.looking = False
+
+    # What is known.
+
+    @property
+    def trust(self) -> TrustView:
+        """Return what is known of all sources."""
+        return TrustView(tuple(self._known.values()), self._memory.since)
+
+    @property
+    def prefixes(self) -> Mapping[str, str]:
+        """Return the prefix of each source's projects, "" for the publisher of the app."""
+        return MappingProxyType(self._prefixes)
+
+    @property
+    def shelves(self) -> tuple[Shelf, ...]:
+        """Return every channel of every source with the manifests that were read."""
+        return self._shelves
+
+    def notifications(self) -> Mapping[str, Notification]:
+        """Return what a person should be told now, by the id on the wall."""
+        return releases_due(self._memory.alarms)
+
+    def offer(self, record: BridgeRecord) -> BridgeOffer:
+        """Return what one bridge is offered."""
+        channel = self._store.current.releases.channel_of(record.mac)
+        floors = self._memory.floors.get(record.mac, {})
+        told = record.told
+        said = (told.project_name, told.project_version, told.platform, told.board, told.ota_signed)
+        key = (channel, said, floors)
+        before = self._offers.get(record.mac)
+        if before is None or before[0] != key:
+            shelves = shelves_of(channel, self._shelves)
+            before = key, offer_of(record, Traits(floors), channel, shelves)
+            self._offers[record.mac] = before
+        return before[1]
+
+    def offers(self) -> Mapping[Mac, BridgeOffer]:
+        """Return what each bridge is offered."""
+        records = self.fleet().records
+        for gone in self._offers.keys() - records.keys():
+            del self._offers[gone]
+        return {mac: self.offer(record) for mac, record in records.items()}
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` whenever something of it may have changed; return what ends that."""
+        self._wakes.append(wake)
+        return lambda: self._wakes.remove(wake) if wake in self._wakes else None
+
+    def notice(self) -> None:
+        """Take note that the bridges may have changed."""
+        if self._missing() or self._risen():
+            self._wake.set()
+
+    # Looking.
+
+    async def run(self) -> None:
+        """Keep all of it up to date until cancelled."""
+        await self._recall()
+        end = self._store.subscribe(self._settings)
+        online = False
+        try:
+            while True:
+                try:
+                    await self._look_at_all(online=online)
+                    asks_again, online = not online and self._mirrored(), True
+                    if not asks_again:
+                        await self._follow()
+                except Exception:
+                    _LOGGER.exception("looking for releases failed; it is begun again")
+                    await asyncio.sleep(AGAIN_S)
+        finally:
+            end()
+
+    async def look(self) -> str:
+        """Look at every source again, and say in a sentence what is known now."""
+        await self._look_at_all(online=True)
+        return " ".join(_words(it) for it in self._known.values()) or "There is no source."
+
+    async def _follow(self) -> None:
+        """Wait until the next look is due; meanwhile read what the bridges make necessary."""
+        loop = asyncio.get_running_loop()
+        wait_s = next_look_s(self._known.values(), self._now(), random.random())  # noqa: S311 - spreads load
+        until_s = loop.time() + wait_s
+        while not self._due:
+            async with self._lock:
+                await self._read_manifests()
+                await self._note_floors()
+            try:
+                async with asyncio.timeout_at(until_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+            self._wake.clear()
+        self._due = False
+
+    async def _look_at_all(self, *, online: bool) -> None:
+        async with self._lock:
+            self.looking = True
+            self._changes()
+            try:
+                found = await asyncio.to_thread(self._found)
+                self._leave_out(found)
+                for source, prefix in found:
+                    self._prefixes[source.name] = prefix
+                    await self._look_at(source, online=online)
+                await self._read_manifests()
+                await self._note_floors()
+            finally:
+                self.looking = False
+                self._changes()
+
+    async def _look_at(self, source: Source, *, online: bool) -> None:
+        question = self._question(source)
+        self._questions[source.name] = question
+        if not online:
+            near = tuple(it for it in source.carriers if not isinstance(it, Online))
+            question = replace(question, source=replace(source, carriers=near))
+        before = self._known.get(source.name)
+        try:
+            known = await look_in_worker(question)
+        except TrustError as error:
+            await self._note([(ReleaseEvent.FAILED, {"source": source.name, "text": str(error)})])
+            known = capped(before, source.name, str(error))
+        self._known[source.name] = known
+        self._memory = looked(self._memory, known, self._now())
+        events: list[tuple[str, Mapping[str, object]]] = [
+            (
+                ReleaseEvent.ALARM,
+                {"source": known.source, "of": it.kind, "carrier": it.carrier, "text": it.text},
+            )
+            for it in known.events
+        ]
+        if changed(before, known):
+            self._drop_manifests(source.name)
+            events.append((ReleaseEvent.LOOKED, _figures(known)))
+            _LOGGER.info("releases_looked: %s", _words(known))
+        for alarm in known.events:
+            _LOGGER.warning("releases_alarm: %s, %s: %s", known.source, alarm.carrier, alarm.text)
+        if events:
+            await self._note(events)
+
+    def _mirrored(self) -> bool:
+        """Whether anybody could be asked online."""
+        carriers = (it for each in self._questions.values() for it in each.source.carriers)
+        return any(isinstance(it, Online) for it in carriers)
+
+    def _question(self, source: Source) -> Question:
+        setup = self._setup
+        policy = TrustPolicy(setup.allow_development)
+        place = place_of(setup.data_dir, source.name)
+        return Question(source, place, setup.built, self._now().astimezone(UTC), policy)
+
+    def _leave_out(self, found: list[Found]) -> None:
+        """Forget the sources that are no longer there."""
+        for gone in self._known.keys() - {source.name for source, _ in found}:
+            del self._known[gone]
+            self._prefixes.pop(gone, None)
+            self._questions.pop(gone, None)
+            self._drop_manifests(gone)
+            self._memory = forgotten(self._memory, gone)
+
+    # Manifests.
+
+    def _missing(self) -> list[Wanted]:
+        chosen = self._store.current.releases
+        shelves = wanted_manifests(self._known.values(), self.fleet(), chosen)
+        return [it for it in shelves if it not in self._manifests and it not in self._problems]
+
+    async def _read_manifests(self) -> None:
+        for it in self._missing():
+            question = self._questions[it.source]
+            try:
+                found = await release_in_worker(question, it.channel, it.project, it.version)
+            except TrustError as error:
+                self._problems[it] = str(error)
+                _LOGGER.warning("%s %s: %s", it.project, it.version, error)
+            else:
+                self._manifests[it] = found
+        self._shelve()
+
+    def _drop_manifests(self, source: str) -> None:
+        for of in (self._manifests, self._problems):
+            for key in [it for it in of if it.source == source]:
+                del of[key]
+
+    def _shelve(self) -> None:
+        self._shelves = tuple(self._each_shelf())
+        self._offers.clear()
+        self._changes()
+
+    def _each_shelf(self) -> Iterator[Shelf]:
+        for known in self._known.values():
+            for channel in known.channels:
+
+                def of(kept: Mapping[Wanted, Any]) -> Mapping[str, Any]:
+                    here = known.source, channel.name  # noqa: B023 - called at once
+                    return {k.path: v for k, v in kept.items() if (k.source, k.channel) == here}
+
+                prefix = self._prefixes.get(known.source, "")
+                yield Shelf(known.source, channel, of(self._manifests), of(self._problems), prefix)
+
+    # Floors and memory.
+
+    def _risen(self) -> list[tuple[BridgeRecord, Memory]]:
+        found = []
+        for record in self.fleet().records.values():
+            ran_now = (
+                observed_floor(record, self._shelves) if Told.CONNECTION in record.live else None
+            )
+            higher = ran(self._memory, record.mac, *ran_now) if ran_now else None
+            found += [(record, higher)] if higher else []
+        return found
+
+    async def _note_floors(self) -> None:
+        while risen := self._risen():
+            record, self._memory = risen[0]
+            floors = dict(self._memory.floors[record.mac])
+            mac = written(record.mac)
+            await self._note([(ReleaseEvent.FLOOR, {"mac": mac, "floors": floors})])
+            self._changes()
+
+    async def _recall(self) -> None:
+        try:
+            kept = await self._journal.load_state(STATE)
+            self._memory = recalled(kept) if kept else Memory()
+        except (JournalError, ValueError, KeyError, TypeError, AttributeError) as error:
+            _LOGGER.warning("what was kept of releases cannot be used: %s", error)
+
+    async def _note(self, events: list[tuple[str, Mapping[str, object]]]) -> None:
+        try:
+            await self._journal.record({STATE: as_json(self._memory)}, events, self._now())
+        except JournalError as error:
+            _LOGGER.error("not in the journal: %s (%s)", events[0][0], error)
+
+    def _settings(self, _now: Settings) -> None:
+        self._offers.clear()
+        self._due = True
+        self._wake.set()
+        self._changes()
+
+    def _changes(self) -> None:
+        for wake in tuple(self._wakes):
+            wake()
+
+
+def _words(known: SourceKnowledge) -> str:
+    why = known.why if known.freshness is not Freshness.FRESH else ""
+    return f"{known.source}: {known.freshness.value}. {why}".strip()
+
+
+def _figures(known: SourceKnowledge) -> dict[str, object]:
+    return {
+        "source": known.source,
+        "freshness": known.freshness.value,
+        "why": known.why,
+        "carrier": known.carrier,
+        "roles": {it.role: it.version for it in known.roles},
+    }
