@@ -342,7 +342,7 @@ class ReleaseService:
         try:
             await self._journal.record({STATE: as_json(self._memory)}, events, self._now())
         except JournalError as error:
-            _LOGGER.error("not in the journal: %s (%s)", events[0][0], error)
+            _LOGGER.error("not in the journal: %s (%s)", events[0][0], error)  # noqa: TRY400 - its words are enough
 
     def _settings(self, _now: Settings) -> None:
         self._offers.clear()
