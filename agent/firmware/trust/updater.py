@@ -10,12 +10,11 @@ Source: signing.md 4.1 and 4.5.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import cast
 
-from tuf.api.metadata import Root, Signed, Snapshot
+from tuf.api.metadata import Root, Signed, Snapshot, Targets
 from tuf.ngclient import Updater
 from tuf.ngclient.fetcher import FetcherInterface
 
@@ -52,10 +51,14 @@ class TimedUpdater(Updater):
             )
         self._trusted_set.reference_time = moment
 
-    @property
-    def trusted(self) -> Mapping[str, Signed]:
-        """What has been verified, by role."""
-        return cast("Mapping[str, Signed]", self._trusted_set)
+    def role(self, name: str) -> Signed | None:
+        """Return what has been verified of a role, `None` before it was loaded."""
+        return cast("Signed | None", self._trusted_set.get(name))
+
+    def target_roles(self) -> tuple[Targets, ...]:
+        """Return targets and the delegated roles that have been verified."""
+        # Against the rules for mappings it iterates over its values.
+        return tuple(it for it in iter(self._trusted_set) if isinstance(it, Targets))
 
     @property
     def root(self) -> Root:
@@ -68,8 +71,8 @@ class TimedUpdater(Updater):
 
         With its hash in the snapshot, or without any entry there, no mirror can have changed it.
         """
-        snapshot = cast("Snapshot | None", self._trusted_set.get(Snapshot.type))
-        if snapshot is None:
+        snapshot = self.role(Snapshot.type)
+        if not isinstance(snapshot, Snapshot):
             return False
         meta = snapshot.meta.get(f"{role}.json")
         return meta is None or bool(meta.hashes)

@@ -9,7 +9,6 @@ Source: signing.md 4.5; TUF specification 1.0.34, section 5.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from tuf.api.exceptions import (
     LengthOrHashMismatchError,
     RepositoryError,
 )
-from tuf.api.metadata import Metadata, Root, Signed, TargetFile, Targets
+from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 
 from agent.firmware.manifest.models import Halt, ManifestError
 from agent.firmware.manifest.parse import parse_channel, parse_halt
@@ -65,15 +64,13 @@ class Visit:
         self.updater.refresh()
         names = self.question.source.channels
         channels = tuple(it for it in map(self._channel, names) if it is not None)
-        trusted = self.updater.trusted
-        signed = [it for it in trusted.values() if isinstance(it, Targets)]
         return View(
-            tuple(_state(trusted, role) for role in _TOP),
+            tuple(self._state(role) for role in _TOP),
             channels,
             is_development(self.updater.root),
             frozenset(
                 digest
-                for role in signed
+                for role in self.updater.target_roles()
                 for target in role.targets.values()
                 if (digest := target.hashes.get("sha256"))
             ),
@@ -89,7 +86,7 @@ class Visit:
         found = self.updater.get_targetinfo(path)
         if found is None:
             return None
-        signers = (self.updater.trusted.get(name) for name in (role, Targets.type))
+        signers = (self.updater.role(name) for name in (role, Targets.type))
         if not any(isinstance(it, Targets) and path in it.targets for it in signers):
             raise RepositoryError(f"{path} is signed by another role than {role}")
         return found
@@ -113,15 +110,14 @@ class Visit:
             channel = parse_channel(data, name)
         except (_UnusableError, ManifestError) as error:
             return ChannelView(name, problem=f"The channel {name} cannot be used: {error}")
-        role = name if name in self.updater.trusted else Targets.type
+        role = name if self.updater.role(name) else Targets.type
         halt = self._halt(name) if question.source.halt_role else None
-        trusted = self.updater.trusted
         return ChannelView(
             name,
-            role=_state(trusted, role),
+            role=self._state(role),
             channel=channel,
             halt=halt,
-            halt_state=_state(trusted, _HALT) if halt else None,
+            halt_state=self._state(_HALT) if halt else None,
         )
 
     def _halt(self, channel: str) -> Halt | None:
@@ -132,6 +128,12 @@ class Visit:
             return None if data is None else parse_halt(data)
         except (_UnusableError, ManifestError):
             return None
+
+    def _state(self, role: str) -> RoleState:
+        signed = self.updater.role(role)
+        if signed is None:
+            raise RepositoryError(f"{role} was not loaded")
+        return RoleState(role, signed.version, signed.expires)
 
     def _signed(self, path: str, role: str) -> bytes | None:
         try:
@@ -183,8 +185,3 @@ def first_root(data: bytes) -> Root:
         RepositoryError: it is none.
     """
     return Metadata[Root].from_bytes(data).signed
-
-
-def _state(trusted: Mapping[str, Signed], role: str) -> RoleState:
-    signed = trusted[role]
-    return RoleState(role, signed.version, signed.expires)
