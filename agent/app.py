@@ -38,6 +38,7 @@ from agent.options import Options
 from agent.place import Demo, Place
 from agent.plan_inputs import HomeSources
 from agent.planning import RECENT_S, Planning, Sources
+from agent.releases.rooms import ReleaseRooms, release_setup
 from agent.serving import Rooms, Serving
 from agent.settings import Settings, SettingsStore
 from agent.site import SiteChoices, wanted_feed_in
@@ -81,9 +82,13 @@ class App:
         self._keys = KeyFile(place.data_dir)
         local = lambda: clock.now().local  # noqa: E731 - a name for one line
         self._audit = Audit(journal, local)
+        self._releases = ReleaseRooms(release_setup(place), store, journal, local)
         self._bridges: BridgeRooms | None = None
         if self._core is not None:
-            self._bridges = BridgeRooms(store, self._core, self._keys, journal, local, self._audit)
+            told = self._releases.service
+            self._bridges = BridgeRooms(
+                store, self._core, self._keys, journal, local, self._audit, told
+            )
         self.stopping = asyncio.Event()
         self._rebuild = asyncio.Event()
         self._sources, self._learner = self._found_sources(), LoadLearner(journal)
@@ -116,6 +121,7 @@ class App:
         doors.callback(self._store.subscribe(self._planning.settings_changed))
         serving = Serving(self._rooms(), desk, self._ahead(desk))
         lasting = {**serving.lasting(), "planning": self._planning.run(desk)}
+        lasting["releases"] = self._releases.service.run()
         if self._core is not None:
             lasting |= {"core": self._core.run(), "zone": self._follow_zone(self._core)}
         if self._bridges is not None:
@@ -138,6 +144,7 @@ class App:
             lambda: self._meter,
             self._core,
             self._bridges,
+            self._releases,
         )
 
     async def _guard_house(self, house: House, guard: Guard, desk: Reception) -> None:

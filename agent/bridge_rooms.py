@@ -19,6 +19,7 @@ from agent.fleet.keys import KeyFile, Keyring
 from agent.fleet.record import Fleet
 from agent.homeassistant.websocket import CoreConnection
 from agent.journal import Journal
+from agent.releases.service import ReleaseService
 from agent.settings import SettingsStore
 from agent.surface.bridge_notifications import bridges_due
 from agent.surface.desk import BridgeDesks, GuardDesk
@@ -36,11 +37,18 @@ class BridgeRooms:
         journal: Journal,
         now: Callable[[], datetime],
         audit: Audit,
+        releases: ReleaseService | None = None,
     ) -> None:
         self.bridges = Bridges(store, core, keys, journal, now)
         self._keys = keys
         self.keys = BridgeKeys(keys, core, lambda: self.bridges.fleet, self.bridges.refresh)
         self.work = BridgeWork(self.bridges, store, keys, journal, now, self._through, audit)
+        if releases is not None:
+            # Each tells the other, and neither listens to what it has told.
+            self.work.releases = releases
+            releases.fleet = lambda: self.bridges.fleet
+            releases.subscribe(self.work.wake)
+            self.bridges.subscribe(releases.notice)
         self.guard: GuardDesk | None = None
         """Whoever commands the battery; set before anything is asked."""
         self.commanded: Callable[[], Mac | None] = lambda: mac_of(store.current.path_bridge)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from agent import __version__
 from agent.bridges import STATE, Bridges, Fault
@@ -28,9 +28,12 @@ from agent.fleet.identity import OUR_PROJECTS, Mac, mac_of, written
 from agent.fleet.keys import KeyFile
 from agent.fleet.operations import Op, Operation, OpState, Situation, refusal, refused
 from agent.fleet.probe import ports
+from agent.fleet.record import BridgeRecord
 from agent.journal import Journal, JournalError
+from agent.releases.offers import gate_release
 from agent.settings import Settings, SettingsStore
 from agent.surface.fleet_view import FleetView, chosen, iso
+from agent.surface.release_view import BridgeOffer, TrustView
 
 LOG = logging.getLogger(__name__)
 TARGET = f"{STATE}_target"
@@ -52,6 +55,23 @@ class _Done:
     result: str
     error: str | None = None
     details: Mapping[str, Shown] | None = None
+
+
+class Releases(Protocol):
+    """What is known of releases; `ReleaseService` is one."""
+
+    @property
+    def trust(self) -> TrustView:
+        """What is known of all sources."""
+        ...
+
+    def offer(self, record: BridgeRecord) -> BridgeOffer:
+        """Return what one bridge is offered."""
+        ...
+
+    def offers(self) -> Mapping[Mac, BridgeOffer]:
+        """Return what each bridge is offered."""
+        ...
 
 
 class BridgeWork:
@@ -86,6 +106,8 @@ class BridgeWork:
         self._now = now
         self._through = through
         self._audit = audit
+        self.releases: Releases | None = None
+        """Who knows of releases; set before `run` where there is somebody."""
         self._target: Mac | None = None
         self._choice_refused: str | None = None
         self._operations: dict[Op, Operation] = {}
@@ -133,7 +155,13 @@ class BridgeWork:
             operations=self._operations,
             fault=fault.text if fault else None,
             fault_at=fault.at if fault else None,
+            trust=self.releases.trust if self.releases else TrustView(),
+            offers=self.releases.offers() if self.releases else {},
         )
+
+    def wake(self) -> None:
+        """Take note that what is known of releases may have changed."""
+        self._changes()
 
     def verdicts(self) -> dict[str, Any]:
         """Return the newest verdict of each bridge by its MAC, in JSON's words."""
@@ -265,7 +293,9 @@ class BridgeWork:
             time.monotonic(),
             self._now(),
         )
-        verdict = judge(evidence, None, None, self._rules())
+        offered = gate_release(self.releases.offer(record)) if self.releases else None
+        release, image = offered or (None, None)
+        verdict = judge(evidence, release, image, self._rules())
         self._verdicts[target] = verdict
         return _Done(str(verdict.overall))
 

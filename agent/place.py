@@ -21,3 +21,5 @@ class Place:
     host: str = "127.0.0.1"
     port: int = 8099
     demo: Demo | None = None
+    bundle: Path | None = None
+    """The folder of signed firmware documents; `None` takes the one that the app came with."""

@@ -26,18 +26,20 @@ from agent.house.port import SiteMeter
 from agent.journal import Journal
 from agent.options import SUPERVISOR_CORE_URL, Options
 from agent.place import Place
+from agent.releases.rooms import ReleaseRooms
 from agent.settings import SettingsStore
 from agent.support import Support
-from agent.surface.bridge_notifications import ID_PREFIX
-from agent.surface.desk import ReleasesDesk
+from agent.surface import bridge_notifications, release_notifications
 from agent.surface.discovery_ids import watch_ids
 from agent.surface.entities import ENTITIES
 from agent.surface.mqtt import BrokerAddress, MqttNames, MqttPublisher
+from agent.surface.notification_rules import Notification
 from agent.surface.notifications import Notifier
 from agent.surface.web.api import Desks
 from agent.surface.web.auth import Gate, LookupFailedError, Policy
 from agent.surface.web.server import WebServer
 
+ALSO_IDS = (bridge_notifications.ID_PREFIX, release_notifications.ID_PREFIX)
 Work = Coroutine[Any, Any, None]
 
 
@@ -55,7 +57,7 @@ class Rooms:
     """Of the house in use."""
     core: CoreConnection | None = None
     bridges: BridgeRooms | None = None
-    releases: ReleasesDesk | None = None
+    releases: ReleaseRooms | None = None
 
 
 class Serving:
@@ -85,8 +87,7 @@ class Serving:
         )
         self._notifier: Notifier | None = None
         if rooms.core is not None:
-            also = bridges.notifications if bridges else dict
-            self._notifier = Notifier(desk, rooms.core, also=also, also_ids=ID_PREFIX)
+            self._notifier = Notifier(desk, rooms.core, also=self._also, also_ids=ALSO_IDS)
 
     def lasting(self) -> Mapping[str, Work]:
         """Begin the work that runs until the process ends; return it by its name."""
@@ -122,10 +123,20 @@ class Serving:
             self._counter,
             Gate(Policy(supervised), self._is_admin),
             rooms.audit,
-            desks=Desks(support, bridges.desks if bridges else None, rooms.releases),
+            desks=Desks(
+                support,
+                bridges.desks if bridges else None,
+                rooms.releases.desk if rooms.releases else None,
+            ),
         )
         doors.push_async_callback(web.stop)
         return await web.start(rooms.place.host, rooms.place.port)
+
+    def _also(self) -> Mapping[str, Notification]:
+        """Return what else belongs on Home Assistant's wall."""
+        bridges, releases = self._rooms.bridges, self._rooms.releases
+        told = bridges.notifications() if bridges else {}
+        return {**told, **(releases.service.notifications() if releases else {})}
 
     async def _remember(self) -> None:
         while True:

@@ -50,6 +50,8 @@ BUILT = datetime(2026, 11, 22, tzinfo=UTC)
 """Nobody runs this version at an earlier time; moved with every version."""
 STATE = "releases"
 AGAIN_S = 60.0
+SPACING_S = 1.0
+"""Shortest time between two looks at the bridges; of many one always moves."""
 _LOGGER = logging.getLogger(__name__)
 Found = tuple[Source, str]
 """A source and the prefix of its projects."""
@@ -160,8 +162,7 @@ class ReleaseService:
 
     def notice(self) -> None:
         """Take note that the bridges may have changed."""
-        if self._missing() or self._risen():
-            self._wake.set()
+        self._wake.set()
 
     # Looking.
 
@@ -203,6 +204,8 @@ class ReleaseService:
             except TimeoutError:
                 return
             self._wake.clear()
+            if not self._due:
+                await asyncio.sleep(SPACING_S)
         self._due = False
 
     async def _look_at_all(self, *, online: bool) -> None:

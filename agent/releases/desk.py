@@ -1,0 +1,158 @@
+"""
+What the page asks of releases: to look, to take what a person brings, to trust or not to trust.
+
+Each act says in a sentence what became of it. Nothing here writes to a bridge, and what was
+uploaded counts for nothing before its signatures, or a person who accepts it, say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+from agent.fleet.identity import Mac, mac_of, written
+from agent.fleet.record import Fleet
+from agent.releases.builds import OwnBuilds
+from agent.releases.bundles import FOLDER, unpack
+from agent.releases.roots import fetch_root
+from agent.releases.service import ReleaseService, Setup
+from agent.releases.sources import Publisher, SourceBook, checked, fingerprint_of
+from agent.releases.views import build_json, picture
+from agent.setting_releases import CHANNELS, bridge_channels, channels_text
+from agent.settings import SettingError, SettingsStore
+from agent.surface.desk import NewSource
+
+
+class ReleaseDesk:
+    """`ReleasesDesk` over the service, the sources and the own builds."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        service: ReleaseService,
+        book: SourceBook,
+        builds: OwnBuilds,
+        store: SettingsStore,
+    ) -> None:
+        self._setup = setup
+        self._service = service
+        self._book = book
+        self._builds = builds
+        self._store = store
+        self._changing = asyncio.Lock()
+        self._shown: dict[str, Any] | None = None
+        self._shown_of: Fleet | None = None
+        service.subscribe(self._forget)
+        builds.subscribe(self._forget)
+
+    def shown(self) -> dict[str, Any]:
+        """Return everything that the page shows."""
+        service = self._service
+        fleet = service.fleet()
+        if self._shown is None or self._shown_of is not fleet:
+            self._shown_of, offers = fleet, service.offers()
+            known = picture(
+                service.trust, fleet, offers, self._store.current.releases, service.prefixes
+            )
+            self._shown = {
+                **known,
+                "looking": service.looking,
+                "warning": self._book.warning,
+                "builds": [build_json(it) for it in self._builds.accepted],
+            }
+        return self._shown
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` whenever it may have changed; return what ends that."""
+        ends = self._service.subscribe(wake), self._builds.subscribe(wake)
+
+        def end() -> None:
+            for each in ends:
+                each()
+
+        return end
+
+    async def look(self, by: str) -> str:
+        """Look at every source again."""
+        del by  # the audit has it
+        return await self._service.look()
+
+    async def take_bundle(self, archive: bytes, by: str) -> str:
+        """Take a bundle and look; raises `ValueError` and `OSError` in words."""
+        del by
+        async with self._changing:
+            folder = self._setup.data_dir / FOLDER
+            count = await asyncio.to_thread(unpack, archive, folder)
+        return f"{count} documents were taken. {await self._service.look()}"
+
+    async def show_build(self, file: bytes, by: str) -> dict[str, Any]:
+        """Return what a firmware file says of itself; raises `ValueError` in words."""
+        del by
+        return build_json(await self._builds.show(file))
+
+    async def accept_build(self, sha256: str, by: str) -> str:
+        """Accept what was shown; raises `ValueError` and `OSError` in words."""
+        return await self._builds.accept(sha256, by)
+
+    async def add_source(self, wanted: NewSource, by: str) -> str:
+        """Trust another publisher; raises `ValueError` and `OSError` in words."""
+        del by
+        async with self._changing:
+            there = self._book.publishers
+            name, mirror, prefix = checked(wanted.name, wanted.mirror, wanted.prefix, there)
+            told = fingerprint_of(wanted.fingerprint)
+            root = await fetch_root(mirror, self._setup.cafile)
+            found = hashlib.sha256(root).hexdigest()
+            if not hmac.compare_digest(found, told):
+                raise ValueError(
+                    f"The root at {mirror} has another fingerprint than the one that you were told "
+                    f"(it is {found}). Nothing was added. Ask the publisher."
+                )
+            made = Publisher(name, mirror, prefix, root)
+            await asyncio.to_thread(self._book.replace, (*there, made))
+        words = await self._service.look()
+        return f"{name} is trusted for projects that begin with {prefix} {words}"
+
+    async def remove_source(self, name: str, by: str) -> str:
+        """Trust a publisher no more; raises `ValueError` and `OSError` in words."""
+        del by
+        async with self._changing:
+            left = tuple(it for it in self._book.publishers if it.name != name)
+            if len(left) == len(self._book.publishers):
+                raise ValueError(
+                    "There is no such source that was added; that of the app cannot be removed."
+                )
+            await asyncio.to_thread(self._book.replace, left)
+        await self._service.look()
+        return f"{name} is not trusted any more; what it has installed stays as it is."
+
+    async def choose_channel(self, mac: str | None, channel: str | None, by: str) -> str:
+        """Choose the channel of a bridge, or of all; raises `ValueError` in words."""
+        whose = mac_of(mac)
+        if mac is not None and whose is None:
+            raise ValueError("This is no MAC; choose a bridge.")
+        if channel not in CHANNELS and not (channel is None and whose is not None):
+            raise ValueError(f"The channel has to be one of: {', '.join(CHANNELS)}.")
+        try:
+            await self._store.update(self._choice(whose, channel), by)
+        except SettingError as error:
+            raise ValueError(f"{error}.") from error
+        if whose is None:
+            return f"Bridges are offered what comes to {channel}."
+        now = self._store.current.releases.channel_of(whose)
+        return f"{written(whose)} is offered what comes to {now}."
+
+    def _choice(self, whose: Mac | None, channel: str | None) -> dict[str, Any]:
+        if whose is None:
+            return {"releases.channel": channel}
+        own = dict(bridge_channels(self._store.current.releases.channels))
+        own.pop(whose, None)
+        if channel is not None:
+            own[whose] = channel
+        return {"releases.channels": channels_text(own)}
+
+    def _forget(self) -> None:
+        self._shown = None
