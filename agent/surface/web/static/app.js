@@ -4,6 +4,7 @@
 import { Bridges } from "./bridges.js";
 import { Chart } from "./chart.js";
 import { Plan } from "./plan.js";
+import { Releases } from "./releases.js";
 import { Secrets } from "./secrets.js";
 import { Settings } from "./settings.js";
 import { follow } from "./stream.js";
@@ -34,6 +35,16 @@ async function send(method, path, body) {
     return { status: response.status, body: await response.json().catch(() => ({})) };
   } catch {
     return { status: 0, body: { text: "The agent could not be reached; nothing was sent. Try again." } };
+  }
+}
+
+async function upload(path, file) {
+  const sent = { ...headers(), "X-Requested-With": "pv-edge-agent", "Content-Type": "application/octet-stream" };
+  try {
+    const response = await fetch(path, { method: "POST", headers: sent, body: file, cache: "no-store" });
+    return { status: response.status, body: await response.json().catch(() => ({})) };
+  } catch {
+    return { status: 0, body: { text: "The agent could not be reached, or did not take the file. Try again." } };
   }
 }
 
@@ -97,6 +108,7 @@ const chart = new Chart(byId("chart"), byId("legend"));
 const plan = new Plan();
 const settings = new Settings(send);
 const bridges = new Bridges(send, showAnswer);
+const releases = new Releases(send, upload, showAnswer);
 new Secrets(send);
 new Support(headers, () => settings.load());
 
@@ -127,6 +139,7 @@ const stream = follow("api/stream", headers, {
     render(state);
     plan.show(state);
     bridges.show(state);
+    releases.show(state);
     drawNow();
     showLink("live", `Live, ${state.mode === "control" ? "in control" : "observing"}`);
   },

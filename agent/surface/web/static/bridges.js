@@ -1,6 +1,8 @@
 // The bridges of the house: one line each, with its gates, and where a key is missing, room to enter it.
 // Everything a device says about itself is set as text, never as markup.
 
+import { cell, element, moment } from "./dom.js";
+
 const byId = (id) => document.getElementById(id);
 const TONES = {
   online: "good", connecting: "", restarting: "warn", crashed: "warn", safe_mode: "warn",
@@ -153,24 +155,4 @@ export class Bridges {
     });
     return form;
   }
-}
-
-function cell(row, text, small) {
-  const made = row.insertCell();
-  made.textContent = text;
-  if (small) made.append(element("small", "", small));
-  return made;
-}
-
-function moment(iso) {
-  const at = new Date(iso);
-  const today = at.toDateString() === new Date().toDateString();
-  return today ? at.toLocaleTimeString() : at.toLocaleString();
-}
-
-function element(name, className = "", text = "") {
-  const made = document.createElement(name);
-  made.className = className;
-  made.textContent = text;
-  return made;
 }
