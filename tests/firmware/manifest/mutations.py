@@ -21,9 +21,9 @@ VALUES = st.one_of(
     st.sampled_from([0.5, 1e300, -0.0]),
     _TEXTS,
     st.text(max_size=6),
-    st.just([]),
-    st.just({}),
-    st.just([1]),
+    st.builds(list),
+    st.builds(dict),
+    st.builds(lambda: [1]),
 )
 
 
