@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parents[3] / "firmware_manifests/schema"
 BEYOND_A_SCHEMA = re.compile(
     r"more than its slot|reaches beyond|same chip and kind|same file name|above its own version"
     r"|day of the calendar|outside of its channel|not among the releases|version is in it twice"
-    r"|have to rise|last share has to be 1|it is \d+\.0, it has to be a whole number"
+    r"|have to rise|last share has to be 1|it is -?\d+\.0, it has to be a whole number"
 )
 """What only the parser can say; a schema takes 1.0 for a whole number."""
 
