@@ -17,7 +17,6 @@ import re
 import ssl
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from itertools import count
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -221,35 +220,39 @@ class Downloader:
 
     async def _request(self, url: str, wanted: Wanted, part: Part) -> None:
         """Ask once, along the redirects that are allowed, and take the body."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(),
-                connector=aiohttp.TCPConnector(ssl=self._tls or True),
-                timeout=aiohttp.ClientTimeout(
-                    None, sock_connect=SILENT_S, sock_read=self._silent_s
-                ),
-                auto_decompress=False,
-            )
         headers = {"Accept-Encoding": "identity"}
         if part.size:
             headers["Range"] = f"bytes={part.size}-"
         try:
             target: str | None = check_url(url, self._hosts)
-            for hops in count():
-                assert target is not None
-                async with self._session.get(
+            hops = 0
+            while target is not None:
+                async with self._opened().get(
                     target, headers=headers, allow_redirects=False
                 ) as answer:
                     location = answer.headers.get("Location")
                     target = next_hop(target, answer.status, location, hops, self._hosts)
+                    hops += 1
                     if target is None:
-                        return await _take(answer, wanted, part)
+                        await _take(answer, wanted, part)
         except UrlError as error:
             raise _MirrorError(str(error)) from error
         except aiohttp.ClientConnectorError as error:
             raise _MirrorError("it could not be reached, or it is not who it says") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _BrokenOffError from error
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                cookie_jar=aiohttp.DummyCookieJar(),
+                connector=aiohttp.TCPConnector(ssl=self._tls or True),
+                timeout=aiohttp.ClientTimeout(
+                    None, sock_connect=self._silent_s, sock_read=self._silent_s
+                ),
+                auto_decompress=False,
+            )
+        return self._session
 
 
 async def _take(answer: aiohttp.ClientResponse, wanted: Wanted, part: Part) -> None:
