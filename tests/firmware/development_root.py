@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -105,9 +105,11 @@ def write_release(version: str, place: Path) -> Addition:
     return Addition("beta", written, tuple(paths), slot_size=slot_size(), files_at=at)
 
 
-def build(path: Path, versions: tuple[str, ...] = tuple(VERSIONS)) -> Folder:
+def build(
+    path: Path, versions: tuple[str, ...] = tuple(VERSIONS), wanted: Plan | None = None
+) -> Folder:
     """Hold the ceremony and publish every release: in beta first, a day later in stable."""
-    folder = begin(path)
+    folder = begin(path, wanted)
     stage_first(folder, VERSIONS[versions[0]])
     with TemporaryDirectory(prefix="pv-edge-images-") as place:
         for version in versions:
