@@ -62,7 +62,7 @@ def command(args: argparse.Namespace, terminal: Terminal) -> int:
     repair(args.repository)
     folder = Folder(args.repository)
     try:
-        return _VERBS[args.verb](args, folder, now, terminal)
+        return VERBS[args.verb](args, folder, now, terminal)
     except UsageError as error:
         terminal.complain(str(error))
         return EXIT_USAGE
@@ -225,7 +225,7 @@ def _looking(text: Callable[..., tuple[str, int]]) -> _Verb:
     return verb
 
 
-_VERBS: dict[str, _Verb] = {
+VERBS: dict[str, _Verb] = {
     "keygen": _keygen,
     "init": _init,
     "rotate": _rotate,
