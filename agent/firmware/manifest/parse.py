@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from itertools import pairwise
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -107,19 +108,22 @@ def parse_halt(data: bytes) -> Halt:
 def _read(data: bytes, what: str, most: int, build: Callable[[dict[str, object]], T]) -> T:
     try:
         fields = document(data, most)
-        found = fields.get("schema")
-        if type(found) is int and found > SCHEMA:
-            raise UnknownSchemaError(
-                f"The {what} is of structure {shown(found)}, this app reads {SCHEMA}: "
-                "update the app."
-            )
-        if type(found) is not int or found != SCHEMA:
-            raise Fault(f"it is {shown(found)}, it has to be {SCHEMA}", "schema")
+        _structure(fields, what)
         return build(fields)
     except Fault as fault:
         raise ManifestError(
             f"The {what} is not used, it is not as it should be. {fault}. Tell the publisher."
         ) from None
+
+
+def _structure(fields: dict[str, object], what: str) -> None:
+    found = fields.get("schema")
+    if type(found) is int and found > SCHEMA:
+        raise UnknownSchemaError(
+            f"The {what} is of structure {shown(found)}, this app reads {SCHEMA}: update the app."
+        )
+    if type(found) is not int or found != SCHEMA:
+        raise Fault(f"it is {shown(found)}, it has to be {SCHEMA}", "schema")
 
 
 _RELEASE = frozenset(
@@ -310,7 +314,7 @@ def _entry(value: object, inside: str) -> ChannelEntry:
 
 def _rollout(it: dict[str, object]) -> tuple[Wave, ...]:
     waves = each(it, "rollout", MOST_WAVES, _wave)
-    for one, after in zip(waves, waves[1:], strict=False):
+    for one, after in pairwise(waves):
         if not (one.after_h < after.after_h and one.share < after.share):
             raise Fault("hours and shares have to rise from wave to wave", "rollout")
     if waves and waves[-1].share != 1:

@@ -21,7 +21,7 @@ def version_key(text: str | None) -> tuple[int, ...] | None:
 
     A device's word of any length and content may come in.
     """
-    if text is None or len(text) > 40 or not VERSION.fullmatch(text):
+    if text is None or not VERSION.fullmatch(text):
         return None
     numbers = [int(it) for it in text.split(".")]
     while len(numbers) > 1 and numbers[-1] == 0:

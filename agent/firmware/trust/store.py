@@ -1,0 +1,206 @@
+"""
+The trusted metadata of one source on the disk: a whole set at any moment, whatever happens.
+
+ngclient writes one file after the other. Between a new timestamp and the snapshot that it names
+lies a set that verifies nowhere, and a connection or the power may end just there. So each carrier
+works on a copy, made of hard links; when all of it has been verified it is brought to the disk and
+takes the place of the old set in one step, the renaming of a link. A copy that was not finished
+is swept away at the next start.
+
+    lock  floor.json  current -> set-x3f9/  documents/<sha256>
+    set-x3f9/: timestamp.json snapshot.json targets.json stable.json … root_history/1.root.json …
+
+Signed documents (channels, halts, manifests) lie beside it under their digest, and are hashed
+each time they are read.
+
+Source: signing.md X07 to X09, P04; python-tuf ngclient (one client per folder).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_LINK, _NEXT, _LOCK, _DOCUMENTS = "current", "current.next", "lock", "documents"
+_SET = "set-"
+_PRIVATE = 0o700
+
+
+class Store:
+    """The folder of one source; everything but the constructor under its lock."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._documents = place / _DOCUMENTS
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """
+        Be the only one at this folder, after whoever is there now; tidy up what he left.
+
+        Raises:
+            OSError: the folder cannot be made or locked.
+        """
+        self._place.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        handle = os.open(self._place / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            # On a full or read-only disk what is there can still be used.
+            with suppress(OSError):
+                self._tidy()
+            yield
+        finally:
+            os.close(handle)
+
+    def current(self) -> Path | None:
+        """Return the folder of the trusted set, `None` before the first."""
+        try:
+            name = (self._place / _LINK).readlink().name
+        except OSError:
+            return None
+        found = self._place / name
+        return found if name.startswith(_SET) and found.is_dir() else None
+
+    def held(self) -> frozenset[str]:
+        """Return the roles that the trusted set has."""
+        now = self.current()
+        return frozenset(path.stem for path in now.glob("*.json")) if now else frozenset()
+
+    @contextmanager
+    def copy(self) -> Iterator[Path]:
+        """
+        Give a copy of the trusted set to work in; gone afterwards unless it was committed.
+
+        Where the disk takes no more, the copy lies in the system's folder for temporary files and
+        can only be read.
+
+        Raises:
+            OSError: there is no room anywhere.
+        """
+        try:
+            work = self._copied(self._place)
+        except OSError:
+            work = self._copied(None)
+        try:
+            yield work
+        finally:
+            if work != self.current():
+                shutil.rmtree(work, ignore_errors=True)
+
+    def commit(self, work: Path) -> None:
+        """
+        Make a copy the trusted set, unless it is the same.
+
+        Raises:
+            OSError: the old set stays.
+        """
+        old = self.current()
+        before = _files(old) if old else {}
+        after = _files(work)
+        if before.keys() == after.keys() and all(_same(before[k], after[k]) for k in after):
+            return
+        if work.parent != self._place:
+            raise OSError("there was no room for a new set beside the old one")
+        for name, path in after.items():
+            if name not in before or not path.samefile(before[name]):
+                _sync(path)
+        for folder in {path.parent for path in after.values()} | {work}:
+            _sync(folder)
+        (self._place / _NEXT).unlink(missing_ok=True)
+        (self._place / _NEXT).symlink_to(work.name)
+        (self._place / _NEXT).replace(self._place / _LINK)
+        _sync(self._place)
+        if old:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def document(self, sha256: str) -> bytes | None:
+        """Return a kept document if it is still what its digest says."""
+        try:
+            data = (self._documents / sha256).read_bytes()
+        except OSError:
+            return None
+        return data if hashlib.sha256(data).hexdigest() == sha256 else None
+
+    def keep(self, sha256: str, data: bytes) -> None:
+        """
+        Keep a verified document.
+
+        Raises:
+            OSError: it was not kept.
+        """
+        self._documents.mkdir(mode=_PRIVATE, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self._documents)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(self._documents / sha256)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+        _sync(self._documents)
+
+    def forget_documents(self, but: Collection[str]) -> None:
+        """Remove the documents that nothing names any more."""
+        with suppress(OSError):
+            for path in self._documents.iterdir():
+                if path.name not in but:
+                    path.unlink()
+
+    def _copied(self, parent: Path | None) -> Path:
+        work = Path(tempfile.mkdtemp(prefix=_SET, dir=parent))
+        old = self.current()
+        try:
+            (work / "root_history").mkdir()
+            for name, path in (_files(old) if old else {}).items():
+                # Linking would keep a file that cannot be opened out of the way of a new one.
+                with suppress(PermissionError):
+                    _link(path, work / name)
+        except OSError:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        return work
+
+    def _tidy(self) -> None:
+        if self._place.stat().st_mode & 0o077:
+            self._place.chmod(_PRIVATE)
+        now = self.current()
+        for path in self._place.glob(f"{_SET}*"):
+            if path != now:
+                shutil.rmtree(path, ignore_errors=True)
+        (self._place / _NEXT).unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Return the real files of a set; the link root.json is made anew by whoever opens it."""
+    found = [*folder.glob("*.json"), *folder.glob("root_history/*.json")]
+    return {str(it.relative_to(folder)): it for it in found if it.is_file() and not it.is_symlink()}
+
+
+def _link(old: Path, new: Path) -> None:
+    try:
+        os.link(old, new)
+    except OSError:
+        shutil.copyfile(old, new)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other) or one.read_bytes() == other.read_bytes()
+    except OSError:
+        return False
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
