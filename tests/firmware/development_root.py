@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from agent.firmware.signing.beginning import stage_first
-from agent.firmware.signing.folder import Folder, write_synced
+from agent.firmware.signing.folder import Folder, write_whole
 from agent.firmware.signing.keys import PUBLIC_SUFFIX, public_text
 from agent.firmware.signing.models import DEVELOPMENT, Plan, RolePlan
 from agent.firmware.signing.publish import OnlineKeys, publish
@@ -66,7 +66,7 @@ def begin(path: Path, wanted: Plan | None = None) -> Folder:
     folder.put_plan(made)
     for name in sorted({key for role in made.roles.values() for key in role.keys}):
         text = public_text(signer(name).public_key)
-        write_synced(path / "keys" / f"{name}{PUBLIC_SUFFIX}", text.encode())
+        write_whole(path / "keys" / f"{name}{PUBLIC_SUFFIX}", text.encode())
     return folder
 
 
@@ -105,9 +105,11 @@ def write_release(version: str, place: Path) -> Addition:
     return Addition("beta", written, tuple(paths), slot_size=slot_size(), files_at=at)
 
 
-def build(path: Path, versions: tuple[str, ...] = tuple(VERSIONS)) -> Folder:
+def build(
+    path: Path, versions: tuple[str, ...] = tuple(VERSIONS), wanted: Plan | None = None
+) -> Folder:
     """Hold the ceremony and publish every release: in beta first, a day later in stable."""
-    folder = begin(path)
+    folder = begin(path, wanted)
     stage_first(folder, VERSIONS[versions[0]])
     with TemporaryDirectory(prefix="pv-edge-images-") as place:
         for version in versions:
@@ -135,7 +137,7 @@ def main() -> None:
         for name in MADE[:-1]:
             shutil.rmtree(COMMITTED / name, ignore_errors=True)
         for name, data in made(folder.path).items():
-            write_synced(COMMITTED / name, data)
+            write_whole(COMMITTED / name, data)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ def swap_in(path: Path) -> None:
         OSError: the old one is in its place still.
     """
     new = beside(path)
-    _sync(new)
+    for written in (*new.rglob("*"), new):
+        _sync(written)
     if path.exists():
         if not _exchanged(new, path):
             old = _old(path)
@@ -70,8 +71,8 @@ def _old(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -9,7 +9,6 @@ Source: signing.md 4.3; TUF specification 1.0.34, section 3.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,14 +33,11 @@ def as_bytes(metadata: Metadata[Any]) -> bytes:
     return metadata.to_bytes(JSONSerializer(compact=False)) + b"\n"
 
 
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, and bring it to the disk."""
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all. What is published reaches the disk before the swap."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
-    with new.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    new.write_bytes(data)
     new.replace(path)
 
 
@@ -86,7 +82,7 @@ class Shelf:
     def put(self, role: str, metadata: Metadata[Any]) -> None:
         """Write metadata in the place of its role and version."""
         name = f"{role}.json" if role == TIMESTAMP else f"{metadata.signed.version}.{role}.json"
-        write_synced(self.path / "metadata" / name, as_bytes(metadata))
+        write_whole(self.path / "metadata" / name, as_bytes(metadata))
 
     def target(self, path: str) -> bytes | None:
         """Return a signed document by its plain path, `None` if it is not there."""
@@ -94,7 +90,7 @@ class Shelf:
 
     def put_target(self, path: str, data: bytes) -> None:
         """Write a signed document."""
-        write_synced(self._target_path(path), data)
+        write_whole(self._target_path(path), data)
 
     def targets(self) -> Iterator[tuple[str, bytes]]:
         """Yield path and bytes of every signed document that lies there."""
@@ -137,7 +133,7 @@ class Folder:
 
     def put_plan(self, plan: Plan) -> None:
         """Write `roles.toml`."""
-        write_synced(self.path / PLAN_NAME, write_plan(plan).encode())
+        write_whole(self.path / PLAN_NAME, write_plan(plan).encode())
 
     def key(self, name: str) -> Key:
         """Return the public key `keys/NAME.pub.json`."""

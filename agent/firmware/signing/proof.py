@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError
-from tuf.api.metadata import Metadata
+from tuf.api.metadata import Metadata, TargetFile
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from agent.firmware.signing.folder import Shelf
@@ -88,9 +88,11 @@ class _Client(Updater):
         # The library has no argument for it; a test fails loudly if the attribute goes.
         self._trusted_set.reference_time = at
 
-    def read(self, path: str, length: int) -> bytes:
+    def read(self, info: TargetFile) -> bytes:
         """Return a document as the folder holds it."""
-        return self._fetcher.download_bytes(f"{_TARGETS_URL}{path}", length)
+        return self._fetcher.download_bytes(
+            f"{_TARGETS_URL}{info.get_prefixed_paths()[0]}", info.length
+        )
 
 
 class _FolderFetcher(FetcherInterface):
@@ -119,7 +121,7 @@ def _read_all(client: _Client, shelf: Shelf, role: str) -> int:
         info = client.get_targetinfo(path)
         if info is None:
             raise RepositoryError(f"{path} is listed by {role}, but no delegation leads to it")
-        info.verify_length_and_hashes(client.read(path, info.length))
+        info.verify_length_and_hashes(client.read(info))
     return len(paths)
 
 

@@ -23,6 +23,7 @@ from tuf.api.metadata import Metadata, MetaFile, Snapshot, Timestamp
 from agent.firmware.signing.exchange import beside, swap_in
 from agent.firmware.signing.folder import TIMESTAMP, Folder
 from agent.firmware.signing.keys import owner_of
+from agent.firmware.signing.lint import lint
 from agent.firmware.signing.models import SigningError
 from agent.firmware.signing.proof import Proof, prove
 from agent.firmware.signing.roles import expiry, progress
@@ -43,8 +44,12 @@ def publish(folder: Folder, keys: OnlineKeys, now: datetime) -> list[Proof]:
     With nothing staged it renews snapshot and timestamp.
 
     Raises:
-        SigningError: signatures are missing, or the client refuses the result; nothing changed.
+        SigningError: lint complains, signatures are missing, or the client refuses the result;
+            nothing changed.
     """
+    faults = lint(folder)
+    if faults:
+        raise SigningError(f"Nothing was published, because {faults[0]}")
     _check_complete(folder)
     new = _copy(folder, without_staging=True)
     for role in folder.staging.roles():
@@ -102,8 +107,12 @@ def _check_complete(folder: Folder) -> None:
         state = progress(folder, role, metadata)
         if state.missing:
             who = ", ".join(state.may_sign)
-            wrong.append(f"{role} version {metadata.signed.version} needs {state.missing} more "
-                         f"(may sign: {who})")  # fmt: skip
+            staged = folder.staging.metadata(role) is not None
+            first = "" if staged else f"; stage it with `manifests renew {role}`"
+            wrong.append(
+                f"{role} version {metadata.signed.version} needs {state.missing} more (may sign: "
+                f"{who}{first})"
+            )
     if wrong:
         raise SigningError(
             f"Signatures are missing: {'; '.join(wrong)}. Sign with `manifests sign`; nothing was "
