@@ -2,25 +2,27 @@
 Which release manifests have to be read, so that every bridge can be offered something.
 
 Each costs a worker process once, so only those are read that a bridge of this house, or one that
-it may get, can be offered: the newest few of its project, and the one that it runs, which says
-whose signature its firmware will take next.
+it may get, can be offered: the newest of its project, an older one only where the newer is not
+made for it; and the one that it runs where that says whose signature it will take next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.firmware.manifest.agree import entry_of
-from agent.firmware.manifest.models import ChannelEntry, ChannelProject
+from agent.firmware.manifest.models import ChannelEntry, ChannelProject, Release
 from agent.firmware.manifest.versions import version_key
 from agent.firmware.policy.families import OUR_FAMILIES
 from agent.firmware.trust.models import ChannelKnowledge, Freshness, SourceKnowledge
+from agent.fleet.chips import chip_of
 from agent.fleet.record import Fleet
-from agent.releases.offers import project_for
+from agent.fleet.sighting import Sighting
+from agent.releases.offers import made_for, project_for
 from agent.setting_releases import ReleaseSettings
 
-NEWEST = 3
+DEEPEST = 8
 """So many releases of a project are looked through for one that fits a chip and a board."""
 
 
@@ -36,47 +38,61 @@ class Wanted:
 
 
 def wanted_manifests(
-    known: Iterable[SourceKnowledge], fleet: Fleet, chosen: ReleaseSettings
+    known: Iterable[SourceKnowledge],
+    fleet: Fleet,
+    chosen: ReleaseSettings,
+    read: Mapping[Wanted, Release],
 ) -> list[Wanted]:
-    """Return what has to be read of every source, the newest of each project first."""
-    records = fleet.records.values()
-    channels = {chosen.channel, *(chosen.channel_of(it.mac) for it in records)}
-    projects = {
-        *OUR_FAMILIES.values(),
-        *(project_for(it.told.project_name) for it in records if it.told.project_name),
-    }
-    runs = {(it.told.project_name, it.told.project_version) for it in records}
+    """
+    Return what is needed of every source, as far as that can be said by now.
+
+    Args:
+        known: all sources.
+        fleet: the bridges.
+        chosen: their channels.
+        read: what was read already; with each that is, more may be needed.
+    """
+    told = [it.told for it in fleet.records.values()]
+    channels = {chosen.channel, *(chosen.channel_of(mac) for mac in fleet.records)}
     return [
         it
         for source in known
         for channel in source.channels
         if channel.name in channels and channel.freshness is not Freshness.NONE
-        for it in _of_channel(source.source, channel, projects, runs)
+        for it in _of_channel(source.source, channel, told, read)
     ]
 
 
 def _of_channel(
-    source: str,
-    known: ChannelKnowledge,
-    projects: set[str],
-    runs: set[tuple[str | None, str | None]],
+    source: str, known: ChannelKnowledge, told: list[Sighting], read: Mapping[Wanted, Release]
 ) -> Iterator[Wanted]:
     channel = known.channel
     if channel is None:
         return
-    for project in sorted(projects & channel.projects.keys()):
-        entries = _newest(channel.projects[project])
-        entries += [
-            entry
-            for whose, version in runs
-            if whose == project and (entry := entry_of(channel, project, version)) is not None
-        ]
-        for entry in dict.fromkeys(entries):
-            yield Wanted(source, known.name, project, entry.version, entry.manifest)
+    heard = {project_for(it.project_name) for it in told if it.project_name}
+    for project in sorted({*OUR_FAMILIES.values(), *heard} & channel.projects.keys()):
+
+        def wanted(entry: ChannelEntry, project: str = project) -> Wanted:
+            return Wanted(source, known.name, project, entry.version, entry.manifest)
+
+        mine = [it for it in told if project_for(it.project_name or "") == project]
+        for entry in _newest_first(channel.projects[project])[:DEEPEST]:
+            yield wanted(entry)
+            found = read.get(wanted(entry))
+            if found is None or all(made_for(found, _chip(it), it.board) for it in mine):
+                break
+        for it in mine:
+            runs = entry_of(channel, project, it.project_version)
+            if it.ota_signed and it.project_name == project and runs is not None:
+                yield wanted(runs)
 
 
-def _newest(offered: ChannelProject) -> list[ChannelEntry]:
-    """Return the newest releases, none newer than what the channel calls its latest."""
+def _chip(told: Sighting) -> str | None:
+    return chip_of(told.platform, told.board)
+
+
+def _newest_first(offered: ChannelProject) -> list[ChannelEntry]:
+    """Return the releases, none newer than what the channel calls its latest."""
     latest = version_key(offered.latest) or ()
     fit = [it for it in offered.releases if (version_key(it.version) or ()) <= latest]
-    return sorted(fit, key=lambda it: version_key(it.version) or (), reverse=True)[:NEWEST]
+    return sorted(fit, key=lambda it: version_key(it.version) or (), reverse=True)

@@ -113,7 +113,8 @@ def offer_of(
         path = latest.manifest if latest else ""
         return nothing(shelf.problems.get(path, "The manifest of its release was not read yet."))
     device = device_of(record, traits, shelf)
-    fitting = next((it for it in releases if _image_for(it, device, fitting=True)), releases[0])
+    right = (it for it in releases if made_for(it, device.chip, device.board))
+    fitting = next(right, releases[0])
     image = _image_for(fitting, device)
     if image is None:
         return nothing(f"{project} {fitting.version} has no image that goes over the air.")
@@ -134,6 +135,12 @@ def _offered(
         decision=decide(device, policy_offer(shelf, release, image), BY_A_PERSON),
         floor=device.floor,
     )
+
+
+def made_for(release: Release, chip: str | None, board: str | None) -> bool:
+    """Whether a release has an image for the air that is for this chip and this board."""
+    chips = {plain_chip(it.chip) for it in release.images if it.kind is ImageKind.OTA}
+    return chip in chips and (not release.boards or board in release.boards)
 
 
 def policy_offer(shelf: Shelf, release: Release, image: ReleaseImage) -> Offer:
@@ -222,14 +229,11 @@ def _newest_first(shelf: Shelf, project: str) -> list[Release]:
     return sorted(found, key=lambda it: version_key(it.version) or (), reverse=True)
 
 
-def _image_for(release: Release, device: Device, *, fitting: bool = False) -> ReleaseImage | None:
+def _image_for(release: Release, device: Device) -> ReleaseImage | None:
     """Return the image for the air that is for this chip; another one only to say why not."""
     over_air = [it for it in release.images if it.kind is ImageKind.OTA]
-    right = [it for it in over_air if device.chip and plain_chip(it.chip) == device.chip]
-    boards_fit = not release.boards or device.board in release.boards
-    if fitting:
-        return right[0] if right and boards_fit else None
-    return next(iter([*right, *over_air]), None)
+    right = (it for it in over_air if plain_chip(it.chip) == device.chip)
+    return next(right, None) or next(iter(over_air), None)
 
 
 def _standing(device: Device, release: Release) -> Standing:

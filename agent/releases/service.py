@@ -22,8 +22,16 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.firmware.manifest.models import Release
-from agent.firmware.trust.models import Freshness, SourceKnowledge
-from agent.firmware.trust.source import Online, Question, Source, TrustError, TrustPolicy, place_of
+from agent.firmware.trust.models import ChannelKnowledge, Freshness, SourceKnowledge
+from agent.firmware.trust.source import (
+    CHANNELS,
+    Online,
+    Question,
+    Source,
+    TrustError,
+    TrustPolicy,
+    place_of,
+)
 from agent.firmware.trust.worker import look_in_worker, release_in_worker
 from agent.fleet.identity import Mac, written
 from agent.fleet.record import BridgeRecord, Fleet
@@ -215,9 +223,11 @@ class ReleaseService:
             try:
                 found = await asyncio.to_thread(self._found)
                 self._leave_out(found)
+                self._problems.clear()
                 for source, prefix in found:
                     self._prefixes[source.name] = prefix
                     await self._look_at(source, online=online)
+                self._shelve()
                 await self._read_manifests()
                 await self._note_floors()
             finally:
@@ -246,7 +256,6 @@ class ReleaseService:
             for it in known.events
         ]
         if changed(before, known):
-            self._drop_manifests(source.name)
             events.append((ReleaseEvent.LOOKED, _figures(known)))
             _LOGGER.info("releases_looked: %s", _words(known))
         for alarm in known.events:
@@ -271,18 +280,21 @@ class ReleaseService:
             del self._known[gone]
             self._prefixes.pop(gone, None)
             self._questions.pop(gone, None)
-            self._drop_manifests(gone)
+            self._manifests = {it: of for it, of in self._manifests.items() if it.source != gone}
             self._memory = forgotten(self._memory, gone)
 
     # Manifests.
 
     def _missing(self) -> list[Wanted]:
         chosen = self._store.current.releases
-        shelves = wanted_manifests(self._known.values(), self.fleet(), chosen)
-        return [it for it in shelves if it not in self._manifests and it not in self._problems]
+        wanted = wanted_manifests(self._known.values(), self.fleet(), chosen, self._manifests)
+        return [it for it in wanted if it not in self._manifests and it not in self._problems]
 
     async def _read_manifests(self) -> None:
-        for it in self._missing():
+        """Read what is missing; what was read stays, for a published path keeps its content."""
+        anything = False
+        while missing := self._missing():
+            it, anything = missing[0], True
             question = self._questions[it.source]
             try:
                 found = await release_in_worker(question, it.channel, it.project, it.version)
@@ -291,12 +303,8 @@ class ReleaseService:
                 _LOGGER.warning("%s %s: %s", it.project, it.version, error)
             else:
                 self._manifests[it] = found
-        self._shelve()
-
-    def _drop_manifests(self, source: str) -> None:
-        for of in (self._manifests, self._problems):
-            for key in [it for it in of if it.source == source]:
-                del of[key]
+        if anything:
+            self._shelve()
 
     def _shelve(self) -> None:
         self._shelves = tuple(self._each_shelf())
@@ -305,7 +313,7 @@ class ReleaseService:
 
     def _each_shelf(self) -> Iterator[Shelf]:
         for known in self._known.values():
-            for channel in known.channels:
+            for channel in known.channels or _no_channels(known):
 
                 def of(kept: Mapping[Wanted, Any]) -> Mapping[str, Any]:
                     here = known.source, channel.name  # noqa: B023 - called at once
@@ -356,6 +364,11 @@ class ReleaseService:
     def _changes(self) -> None:
         for wake in tuple(self._wakes):
             wake()
+
+
+def _no_channels(known: SourceKnowledge) -> tuple[ChannelKnowledge, ...]:
+    """Return empty channels that say why nothing is known of their source."""
+    return tuple(ChannelKnowledge(name, Freshness.NONE, known.why, None, None) for name in CHANNELS)
 
 
 def _words(known: SourceKnowledge) -> str:
