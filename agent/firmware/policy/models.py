@@ -71,6 +71,8 @@ class Code(StrEnum):
     STALE = "stale-metadata"
     CHANNEL_PAUSED = "channel-paused"
     NOT_YOUR_WAVE = "not-your-wave"
+    NOTHING_NEW = "nothing-new"
+    """It runs this version already; for the automatic asker only."""
     UNSIGNED = "own-build"
     REASON_MISSING = "reason-missing"
 
