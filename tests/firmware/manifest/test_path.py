@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from agent.firmware.manifest.models import Release
@@ -83,3 +85,20 @@ def test_another_latest_can_be_asked_for_and_has_to_be_there() -> None:
         stranded(releases, "3.0")
     with pytest.raises(ValueError, match="several projects"):
         stranded([version("1.0"), version("2.0", project="a.b")])
+
+
+def test_a_step_between_two_revisions_is_a_step_for_the_bridge_and_not_for_the_release() -> None:
+    old = version("1.0", hw=["r1"])
+    between = version("1.5", min_version="1.0")
+    latest = version("2.0", hw=["r1", "r2"], min_version="1.5")
+    assert stranded([old, between]) == ()
+    # Who runs the one for all revisions may have any, so the last step is not sure for them.
+    assert [(it.version, it.hw) for it in stranded([old, between, latest])] == [("1.5", None)]
+
+
+def test_a_channel_of_many_releases_is_walked_at_once() -> None:
+    many = [version(f"1.{n}", min_version=f"1.{max(n - 1, 0)}") for n in range(300)]
+    start = time.process_time()
+    assert stranded(many) == ()
+    assert [it.version for it in stranded(many[:9] + many[10:])] == [f"1.{n}" for n in range(9)]
+    assert time.process_time() - start < 1
