@@ -2,7 +2,8 @@
 Firmware that this house has built itself: shown first, accepted by a person, never by itself.
 
 A file is read in a thread, shown with everything that it says of itself, and waits in memory for
-a while. Nobody signed it; whoever accepts it vouches for it in this house, by his name.
+a while. Nobody signed it; whoever accepts it vouches for it in this house, by his name. Accepting
+signs it in the house's own repository, in a process that is gone afterwards.
 
 Source: signing.md 4.7.
 """
@@ -12,29 +13,37 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from datetime import datetime
+from multiprocessing import get_context
+from pathlib import Path
 
 from agent.firmware.image.models import ImageError, ImageFacts
-from agent.releases.views import Build
 
 WAITS_S = 15 * 60.0
 """How long a file waits for a person."""
+DEADLINE_S = 60.0
+BLOBS = "blobs"
+"""Where files are kept, below the data directory."""
+_AGAIN = "Upload it again and look at it before you accept it."
 
 
 class OwnBuilds:
-    """The builds that were accepted, and the one that waits for it."""
+    """The file that waits for a person, and the way into the house's repository."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._data_dir = data_dir
+        self._now = now
         self._monotonic = monotonic
         self._waiting: tuple[ImageFacts, bytes, float] | None = None
-        self.accepted: tuple[Build, ...] = ()
-        self._wakes: list[Callable[[], None]] = []
 
-    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` when a build was accepted; return what ends that."""
-        self._wakes.append(wake)
-        return lambda: self._wakes.remove(wake) if wake in self._wakes else None
-
-    async def show(self, file: bytes) -> Build:
+    async def show(self, file: bytes) -> ImageFacts:
         """
         Return what a file says of itself, and keep it for a while.
 
@@ -43,20 +52,39 @@ class OwnBuilds:
         """
         facts = await asyncio.to_thread(_read, file)
         self._waiting = facts, file, self._monotonic()
-        return Build(facts)
-
-    def _shown(self, sha256: str) -> tuple[ImageFacts, bytes]:
-        waiting = self._waiting
-        if waiting is None or waiting[0].sha256 != sha256:
-            raise ValueError("This file is not the one that was shown last; upload it again.")
-        if self._monotonic() - waiting[2] > WAITS_S:
-            self._waiting = None
-            raise ValueError("It was shown too long ago; upload it again and look at it.")
-        return waiting[0], waiting[1]
+        return facts
 
     async def accept(self, sha256: str, by: str) -> str:
-        """Accept the file that was shown last; raises `ValueError` and `OSError` in words."""
-        raise NotImplementedError
+        """
+        Sign the file that was shown last as a release of this house; return what became of it.
+
+        Raises:
+            ValueError: it is not that file, was shown too long ago, or becomes no release.
+            OSError: it could not be kept.
+        """
+        waiting = self._waiting
+        if waiting is None or waiting[0].sha256 != sha256:
+            raise ValueError(f"This file is not the one that was shown last. {_AGAIN}")
+        if self._monotonic() - waiting[2] > WAITS_S:
+            self._waiting = None
+            raise ValueError(f"It was shown too long ago. {_AGAIN}")
+        asked = self._data_dir, waiting[1], f"Own build, accepted by {by}", self._now()
+        pool = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                text, refused = await asyncio.get_running_loop().run_in_executor(
+                    pool, _accept, *asked
+                )
+        except TimeoutError as error:
+            raise OSError("Accepting it took too long; look whether it is listed.") from error
+        except BrokenProcessPool as error:
+            raise OSError("The process that signs has ended early; try again.") from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        if refused:
+            raise ValueError(text)
+        self._waiting = None
+        return text
 
 
 def _read(file: bytes) -> ImageFacts:
@@ -66,3 +94,21 @@ def _read(file: bytes) -> ImageFacts:
         return read_image(file)
     except ImageError as error:
         raise ValueError(str(error)) from error
+
+
+def _accept(data_dir: Path, file: bytes, source: str, now: datetime) -> tuple[str, bool]:
+    """Return a sentence, and whether it is a refusal; runs in a process of its own."""
+    from agent.firmware.image.store import BlobStore, StoreError  # noqa: PLC0415 - loads python-tuf
+    from agent.firmware.own.builds import BuildRefusedError  # noqa: PLC0415 - as above
+    from agent.firmware.own.local import LocalRepository, LocalRepositoryError  # noqa: PLC0415 - as above
+
+    try:
+        repository = LocalRepository(data_dir, BlobStore(data_dir / BLOBS))
+        repository.create(now)
+        done = repository.accept(file, source, now)
+    except (ImageError, BuildRefusedError, StoreError, LocalRepositoryError) as error:
+        return str(error), True
+    what = f"{done.release.project} {done.release.version} for {done.image.chip}"
+    if done.already:
+        return f"{what} was accepted before; nothing has changed.", False
+    return f"{what} is an own build of this house now.", False

@@ -20,7 +20,7 @@ from agent.releases.bundles import FOLDER, unpack
 from agent.releases.roots import fetch_root
 from agent.releases.service import ReleaseService, Setup
 from agent.releases.sources import Publisher, SourceBook, checked, fingerprint_of
-from agent.releases.views import build_json, picture
+from agent.releases.views import build_json, builds_json, picture
 from agent.setting_releases import CHANNELS, bridge_channels, channels_text
 from agent.settings import SettingError, SettingsStore
 from agent.surface.desk import NewSource
@@ -46,7 +46,6 @@ class ReleaseDesk:
         self._shown: dict[str, Any] | None = None
         self._shown_of: Fleet | None = None
         service.subscribe(self._forget)
-        builds.subscribe(self._forget)
 
     def shown(self) -> dict[str, Any]:
         """Return everything that the page shows."""
@@ -61,19 +60,13 @@ class ReleaseDesk:
                 **known,
                 "looking": service.looking,
                 "warning": self._book.warning,
-                "builds": [build_json(it) for it in self._builds.accepted],
+                "builds": builds_json(service.shelves),
             }
         return self._shown
 
     def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` whenever it may have changed; return what ends that."""
-        ends = self._service.subscribe(wake), self._builds.subscribe(wake)
-
-        def end() -> None:
-            for each in ends:
-                each()
-
-        return end
+        return self._service.subscribe(wake)
 
     async def look(self, by: str) -> str:
         """Look at every source again."""
@@ -95,7 +88,10 @@ class ReleaseDesk:
 
     async def accept_build(self, sha256: str, by: str) -> str:
         """Accept what was shown; raises `ValueError` and `OSError` in words."""
-        return await self._builds.accept(sha256, by)
+        async with self._changing:
+            told = await self._builds.accept(sha256, by)
+        await self._service.look()
+        return told
 
     async def add_source(self, wanted: NewSource, by: str) -> str:
         """Trust another publisher; raises `ValueError` and `OSError` in words."""

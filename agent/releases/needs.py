@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.firmware.manifest.agree import entry_of
-from agent.firmware.manifest.models import ChannelEntry, ChannelProject, Release
+from agent.firmware.manifest.models import Channel, ChannelEntry, ChannelProject, Release
 from agent.firmware.manifest.versions import version_key
 from agent.firmware.policy.families import OUR_FAMILIES
 from agent.firmware.trust.models import ChannelKnowledge, Freshness, SourceKnowledge
@@ -20,6 +20,7 @@ from agent.fleet.chips import chip_of
 from agent.fleet.record import Fleet
 from agent.fleet.sighting import Sighting
 from agent.releases.offers import made_for, project_for
+from agent.releases.sources import LOCAL
 from agent.setting_releases import ReleaseSettings
 
 DEEPEST = 8
@@ -58,7 +59,7 @@ def wanted_manifests(
         it
         for source in known
         for channel in source.channels
-        if channel.name in channels and channel.freshness is not Freshness.NONE
+        if channel.name in {*channels, LOCAL} and channel.freshness is not Freshness.NONE
         for it in _of_channel(source.source, channel, told, read)
     ]
 
@@ -68,6 +69,9 @@ def _of_channel(
 ) -> Iterator[Wanted]:
     channel = known.channel
     if channel is None:
+        return
+    if known.name == LOCAL:
+        yield from _all(source, channel)
         return
     heard = {project_for(it.project_name) for it in told if it.project_name}
     for project in sorted({*OUR_FAMILIES.values(), *heard} & channel.projects.keys()):
@@ -85,6 +89,13 @@ def _of_channel(
             runs = entry_of(channel, project, it.project_version)
             if it.ota_signed and it.project_name == project and runs is not None:
                 yield wanted(runs)
+
+
+def _all(source: str, channel: Channel) -> Iterator[Wanted]:
+    """Yield every own build: the page lists them."""
+    for project, offered in channel.projects.items():
+        for it in _newest_first(offered)[:DEEPEST]:
+            yield Wanted(source, LOCAL, project, it.version, it.manifest)
 
 
 def _chip(told: Sighting) -> str | None:

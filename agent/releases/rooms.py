@@ -17,7 +17,7 @@ from agent.releases.builds import OwnBuilds
 from agent.releases.bundles import FOLDER
 from agent.releases.desk import ReleaseDesk
 from agent.releases.service import Found, ReleaseService, Setup
-from agent.releases.sources import SourceBook, added, official
+from agent.releases.sources import SourceBook, added, official, own
 from agent.settings import SettingsStore
 
 INSTALLED = Path("/usr/share/pv-edge-agent/firmware_manifests")
@@ -41,7 +41,7 @@ class ReleaseRooms:
         self._setup = setup
         self._store = store
         self._book = SourceBook(setup.data_dir)
-        self.builds = OwnBuilds()
+        self.builds = OwnBuilds(setup.data_dir, now)
         self.service = ReleaseService(setup, store, journal, now, self._sources)
         self.desk = ReleaseDesk(setup, self.service, self._book, self.builds, store)
 
@@ -52,4 +52,5 @@ class ReleaseRooms:
         publisher = official(setup.bundle, brought, chosen, setup.cafile)
         found = [(publisher, "")] if publisher else []
         found += [(added(it, chosen, setup.cafile), it.prefix) for it in self._book.publishers]
-        return found
+        house = own(setup.data_dir)
+        return [*found, (house, "")] if house else found

@@ -23,15 +23,7 @@ from typing import Any
 
 from agent.firmware.manifest.models import Release
 from agent.firmware.trust.models import ChannelKnowledge, Freshness, SourceKnowledge
-from agent.firmware.trust.source import (
-    CHANNELS,
-    Online,
-    Question,
-    Source,
-    TrustError,
-    TrustPolicy,
-    place_of,
-)
+from agent.firmware.trust.source import Online, Question, Source, TrustError, TrustPolicy, place_of
 from agent.firmware.trust.worker import look_in_worker, release_in_worker
 from agent.fleet.identity import Mac, written
 from agent.fleet.record import BridgeRecord, Fleet
@@ -313,7 +305,7 @@ class ReleaseService:
 
     def _each_shelf(self) -> Iterator[Shelf]:
         for known in self._known.values():
-            for channel in known.channels or _no_channels(known):
+            for channel in known.channels or self._no_channels(known):
 
                 def of(kept: Mapping[Wanted, Any]) -> Mapping[str, Any]:
                     here = known.source, channel.name  # noqa: B023 - called at once
@@ -321,6 +313,11 @@ class ReleaseService:
 
                 prefix = self._prefixes.get(known.source, "")
                 yield Shelf(known.source, channel, of(self._manifests), of(self._problems), prefix)
+
+    def _no_channels(self, known: SourceKnowledge) -> list[ChannelKnowledge]:
+        """Return empty channels that say why nothing is known of their source."""
+        names = self._questions[known.source].source.channels
+        return [ChannelKnowledge(it, Freshness.NONE, known.why, None, None) for it in names]
 
     # Floors and memory.
 
@@ -364,11 +361,6 @@ class ReleaseService:
     def _changes(self) -> None:
         for wake in tuple(self._wakes):
             wake()
-
-
-def _no_channels(known: SourceKnowledge) -> tuple[ChannelKnowledge, ...]:
-    """Return empty channels that say why nothing is known of their source."""
-    return tuple(ChannelKnowledge(name, Freshness.NONE, known.why, None, None) for name in CHANNELS)
 
 
 def _words(known: SourceKnowledge) -> str:

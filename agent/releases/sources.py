@@ -28,6 +28,8 @@ from agent.setting_releases import ReleaseSettings, hosts, mirrors
 OFFICIAL, LOCAL = "official", "local"
 FILE_NAME = "release_sources.json"
 MOST_SOURCES = 8
+LOCAL_FOLDER = "local_repo"
+"""Where the house signs its own builds; `agent.firmware.own.local` makes it."""
 BUNDLE = "the bundle of the app"
 BROUGHT = "the bundle that was uploaded"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -186,6 +188,17 @@ def official(
     further = frozenset(hosts(chosen.hosts))
     carriers += [Online(it, further, cafile) for it in mirrors(chosen.mirrors)]
     return Source(OFFICIAL, root, tuple(carriers))
+
+
+def own(data_dir: Path) -> Source | None:
+    """Return the repository of the house's own builds, `None` before the first; reads the disk."""
+    folder = data_dir / LOCAL_FOLDER
+    try:
+        root = (folder / "metadata" / "1.root.json").read_bytes()
+    except OSError:
+        return None
+    here = (Directory(folder, "this house"),)
+    return Source(LOCAL, root, here, channels=(LOCAL,), halt_role=False)
 
 
 def added(it: Publisher, chosen: ReleaseSettings, cafile: str | None = None) -> Source:

@@ -8,7 +8,6 @@ trust are made here, so that page, entity and log say the same.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from agent.firmware.image.models import ImageFacts
@@ -16,6 +15,8 @@ from agent.firmware.policy.models import Finding
 from agent.firmware.trust.models import ChannelKnowledge, Freshness, SourceKnowledge
 from agent.fleet.identity import Mac, label, written
 from agent.fleet.record import Fleet
+from agent.releases.offers import Shelf
+from agent.releases.sources import LOCAL
 from agent.setting_releases import ReleaseSettings, bridge_channels
 from agent.surface.fleet_view import iso
 from agent.surface.release_view import BridgeOffer, TrustView, confirmed_words
@@ -28,16 +29,6 @@ NO_MIRROR = (
     "No mirror is set: what is known is what the app brought. Write one under Firmware releases "
     "in the settings, or upload a bundle."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Build:
-    """An own build that was accepted, or waits for it."""
-
-    facts: ImageFacts
-    accepted: str | None = None
-    """When, as ISO text; `None` while it waits."""
-    by: str = ""
 
 
 def picture(
@@ -65,6 +56,7 @@ def _source(known: SourceKnowledge, trust: TrustView, prefix: str) -> dict[str, 
     return {
         "name": known.source,
         "prefix": prefix,
+        "kind": "own" if known.source == LOCAL else "added" if prefix else "official",
         "freshness": known.freshness.value,
         "why": known.why,
         "words": confirmed_words(known),
@@ -136,9 +128,27 @@ def _findings(found: Iterable[Finding]) -> list[dict[str, Any]]:
     ]
 
 
-def build_json(build: Build) -> dict[str, Any]:
-    """Return what the page shows of a file that somebody built himself."""
-    facts = build.facts
+def builds_json(shelves: Iterable[Shelf]) -> list[dict[str, Any]]:
+    """Return the own builds that were accepted, one line for each image."""
+    releases = (it for each in shelves if each.source == LOCAL for it in each.manifests.values())
+    return [
+        {
+            "sha256": image.sha256,
+            "size": image.size,
+            "layout": image.kind.value,
+            "chip": image.chip,
+            "project": release.project,
+            "version": release.version,
+            "accepted": iso(release.released),
+            "notes": release.notes,
+        }
+        for release in releases
+        for image in release.images
+    ]
+
+
+def build_json(facts: ImageFacts) -> dict[str, Any]:
+    """Return what the page shows of a file before somebody accepts it."""
     whole = facts.checksum_ok and facts.hash_ok is not False
     return {
         "sha256": facts.sha256,
@@ -151,7 +161,5 @@ def build_json(build: Build) -> dict[str, Any]:
         "idf": label(facts.idf),
         "whole": whole,
         "signatures": len(facts.signatures),
-        "accepted": build.accepted,
-        "by": label(build.by),
         "sentence": NOBODY_SIGNED,
     }

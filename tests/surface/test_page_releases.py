@@ -24,6 +24,7 @@ def source(**changes: Any) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "name": "official",
         "prefix": "",
+        "kind": "official",
         "freshness": "stale",
         "why": f"The signatures of timestamp expired. {HOSTILE}",
         "words": "Last confirmed 12 Mar 2027, revocations since then are unknown here.",
@@ -93,8 +94,6 @@ def build(**changes: Any) -> dict[str, Any]:
         "idf": "v5.5",
         "whole": True,
         "signatures": 0,
-        "accepted": None,
-        "by": "",
         "sentence": NOBODY_SIGNED,
     }
     return {**shown, **changes}
@@ -132,7 +131,8 @@ async def test_looking_channels_and_publishers_are_asked_for_and_audited(
     page: Page, house: House
 ) -> None:
     house.releases.show(
-        sources=[source(), source(name="acme", prefix="acme.")], bridges=[offer(title="Shed")]
+        sources=[source(), source(name="acme", prefix="acme.", kind="added")],
+        bridges=[offer(title="Shed")],
     )
     await opened(page, house)
     await page.get_by_role("button", name="Look now").click()
@@ -190,8 +190,8 @@ async def test_an_own_build_is_shown_before_it_is_accepted(page: Page, house: Ho
     await page.get_by_role("button", name="Accept this build").click()
     await expect(page.locator("#answer")).to_contain_text("It was done.")
     await expect(shown).to_be_empty()
-    house.releases.show(builds=[build(accepted="2026-11-22T09:00:00+00:00", by=f"Ann {HOSTILE}")])
-    await expect(page.locator(f"tr[data-build='{DIGEST}']")).to_contain_text(f"by Ann {HOSTILE}")
+    house.releases.show(builds=[build(accepted="2026-11-22T09:00:00+00:00", notes=f"By {HOSTILE}")])
+    await expect(page.locator(f"tr[data-build='{DIGEST}']")).to_contain_text(f"By {HOSTILE}")
     told = [it[:2] for it in house.releases.asked]
     assert told == [("show", file["buffer"])] * 2 + [("accept", DIGEST)]
     assert await page.title() == "PV Edge Agent"

@@ -49,9 +49,9 @@ export class Releases {
   source(source) {
     const row = document.createElement("tr");
     row.dataset.source = source.name;
-    const projects = source.prefix ? `projects ${source.prefix}…` : "the publisher of the app";
+    const projects = { own: "own builds of this house", added: `projects ${source.prefix}…` }[source.kind] ?? "the publisher of the app";
     const name = cell(row, source.name, source.development ? `${projects}; DEVELOPMENT ONLY` : projects);
-    if (source.prefix) name.append(this.removal(source));
+    if (source.kind === "added") name.append(this.removal(source));
     const state = cell(row, source.freshness, [source.why, source.words].filter(Boolean).join(" "));
     state.className = TONES[source.freshness] ?? "";
     const latest = source.channels.flatMap((channel) => Object.entries(channel.latest).map(([project, version]) => `${channel.name}: ${project} ${version}`));
@@ -126,8 +126,8 @@ export class Releases {
     row.dataset.build = build.sha256;
     cell(row, build.project || "no project", build.version || "");
     cell(row, build.chip, build.layout);
-    cell(row, build.built ? moment(build.built) : "not told", `${build.size} bytes`);
-    cell(row, build.sha256, build.accepted ? `accepted ${moment(build.accepted)} by ${build.by}` : "");
+    cell(row, build.accepted ? moment(build.accepted) : "–", `${build.size} bytes`);
+    cell(row, build.sha256, build.notes);
     return row;
   }
 
