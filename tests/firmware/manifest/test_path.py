@@ -101,4 +101,4 @@ def test_a_channel_of_many_releases_is_walked_at_once() -> None:
     start = time.process_time()
     assert stranded(many) == ()
     assert [it.version for it in stranded(many[:9] + many[10:])] == [f"1.{n}" for n in range(9)]
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 2
