@@ -213,6 +213,11 @@ def test_parts_may_touch_and_fill_file_and_flash_to_the_last_byte() -> None:
     assert [(part.offset, part.start, part.size) for part in it.images[1].parts] == list(spans)
 
 
+def test_an_image_may_fill_its_slot_and_a_release_may_follow_itself() -> None:
+    it = release(lambda it: (image(0, slot_size=1_053_312)(it), it.update(min_version="1.2.0")))
+    assert it.images[0].slot_size == it.images[0].size
+
+
 def entry(**fields: object) -> Change:
     return lambda it: it["projects"]["acme.bridge"]["releases"][1].update(fields)
 

@@ -36,7 +36,7 @@ def test_a_stepping_stone_leads_on_and_its_absence_strands() -> None:
     old, stone = version("1.0"), version("1.5")
     latest = version("2.0", min_version="1.5")
     assert stranded([latest, old, stone]) == ()
-    (left,) = stranded([old, latest])
+    (left,) = stranded([latest, old])
     assert (left.version, left.chip) == ("1.0", "esp32")
     assert left.text == (
         "From 1.0 on esp32 nothing leads to 2.0: 2.0 wants at least 1.5 to be installed. "
