@@ -193,7 +193,7 @@ def test_what_would_not_start_or_has_no_name_is_refused(house: LocalRepository, 
 
 
 def test_what_is_no_image_is_refused(house: LocalRepository) -> None:
-    with pytest.raises(ImageError, match="Give the .bin file"):
+    with pytest.raises(ImageError, match=r"Give the \.bin file"):
         accept(house, b"<html>")
 
 

@@ -116,7 +116,7 @@ class LocalRepository:
             LocalRepositoryError: it was not created, or cannot be read.
         """
         with _explained("read"):
-            return (self.folder / "metadata" / "1.root.json").read_bytes()
+            return self._metadata("1.root.json")
 
     def channel(self) -> Channel:
         """
@@ -159,14 +159,11 @@ class LocalRepository:
             if release is earlier:
                 return Accepted(release, image, already=True)
             channel = parse_channel(self._target(targets, _CHANNEL_PATH), CHANNEL)
-            self._publish(
-                {
-                    path: write_release(release),
-                    _CHANNEL_PATH: write_channel(_with(channel, release, path)),
-                },
-                targets,
-                now,
-            )
+            texts = {
+                path: write_release(release),
+                _CHANNEL_PATH: write_channel(_with(channel, release, path)),
+            }
+            _publish(self.folder, texts, targets, now)
         return Accepted(release, image, already=False)
 
     def _create(self, now: datetime) -> None:
@@ -184,55 +181,52 @@ class LocalRepository:
         targets.delegations = _delegated(key)
         _write(aside, "1.root.json", root, signer)
         _write(aside, "1.targets.json", targets, signer)
-        repository = LocalRepository(aside.parent, self._blobs)
-        repository.folder = aside
-        empty = write_channel(Channel(projects={}))
-        repository._publish({_CHANNEL_PATH: empty}, Targets(version=0, expires=expires), now)
+        _publish(aside, {_CHANNEL_PATH: write_channel(Channel(projects={}))}, None, now)
         aside.rename(self.folder)
-
-    def _publish(self, texts: Mapping[str, str], before: Targets, now: datetime) -> None:
-        """Write the documents, then the metadata from the inside out; the timestamp counts."""
-        signer = CryptoSigner(load_pem_private_key((self.folder / _KEY).read_bytes(), None))
-        expires = now.replace(microsecond=0) + LIFE
-        version = before.version + 1
-        targets = Targets(version=version, expires=expires, targets=dict(before.targets))
-        for path, text in texts.items():
-            target = TargetFile.from_data(path, text.encode(), ["sha256"])
-            targets.targets[path] = target
-            file = self._file(target)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(file, text.removesuffix("\n"))
-        written = _write(self.folder, f"{version}.{CHANNEL}.json", targets, signer)
-        top = (self.folder / "metadata" / "1.targets.json").read_bytes()
-        snapshot = Snapshot(
-            version=version,
-            expires=expires,
-            meta={f"{CHANNEL}.json": _meta(version, written), "targets.json": _meta(1, top)},
-        )
-        written = _write(self.folder, f"{version}.snapshot.json", snapshot, signer)
-        timestamp = Timestamp(
-            version=version, expires=expires, snapshot_meta=_meta(version, written)
-        )
-        _write(self.folder, "timestamp.json", timestamp, signer)
 
     def _targets(self) -> Targets:
         """Return what the timestamp leads to; what lies beside it was never finished."""
-        metadata = self.folder / "metadata"
-        timestamp = Metadata[Timestamp].from_file(str(metadata / "timestamp.json")).signed
-        version = timestamp.snapshot_meta.version
-        snapshot = Metadata[Snapshot].from_file(str(metadata / f"{version}.snapshot.json")).signed
-        version = snapshot.meta[f"{CHANNEL}.json"].version
-        return Metadata[Targets].from_file(str(metadata / f"{version}.{CHANNEL}.json")).signed
+        timestamp = Metadata[Timestamp].from_bytes(self._metadata("timestamp.json")).signed
+        name = f"{timestamp.snapshot_meta.version}.snapshot.json"
+        snapshot = Metadata[Snapshot].from_bytes(self._metadata(name)).signed
+        name = f"{snapshot.meta[f'{CHANNEL}.json'].version}.{CHANNEL}.json"
+        return Metadata[Targets].from_bytes(self._metadata(name)).signed
+
+    def _metadata(self, name: str) -> bytes:
+        return (self.folder / "metadata" / name).read_bytes()
 
     def _target(self, targets: Targets, path: str) -> bytes:
         target = targets.targets[path]
-        data = self._file(target).read_bytes()
+        data = _file(self.folder, target).read_bytes()
         target.verify_length_and_hashes(data)
         return data
 
-    def _file(self, target: TargetFile) -> Path:
-        folder, _, name = target.path.rpartition("/")
-        return self.folder / "targets" / folder / f"{target.hashes['sha256']}.{name}"
+
+def _publish(folder: Path, texts: Mapping[str, str], before: Targets | None, now: datetime) -> None:
+    """Write the documents, then the metadata from the inside out; the timestamp counts."""
+    signer = CryptoSigner(load_pem_private_key((folder / _KEY).read_bytes(), None))
+    expires = now.replace(microsecond=0) + LIFE
+    version = before.version + 1 if before else 1
+    targets = Targets(version, expires=expires, targets=dict(before.targets) if before else {})
+    for path, text in texts.items():
+        target = TargetFile.from_data(path, text.encode(), ["sha256"])
+        targets.targets[path] = target
+        file = _file(folder, target)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, text.removesuffix("\n"))
+    written = _write(folder, f"{version}.{CHANNEL}.json", targets, signer)
+    top = (folder / "metadata" / "1.targets.json").read_bytes()
+    meta = {f"{CHANNEL}.json": _meta(version, written), "targets.json": _meta(1, top)}
+    snapshot = Snapshot(version, expires=expires, meta=meta)
+    written = _write(folder, f"{version}.snapshot.json", snapshot, signer)
+    timestamp = Timestamp(version, expires=expires, snapshot_meta=_meta(version, written))
+    _write(folder, "timestamp.json", timestamp, signer)
+
+
+def _file(folder: Path, target: TargetFile) -> Path:
+    """Return where a document lies: consistent snapshots put its hash before its name."""
+    below, _, name = target.path.rpartition("/")
+    return folder / "targets" / below / f"{target.hashes['sha256']}.{name}"
 
 
 def _with(channel: Channel, release: Release, path: str) -> Channel:
