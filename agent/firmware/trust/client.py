@@ -98,7 +98,7 @@ def release(question: Question, channel: str, project: str, version: str) -> Rel
     try:
         with store.locked(), store.copy() as work:
             access = Access(CacheFetcher(work))
-            seen = visit(alone, read_floor(question.place), store, access, work)
+            seen = visit(alone, read_floor(question.place), store, access, work, keep=False)
             return _release(seen, channel, project, version)
     except (RepositoryError, DownloadError, ManifestError, OSError) as error:
         raise TrustError(f"{project} {version} of {channel} cannot be verified: {error}") from error
@@ -198,7 +198,7 @@ class _Look:
                 opened(carrier, self.question.mirror_budget_s) as access,
                 self.store.copy() as work,
             ):
-                view = visit(self.question, self.floor, self.store, access, work).view()
+                view = visit(self.question, self.floor, self.store, access, work, keep=True).view()
                 self.store.commit(work)
         except _WRONG as error:
             self._wrong(carrier, error)
@@ -256,7 +256,9 @@ class _Look:
         try:
             with self.store.copy() as work:
                 access = Access(CacheFetcher(work))
-                self.view = visit(self.question, self.floor, self.store, access, work).view()
+                self.view = visit(
+                    self.question, self.floor, self.store, access, work, keep=False
+                ).view()
                 self.carrier = CACHE
         except (*_WRONG, DownloadError, OSError) as error:
             self.failures.append(f"What was trusted before does not hold either: {_plain(error)}.")
