@@ -190,7 +190,7 @@ class _Look:
         if self.view is None:
             reasons = " ".join(self.failures) or "There is nobody to ask."
             return self._nothing(f"Nothing verifies. {reasons} {_WAY_OUT}", development=public)
-        return self._known(self.view, behind, public)
+        return self._known(self.view, behind)
 
     def _ask(self, carrier: Carrier) -> None:
         try:
@@ -279,10 +279,9 @@ class _Look:
         if isinstance(carrier, Online):
             self.lied.append(carrier.name)
 
-    def _known(self, view: View, behind: tuple[str, ...], public: bool) -> SourceKnowledge:
-        public = public or view.development
+    def _known(self, view: View, behind: tuple[str, ...]) -> SourceKnowledge:
         source = self.question.source
-        if _forbidden(self.question, public):
+        if _forbidden(self.question, view.development):
             return self._nothing(_DEVELOPMENT.format(source=source.name), development=True)
         doubts = behind
         if self.lied and not self.right:
@@ -297,7 +296,7 @@ class _Look:
             channels=channels,
             roles=view.every_role,
             carrier=self.carrier,
-            development=public,
+            development=view.development,
         )
 
     def _nothing(self, why: str, *, development: bool = False) -> SourceKnowledge:

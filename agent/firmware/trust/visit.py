@@ -70,7 +70,8 @@ class Visit:
         return View(
             tuple(self._state(role) for role in _TOP),
             channels,
-            is_development(self.updater.root),
+            # Who has the keys of a first root for development can sign a successor that denies it.
+            any(map(is_development, (first_root(self.question.source.root), self.updater.root))),
             frozenset(
                 digest
                 for role in self.updater.target_roles()

@@ -36,9 +36,9 @@ STAMP = "metadata/timestamp.json"
 
 
 @pytest.fixture
-def known_home(home: House, mirror: Mirror) -> House:
-    """A house that has looked once, on day 1."""
-    home.look(mirror.carrier)
+def known_home(home: House, repo: Repo, tmp_path: Path) -> House:
+    """A house that knows the first version of everything, from its bundle."""
+    home.look(bundle(repo, tmp_path / "known"))
     return home
 
 
