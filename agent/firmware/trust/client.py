@@ -96,16 +96,28 @@ def release(question: Question, channel: str, project: str, version: str) -> Rel
     alone = replace(question, source=replace(question.source, channels=(channel,)))
     store = Store(question.place)
     try:
-        with store.locked(), store.copy() as work:
-            access = Access(CacheFetcher(work))
-            seen = visit(alone, read_floor(question.place), store, access, work)
-            return _release(seen, channel, project, version)
+        with store.locked():
+            seen, view = _cached(alone, read_floor(question.place), store)
+            return _release(seen, view, channel, project, version)
     except (RepositoryError, DownloadError, ManifestError, OSError) as error:
         raise TrustError(f"{project} {version} of {channel} cannot be verified: {error}") from error
 
 
-def _release(seen: Visit, channel: str, project: str, version: str) -> Release:
-    view = seen.view()
+def _cached(question: Question, floor: Floor, store: Store) -> tuple[Visit, View]:
+    """Return what is trusted already, also where the disk takes no more."""
+
+    def seen(*, aside: bool) -> tuple[Visit, View]:
+        with store.copy(aside=aside) as work:
+            found = visit(question, floor, store, Access(CacheFetcher(work)), work, keep=False)
+            return found, found.view()
+
+    try:
+        return seen(aside=False)
+    except OSError:
+        return seen(aside=True)
+
+
+def _release(seen: Visit, view: View, channel: str, project: str, version: str) -> Release:
     if _forbidden(seen.question, view.development):
         raise TrustError(_DEVELOPMENT.format(source=seen.question.source.name))
     offered = next(iter(view.channels), None)
@@ -190,7 +202,7 @@ class _Look:
         if self.view is None:
             reasons = " ".join(self.failures) or "There is nobody to ask."
             return self._nothing(f"Nothing verifies. {reasons} {_WAY_OUT}", development=public)
-        return self._known(self.view, behind, public)
+        return self._known(self.view, behind)
 
     def _ask(self, carrier: Carrier) -> None:
         try:
@@ -198,7 +210,7 @@ class _Look:
                 opened(carrier, self.question.mirror_budget_s) as access,
                 self.store.copy() as work,
             ):
-                view = visit(self.question, self.floor, self.store, access, work).view()
+                view = visit(self.question, self.floor, self.store, access, work, keep=True).view()
                 self.store.commit(work)
         except _WRONG as error:
             self._wrong(carrier, error)
@@ -254,10 +266,8 @@ class _Look:
         if self.store.current() is None:
             return
         try:
-            with self.store.copy() as work:
-                access = Access(CacheFetcher(work))
-                self.view = visit(self.question, self.floor, self.store, access, work).view()
-                self.carrier = CACHE
+            self.view = _cached(self.question, self.floor, self.store)[1]
+            self.carrier = CACHE
         except (*_WRONG, DownloadError, OSError) as error:
             self.failures.append(f"What was trusted before does not hold either: {_plain(error)}.")
 
@@ -277,10 +287,9 @@ class _Look:
         if isinstance(carrier, Online):
             self.lied.append(carrier.name)
 
-    def _known(self, view: View, behind: tuple[str, ...], public: bool) -> SourceKnowledge:
-        public = public or view.development
+    def _known(self, view: View, behind: tuple[str, ...]) -> SourceKnowledge:
         source = self.question.source
-        if _forbidden(self.question, public):
+        if _forbidden(self.question, view.development):
             return self._nothing(_DEVELOPMENT.format(source=source.name), development=True)
         doubts = behind
         if self.lied and not self.right:
@@ -295,7 +304,7 @@ class _Look:
             channels=channels,
             roles=view.every_role,
             carrier=self.carrier,
-            development=public,
+            development=view.development,
         )
 
     def _nothing(self, why: str, *, development: bool = False) -> SourceKnowledge:

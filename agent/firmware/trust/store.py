@@ -67,26 +67,19 @@ class Store:
         found = self._place / name
         return found if name.startswith(_SET) and found.is_dir() else None
 
-    def held(self) -> frozenset[str]:
-        """Return the roles that the trusted set has."""
-        now = self.current()
-        return frozenset(path.stem for path in now.glob("*.json")) if now else frozenset()
-
     @contextmanager
-    def copy(self) -> Iterator[Path]:
+    def copy(self, *, aside: bool = False) -> Iterator[Path]:
         """
         Give a copy of the trusted set to work in; gone afterwards unless it was committed.
 
-        Where the disk takes no more, the copy lies in the system's folder for temporary files and
-        can only be read.
+        Args:
+            aside: in the system's folder for temporary files, for a disk that takes no more; such a
+                copy cannot be committed.
 
         Raises:
-            OSError: there is no room anywhere.
+            OSError: there is no room.
         """
-        try:
-            work = self._copied(self._place)
-        except OSError:
-            work = self._copied(None)
+        work = self._copied(None if aside else self._place)
         try:
             yield work
         finally:
@@ -105,8 +98,6 @@ class Store:
         after = _files(work)
         if before.keys() == after.keys() and all(_same(before[k], after[k]) for k in after):
             return
-        if work.parent != self._place:
-            raise OSError("there was no room for a new set beside the old one")
         for name, path in after.items():
             if name not in before or not path.samefile(before[name]):
                 _sync(path)
