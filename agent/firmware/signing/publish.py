@@ -25,7 +25,7 @@ from agent.firmware.signing.folder import TIMESTAMP, Folder
 from agent.firmware.signing.keys import owner_of
 from agent.firmware.signing.lint import lint
 from agent.firmware.signing.models import SigningError
-from agent.firmware.signing.proof import Proof, prove
+from agent.firmware.signing.proof import Proof, prove, walk
 from agent.firmware.signing.roles import expiry, progress
 
 
@@ -95,7 +95,8 @@ def prove_from_every_root(path: Path, now: datetime) -> list[Proof]:
     """Return what clients accept that begin at each root of the repository, the oldest first."""
     shelf = Folder(path).published
     roots = [shelf.version_bytes("root", version) for version in shelf.versions("root")]
-    return [prove(path, root, now) for root in roots if root is not None]
+    first, *later = [root for root in roots if root is not None]
+    return [prove(path, first, now), *(walk(path, root, now) for root in later)]
 
 
 def _check_complete(folder: Folder) -> None:
