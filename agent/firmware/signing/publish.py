@@ -11,6 +11,7 @@ Source: signing.md 4.3 and 4.8; TUF specification 1.0.34, section 6.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
@@ -125,8 +126,16 @@ def _copy(folder: Folder, *, without_staging: bool) -> Folder:
     aside = beside(folder.path)
     shutil.rmtree(aside, ignore_errors=True)
     ignored = shutil.ignore_patterns("staging") if without_staging else None
-    shutil.copytree(folder.path, aside, ignore=ignored)
+    shutil.copytree(folder.path, aside, ignore=ignored, copy_function=_linked)
     return Folder(aside)
+
+
+def _linked(source: str, goal: str) -> None:
+    """Link what stays as it is: it is on the disk already. Whatever changes is replaced whole."""
+    try:
+        os.link(source, goal)
+    except OSError:
+        shutil.copy2(source, goal)
 
 
 def _next_snapshot(new: Folder, now: datetime) -> Metadata[Snapshot]:
