@@ -34,7 +34,9 @@ def verify(args: argparse.Namespace, folder: Folder, now: datetime) -> tuple[str
     table = [(it.role, str(it.version), f"{it.expires:%d %b %Y}") for it in proof.roles]
     count = "documents not read" if args.metadata_only else f"{proof.documents} documents"
     head = f"Verified on {now:%d %b %Y} from root {proof.from_root}: {count}."
-    return f"{head}\n{_columns([('role', 'version', 'ends'), *table])}", 0
+    purpose = development_purpose(folder)
+    lines = [*([f"Purpose: {purpose}"] if purpose else []), head]
+    return "\n".join([*lines, _columns([("role", "version", "ends"), *table])]), 0
 
 
 def expire_check(_args: argparse.Namespace, folder: Folder, now: datetime) -> tuple[str, int]:

@@ -91,7 +91,7 @@ def damaged(data: bytes) -> bytes:
         (lambda it: it.add({OTA: damaged(images()[OTA])}), r"bridge.ota.bin is damaged: checksum"),
         (lambda it: it.add({OTA: b"<html>404</html>"}), r"bridge.ota.bin: The file is no image"),
         (lambda it: it.add({OTA: bootloader("esp32c3")}), "is a bootloader alone"),
-        (lambda it: it.add(images(), project=PROJECT), r"says it is project 'acme.bridge', the draft"),
+        (lambda it: it.add(images(), project=PROJECT), r"it is project .acme.bridge., the draft"),
         (lambda it: it.add(images(), version="1.2.0"), r"says it is version '1.1.0', the draft"),
         (lambda it: it.add(images(), slot=None), r"How large is the slot .*Say --slot-size"),
         (lambda it: it.add(images(), slot=SECTOR), r"more than its slot"),
