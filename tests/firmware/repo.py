@@ -164,7 +164,12 @@ class Repo:
 
     def halt(self, channel: str, *, paused: bool, revoked: Iterable[str] = ()) -> None:
         """Pull or release the brake of a channel."""
-        document = {"schema": 1, "paused": paused, "reason": "tests", "revoked": list(revoked)}
+        document = {
+            "schema": 1,
+            "paused": paused,
+            "reason": f"tests of {channel}",
+            "revoked": list(revoked),
+        }
         self.put("halt", f"halt/{channel}.json", document)
 
     def put(self, role: str, path: str, document: Mapping[str, Any] | bytes) -> bytes:

@@ -98,7 +98,7 @@ def release(question: Question, channel: str, project: str, version: str) -> Rel
     try:
         with store.locked(), store.copy() as work:
             access = Access(CacheFetcher(work))
-            seen = visit(alone, read_floor(question.place), store, access, work)
+            seen = visit(alone, read_floor(question.place), store, access, work, keep=False)
             return _release(seen, channel, project, version)
     except (RepositoryError, DownloadError, ManifestError, OSError) as error:
         raise TrustError(f"{project} {version} of {channel} cannot be verified: {error}") from error
@@ -190,7 +190,7 @@ class _Look:
         if self.view is None:
             reasons = " ".join(self.failures) or "There is nobody to ask."
             return self._nothing(f"Nothing verifies. {reasons} {_WAY_OUT}", development=public)
-        return self._known(self.view, behind, public)
+        return self._known(self.view, behind)
 
     def _ask(self, carrier: Carrier) -> None:
         try:
@@ -198,7 +198,7 @@ class _Look:
                 opened(carrier, self.question.mirror_budget_s) as access,
                 self.store.copy() as work,
             ):
-                view = visit(self.question, self.floor, self.store, access, work).view()
+                view = visit(self.question, self.floor, self.store, access, work, keep=True).view()
                 self.store.commit(work)
         except _WRONG as error:
             self._wrong(carrier, error)
@@ -256,7 +256,9 @@ class _Look:
         try:
             with self.store.copy() as work:
                 access = Access(CacheFetcher(work))
-                self.view = visit(self.question, self.floor, self.store, access, work).view()
+                self.view = visit(
+                    self.question, self.floor, self.store, access, work, keep=False
+                ).view()
                 self.carrier = CACHE
         except (*_WRONG, DownloadError, OSError) as error:
             self.failures.append(f"What was trusted before does not hold either: {_plain(error)}.")
@@ -277,10 +279,9 @@ class _Look:
         if isinstance(carrier, Online):
             self.lied.append(carrier.name)
 
-    def _known(self, view: View, behind: tuple[str, ...], public: bool) -> SourceKnowledge:
-        public = public or view.development
+    def _known(self, view: View, behind: tuple[str, ...]) -> SourceKnowledge:
         source = self.question.source
-        if _forbidden(self.question, public):
+        if _forbidden(self.question, view.development):
             return self._nothing(_DEVELOPMENT.format(source=source.name), development=True)
         doubts = behind
         if self.lied and not self.right:
@@ -295,7 +296,7 @@ class _Look:
             channels=channels,
             roles=view.every_role,
             carrier=self.carrier,
-            development=public,
+            development=view.development,
         )
 
     def _nothing(self, why: str, *, development: bool = False) -> SourceKnowledge:

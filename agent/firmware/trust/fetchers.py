@@ -181,7 +181,7 @@ class CacheFetcher(CappedFetcher):
             with suppress(OSError):
                 yield (self._folder / "timestamp.json").read_bytes()
                 return
-        raise DownloadHTTPError(f"{url} is not in the cache", _NOT_FOUND)
+        raise DownloadHTTPError(f"{url} never came, or did not verify", _NOT_FOUND)
 
 
 class _Budget:

@@ -67,11 +67,6 @@ class Store:
         found = self._place / name
         return found if name.startswith(_SET) and found.is_dir() else None
 
-    def held(self) -> frozenset[str]:
-        """Return the roles that the trusted set has."""
-        now = self.current()
-        return frozenset(path.stem for path in now.glob("*.json")) if now else frozenset()
-
     @contextmanager
     def copy(self) -> Iterator[Path]:
         """

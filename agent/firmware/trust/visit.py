@@ -1,8 +1,9 @@
 """
 One pass of the TUF workflow over one carrier: everything verified at the floor, or an error.
 
-A channel that the publisher himself signed badly is a problem of that channel alone. An answer that
-a carrier may have spoiled, or did not give, ends the pass: the set that is trusted already stays.
+A channel whose keys the publisher has revoked is a problem of that channel alone. An answer that a
+carrier, or a thief of the online keys, may have spoiled ends the pass, and so does one that did not
+come: the set that is trusted already stays.
 
 Source: signing.md 4.5; TUF specification 1.0.34, section 5.
 """
@@ -17,6 +18,7 @@ from tuf.api.exceptions import (
     DownloadLengthMismatchError,
     LengthOrHashMismatchError,
     RepositoryError,
+    StorageError,
 )
 from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 
@@ -49,6 +51,7 @@ class Visit:
     store: Store
     access: Access
     updater: TimedUpdater
+    work: Path
     held: frozenset[str]
     """Roles of the trusted set, which a carrier that lacks one must not take away."""
 
@@ -67,7 +70,8 @@ class Visit:
         return View(
             tuple(self._state(role) for role in _TOP),
             channels,
-            is_development(self.updater.root),
+            # Who has the keys of a first root for development can sign a successor that denies it.
+            any(map(is_development, (first_root(self.question.source.root), self.updater.root))),
             frozenset(
                 digest
                 for role in self.updater.target_roles()
@@ -146,12 +150,31 @@ class Visit:
                 raise
             raise _UnusableError(f"{path} did not come: {error}") from error
         except RepositoryError as error:
-            if not self.updater.bound_by_hash(role):
+            if not self.updater.bound_by_hash(role) or self._still_signed(role):
                 raise
             raise _UnusableError(str(error)) from error
 
+    def _still_signed(self, role: str) -> bool:
+        """
+        Tell whether the role as it was trusted has the signatures that targets asks for now.
 
-def visit(question: Question, floor: Floor, store: Store, access: Access, work: Path) -> Visit:
+        If not, its keys have been revoked and it must go; if so, a bad successor is no reason to
+        lose it.
+        """
+        targets = self.updater.role(Targets.type)
+        if role not in self.held or not isinstance(targets, Targets):
+            return False
+        try:
+            old = Metadata[Targets].from_file(str(self.work / f"{role}.json"))
+            targets.verify_delegate(role, old.signed_bytes, old.signatures)
+        except (RepositoryError, StorageError):
+            return False
+        return True
+
+
+def visit(
+    question: Question, floor: Floor, store: Store, access: Access, work: Path, *, keep: bool
+) -> Visit:
     """
     Begin a pass over a carrier.
 
@@ -161,6 +184,7 @@ def visit(question: Question, floor: Floor, store: Store, access: Access, work: 
         store: where documents are kept.
         access: the open carrier.
         work: a copy of the trusted set, which is written to.
+        keep: whether a channel of that set must not be lost to an answer that did not come.
 
     Raises:
         RepositoryError: the root that is trusted does not verify by itself.
@@ -168,7 +192,8 @@ def visit(question: Question, floor: Floor, store: Store, access: Access, work: 
     """
     moment = time_floor(floor, question.built)
     updater = TimedUpdater(work, access.base, access.fetcher, question.source.root, moment)
-    return Visit(question, floor, store, access, updater, store.held())
+    held = frozenset(path.stem for path in work.glob("*.json")) if keep else frozenset()
+    return Visit(question, floor, store, access, updater, work, held)
 
 
 def is_development(root: Root) -> bool:
