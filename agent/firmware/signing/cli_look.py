@@ -13,7 +13,7 @@ from agent.firmware.signing.folder import Folder
 from agent.firmware.signing.keys import owner_of
 from agent.firmware.signing.lint import delegated_keys, lint
 from agent.firmware.signing.models import DEVELOPMENT, PURPOSE_FIELD, SigningError
-from agent.firmware.signing.proof import prove
+from agent.firmware.signing.proof import prove, walk
 from agent.firmware.signing.roles import progress, signable
 
 EXIT_FOUND = 1
@@ -27,11 +27,16 @@ def verify(args: argparse.Namespace, folder: Folder, now: datetime) -> tuple[str
         raise SigningError(f"{folder.path} is not published: there is no root version 1.")
     if args.release and not args.allow_development_root:
         _for_houses(folder)
-    proof = prove(folder.path, root, now, metadata_only=args.metadata_only)
+    if args.metadata_only:
+        proof = walk(folder.path, root, now, metadata_only=True)
+    else:
+        proof = prove(folder.path, root, now)
     table = [(it.role, str(it.version), f"{it.expires:%d %b %Y}") for it in proof.roles]
     count = "documents not read" if args.metadata_only else f"{proof.documents} documents"
     head = f"Verified on {now:%d %b %Y} from root {proof.from_root}: {count}."
-    return f"{head}\n{_columns([('role', 'version', 'ends'), *table])}", 0
+    purpose = development_purpose(folder)
+    lines = [*([f"Purpose: {purpose}"] if purpose else []), head]
+    return "\n".join([*lines, _columns([("role", "version", "ends"), *table])]), 0
 
 
 def expire_check(_args: argparse.Namespace, folder: Folder, now: datetime) -> tuple[str, int]:

@@ -35,7 +35,9 @@ def swap_in(path: Path) -> None:
     """
     new = beside(path)
     for written in (*new.rglob("*"), new):
-        _sync(written)
+        # A linked file is that of the old folder, which is on the disk already.
+        if written.is_dir() or written.stat().st_nlink == 1:
+            _sync(written)
     if path.exists():
         if not _exchanged(new, path):
             old = _old(path)

@@ -11,12 +11,13 @@ Source: signing.md 4.4, 4.9.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent.firmware.image.models import ImageError, ImageFacts, Layout
 from agent.firmware.manifest.models import SCHEMA, ImageKind, ManifestError, Release
 from agent.firmware.manifest.parse import parse_release
+from agent.firmware.manifest.versions import older
 from agent.firmware.signing.models import SigningError
 
 _KINDS = {Layout.APPLICATION: ImageKind.OTA, Layout.FACTORY: ImageKind.FACTORY}
@@ -94,7 +95,7 @@ def filled(
 
 
 def check_signed(
-    release: Release, facts: Mapping[str, ImageFacts], earlier: tuple[Release, ...]
+    release: Release, facts: Mapping[str, ImageFacts], others: Iterable[Release]
 ) -> None:
     """
     Refuse an unsigned application for a project whose firmware verifies signatures.
@@ -105,7 +106,7 @@ def check_signed(
     Raises:
         SigningError: an image is unsigned.
     """
-    if not is_signed(release, *earlier):
+    if not is_signed(release, others):
         return
     for name, it in facts.items():
         if not it.signatures:
@@ -116,9 +117,12 @@ def check_signed(
             )
 
 
-def is_signed(*releases: Release) -> bool:
-    """Return whether any of these releases trusts keys or was signed by one."""
-    return any(it.trusts or any(image.signed_by for image in it.images) for it in releases)
+def is_signed(release: Release, others: Iterable[Release]) -> bool:
+    """Return whether this release, or one before it, trusts keys or was signed by one."""
+    before = [it for it in others if older(it.version, release.version)]
+    return any(
+        it.trusts or any(image.signed_by for image in it.images) for it in (release, *before)
+    )
 
 
 def _image(

@@ -92,8 +92,8 @@ def channel_faults(contents: Contents) -> Iterator[str]:
         releases = contents.of(project)
         for lost in stranded(releases, contents.channel.projects[project].latest):
             yield f"{contents.name}, {project}: {lost.text}"
-        for release in releases if is_signed(*releases) else ():
-            for image in release.images:
+        for release in releases:
+            for image in release.images if is_signed(release, releases) else ():
                 if not image.signed_by:
                     where = "the application in " if image.kind is ImageKind.FACTORY else ""
                     yield (

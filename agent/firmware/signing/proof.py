@@ -1,33 +1,33 @@
 """
-The repository as a house would see it: the full client workflow, from a root, at a moment.
+The repository as a house would see it: the agent's own client, from a root, at a moment.
 
 Nothing is published that this has not accepted. It walks the roots, loads every role and reads
-every signed document, each looked up by its path as a client does.
+every signed document, each looked up by its path; then the client that runs in houses is asked, and
+has to call every channel fresh.
 
-Source: TUF specification 1.0.34, section 5; signing.md 4.8.
+Source: TUF specification 1.0.34, section 5; signing.md 4.5 and 4.8.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError
-from tuf.api.metadata import Metadata, TargetFile
-from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
+from tuf.api.exceptions import DownloadError, RepositoryError
+from tuf.api.metadata import Metadata, Signed, Targets
 
-from agent.firmware.signing.folder import Shelf
-from agent.firmware.signing.models import SigningError
-from agent.firmware.trust.models import RoleState
+from agent.firmware.signing.models import NOT_A_CHANNEL, SigningError
+from agent.firmware.trust.carriers import Access, opened
+from agent.firmware.trust.client import look
+from agent.firmware.trust.models import Freshness, RoleState
+from agent.firmware.trust.source import Directory, Question, Source, TrustPolicy
+from agent.firmware.trust.updater import TimedUpdater
 
-_METADATA_URL = "repository:metadata/"
-_TARGETS_URL = "repository:targets/"
-_PREFIX = re.compile(r"(.*/)?[0-9a-f]{64}\.([^/]+)")
-_NOT_FOUND = 404
+_NO_MIRROR_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,22 @@ class Proof:
     """Signed documents that it has read."""
 
 
-def prove(path: Path, root: bytes, at: datetime, *, metadata_only: bool = False) -> Proof:
+def prove(path: Path, root: bytes, at: datetime) -> Proof:
     """
-    Return what a client accepts that begins with this root.
+    Return what a client accepts that begins with this root, all the way to fresh channels.
+
+    Raises:
+        SigningError: the client refuses; the text says what.
+    """
+    proof = walk(path, root, at)
+    channels = tuple(it.role for it in proof.roles if it.role not in NOT_A_CHANNEL)
+    _ask_the_house(Directory(path, "this repository"), root, at, channels)
+    return proof
+
+
+def walk(path: Path, root: bytes, at: datetime, *, metadata_only: bool = False) -> Proof:
+    """
+    Return what the workflow of TUF accepts from this root: every role and every document.
 
     Args:
         path: the folder with `metadata/` and `targets/`.
@@ -54,87 +67,71 @@ def prove(path: Path, root: bytes, at: datetime, *, metadata_only: bool = False)
     Raises:
         SigningError: the client refuses; the text says what.
     """
-    shelf = Shelf(path)
-    with TemporaryDirectory(prefix="pv-edge-proof-") as cache:
-        try:
-            client = _Client(cache, shelf, root, at)
-            client.refresh()
-            names = _delegated(Path(cache))
+    first = _version(root)
+    folder = Directory(path, "this repository")
+    try:
+        with _updater(folder, root, at) as (updater, carrier):
+            updater.refresh()
+            names = _delegated(updater)
             for name in names:
-                client.get_targetinfo(f"{name}/-")  # loads the role; no document has this name
+                updater.get_targetinfo(f"{name}/-")  # loads the role; no document has this name
             known = ("root", "targets", *names, "snapshot", "timestamp")
-            roles = tuple(_state(Path(cache), name) for name in known)
-            read = 0 if metadata_only else sum(_read_all(client, shelf, it) for it in names)
-        except (RepositoryError, DownloadError) as error:
-            raise SigningError(
-                f"A client that begins at root {_version(root)} refuses this repository on "
-                f"{at:%d %b %Y}: {error}. Publish again what is wrong there, or restore it."
-            ) from error
-    return Proof(_version(root), roles, read)
+            roles = tuple(_state(name, updater.role(name)) for name in known)
+            read = 0
+            for role in () if metadata_only else updater.target_roles():
+                for document in role.targets:
+                    info = updater.get_targetinfo(document)
+                    if info is None:
+                        raise RepositoryError(f"no delegation leads to {document}")  # noqa: TRY301 - one text for all that is refused
+                    carrier.document(info)
+                    read += 1
+    except (RepositoryError, DownloadError) as error:
+        raise _refused(first, at, str(error)) from error
+    return Proof(first, roles, read)
 
 
-class _Client(Updater):
-    """The library's client on a folder, at a moment of our choice."""
-
-    def __init__(self, cache: str, shelf: Shelf, root: bytes, at: datetime) -> None:
-        super().__init__(
-            cache,
-            _METADATA_URL,
-            target_base_url=_TARGETS_URL,
-            fetcher=_FolderFetcher(shelf.path),
-            config=UpdaterConfig(),
-            bootstrap=root,
-        )
-        # The library has no argument for it; a test fails loudly if the attribute goes.
-        self._trusted_set.reference_time = at
-
-    def read(self, info: TargetFile) -> bytes:
-        """Return a document as the folder holds it."""
-        return self._fetcher.download_bytes(
-            f"{_TARGETS_URL}{info.get_prefixed_paths()[0]}", info.length
-        )
+def _ask_the_house(folder: Directory, root: bytes, at: datetime, channels: tuple[str, ...]) -> None:
+    """Ask the client that runs in houses, on an empty disk; it has to call every channel fresh."""
+    with TemporaryDirectory(prefix="pv-edge-proof-") as place:
+        source = Source("proof", root, (folder,), channels)
+        policy = TrustPolicy(allow_development_root=True)
+        knowledge = look(Question(source, Path(place, "source"), at, at, policy))
+    missing = set(channels) - {it.name for it in knowledge.channels if it.halt is not None}
+    if knowledge.freshness is not Freshness.FRESH or missing:
+        why = knowledge.why or f"it misses {', '.join(sorted(missing))} or the brake of it."
+        raise _refused(_version(root), at, why.rstrip("."))
 
 
-class _FolderFetcher(FetcherInterface):
-    """Hands out files of a folder; targets under plain names or with their digest in front."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def _fetch(self, url: str) -> Iterator[bytes]:
-        relative = url.removeprefix("repository:")
-        plain = _PREFIX.fullmatch(relative)
-        names = [relative, (plain[1] or "") + plain[2]] if plain else [relative]
-        for name in names:
-            file = (self._path / name).resolve()
-            if file.is_relative_to(self._path.resolve()) and file.is_file():
-                yield file.read_bytes()
-                return
-        raise DownloadHTTPError(f"{relative} is not there", _NOT_FOUND)
+@contextmanager
+def _updater(folder: Directory, root: bytes, at: datetime) -> Iterator[tuple[TimedUpdater, Access]]:
+    with (
+        TemporaryDirectory(prefix="pv-edge-proof-") as cache,
+        opened(folder, _NO_MIRROR_S) as access,
+    ):
+        yield TimedUpdater(Path(cache), access.base, access.fetcher, root, at), access
 
 
-def _read_all(client: _Client, shelf: Shelf, role: str) -> int:
-    """Look up and check every document of a role, and return how many there are."""
-    metadata = shelf.metadata(role)
-    paths = sorted(metadata.signed.targets) if metadata is not None else []
-    for path in paths:
-        info = client.get_targetinfo(path)
-        if info is None:
-            raise RepositoryError(f"{path} is listed by {role}, but no delegation leads to it")
-        info.verify_length_and_hashes(client.read(info))
-    return len(paths)
+def _delegated(updater: TimedUpdater) -> tuple[str, ...]:
+    targets = updater.role(Targets.type)
+    delegations = targets.delegations if isinstance(targets, Targets) else None
+    return tuple((delegations and delegations.roles) or ())
 
 
-def _delegated(cache: Path) -> list[str]:
-    targets = Metadata.from_bytes((cache / "targets.json").read_bytes()).signed
-    roles = targets.delegations.roles if targets.delegations is not None else None  # type: ignore[attr-defined]  # it is a Targets
-    return list(roles or ())
+def _state(name: str, signed: Signed | None) -> RoleState:
+    if signed is None:
+        raise RepositoryError(f"{name} was not loaded")
+    return RoleState(name, signed.version, signed.expires)
 
 
-def _state(cache: Path, role: str) -> RoleState:
-    signed = Metadata.from_bytes((cache / f"{role}.json").read_bytes()).signed
-    return RoleState(role, signed.version, signed.expires)
+def _refused(first: int, at: datetime, why: str) -> SigningError:
+    return SigningError(
+        f"A client that begins at root {first} refuses this repository on {at:%d %b %Y}: {why}. "
+        "Correct and publish it again, or restore it from version control."
+    )
 
 
 def _version(root: bytes) -> int:
-    return Metadata.from_bytes(root).signed.version
+    try:
+        return int(Metadata.from_bytes(root).signed.version)
+    except RepositoryError as error:
+        raise SigningError(f"The root to begin with is none: {error}. Name another.") from error

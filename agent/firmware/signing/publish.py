@@ -11,6 +11,7 @@ Source: signing.md 4.3 and 4.8; TUF specification 1.0.34, section 6.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +26,7 @@ from agent.firmware.signing.folder import TIMESTAMP, Folder
 from agent.firmware.signing.keys import owner_of
 from agent.firmware.signing.lint import lint
 from agent.firmware.signing.models import SigningError
-from agent.firmware.signing.proof import Proof, prove
+from agent.firmware.signing.proof import Proof, prove, walk
 from agent.firmware.signing.roles import expiry, progress
 
 
@@ -95,7 +96,8 @@ def prove_from_every_root(path: Path, now: datetime) -> list[Proof]:
     """Return what clients accept that begin at each root of the repository, the oldest first."""
     shelf = Folder(path).published
     roots = [shelf.version_bytes("root", version) for version in shelf.versions("root")]
-    return [prove(path, root, now) for root in roots if root is not None]
+    first, *later = [root for root in roots if root is not None]
+    return [prove(path, first, now), *(walk(path, root, now) for root in later)]
 
 
 def _check_complete(folder: Folder) -> None:
@@ -124,8 +126,16 @@ def _copy(folder: Folder, *, without_staging: bool) -> Folder:
     aside = beside(folder.path)
     shutil.rmtree(aside, ignore_errors=True)
     ignored = shutil.ignore_patterns("staging") if without_staging else None
-    shutil.copytree(folder.path, aside, ignore=ignored)
+    shutil.copytree(folder.path, aside, ignore=ignored, copy_function=_linked)
     return Folder(aside)
+
+
+def _linked(source: str, goal: str) -> None:
+    """Link what stays as it is: it is on the disk already. Whatever changes is replaced whole."""
+    try:
+        os.link(source, goal)
+    except OSError:
+        shutil.copy2(source, goal)
 
 
 def _next_snapshot(new: Folder, now: datetime) -> Metadata[Snapshot]:

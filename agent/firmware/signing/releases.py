@@ -54,7 +54,7 @@ def add(folder: Folder, wanted: Addition, now: datetime) -> Release:
     facts = {path.name: read_facts(path.name, _bytes(path)) for path in wanted.files}
     release = filled(draft, facts, wanted.slot_size)
     contents = read_contents(folder.target, wanted.channel)
-    check_signed(release, facts, tuple(contents.of(release.project)))
+    check_signed(release, facts, contents.of(release.project))
     web = b""
     if wanted.files_at:
         try:

@@ -122,6 +122,16 @@ def test_an_unsigned_app_in_the_factory_image_of_a_signed_project_is_refused(
     assert "the application in alphaess-bridge-1.0.0-esp32.factory.bin is not signed" in found[0]
 
 
+def test_a_project_that_began_unsigned_may_become_a_signed_one(folder: Folder) -> None:
+    first = read_contents(folder.target, "stable").releases[0]
+    second = signed(read_contents(folder.target, "stable"), ota=(KEY_A,), factory=(KEY_A,))
+    _, entry, release = second.releases[0]
+    later = (PROJECT, replace(entry, version="1.1.0"), replace(release, version="1.1.0"))
+    offered = replace(second.channel.projects[PROJECT], latest="1.1.0")
+    both = Contents("stable", Channel({PROJECT: offered}), (first, later))
+    assert list(channel_faults(both)) == []
+
+
 def test_a_channel_that_strands_bridges_is_refused(folder: Folder) -> None:
     """The next release is signed by a key that the bridges in the field have never heard of."""
     contents = signed(read_contents(folder.target, "stable"), ota=(KEY_A,), factory=(KEY_A,))
