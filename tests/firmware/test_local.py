@@ -159,6 +159,18 @@ def test_a_build_without_a_project_is_named_after_its_node(house: LocalRepositor
     assert (done.release.project, done.release.version) == ("own.garage", "2026.10.0")
 
 
+def test_what_was_accepted_stays_though_room_is_short(tmp_path: Path) -> None:
+    """Nobody can bring it again."""
+    blobs = BlobStore(tmp_path / "blobs", limit=len(OTA))
+    house = LocalRepository(tmp_path, blobs)
+    house.create(NOW)
+    blobs.add(b"fetched from a mirror")
+    accept(house, OTA)
+    accept(house, FACTORY)
+    assert house.digests() == {hashlib.sha256(it).hexdigest() for it in (OTA, FACTORY)}
+    assert {it.digest for it in blobs.blobs()} == house.digests()
+
+
 def test_valid_signatures_are_remembered(house: LocalRepository) -> None:
     done = accept(house, sign(OTA, ecdsa_key(1)))
     assert done.image.signed_by == (key_digest(ecdsa_key(1)),)
