@@ -2,8 +2,9 @@
 The list of sources that a house trusts, as it lies on its disk.
 
 It is written by the page after a person compared a fingerprint, and never fetched. The publisher's
-own source comes with the app and is not in it; an installer's gate has to fit beside that one. What cannot be
-read strictly is not read at all: a source too few flashes nothing wrong, one too many could.
+own source comes with the app and is not in it; an installer's gate has to fit beside that one.
+What cannot be read strictly is not read at all: a source too few flashes nothing wrong, one too
+many could.
 
 Source: signing.md 4.7.
 """
