@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +28,7 @@ from tests.firmware.esp_images import application, bootloader
 from tests.firmware.esp_signing import ecdsa_key, key_digest, sign
 from tests.firmware.shipped import PROJECT, shipped
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 OTA = shipped("1.1.0", "esp32", "ota").data
 FACTORY = shipped("1.1.0", "esp32", "factory").data
@@ -283,3 +287,22 @@ def test_a_crash_while_it_is_created_leaves_none_or_a_whole_one(
     left = 7
     house.create(NOW)
     assert set(seen_by_the_reference_client(house)) == {"local/channel.json"}
+
+
+def test_two_files_at_the_same_time_are_both_accepted(house: LocalRepository) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        files = [shipped("1.1.0", chip, "ota").data for chip in ("esp32", "esp32c3")] + [FACTORY]
+        list(pool.map(lambda data: accept(house, data), files))
+    documents = seen_by_the_reference_client(house)
+    assert len(parse_release(documents[f"local/{PROJECT}/1.1.0.json"]).images) == 3
+
+
+def test_the_rules_about_own_builds_cost_no_python_tuf() -> None:
+    code = (
+        "import sys, agent.firmware.own.sources, agent.firmware.own.builds, "
+        "agent.firmware.image.download; print({'tuf', 'cryptography'} & set(sys.modules))"
+    )
+    shown = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT, text=True
+    )
+    assert shown.stdout.strip() == "set()"
