@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.firmware.signing.beginning import stage_first
+from agent.firmware.signing.changes import changes
 from agent.firmware.signing.cli_look import development_purpose
 from agent.firmware.signing.expiry import expiries
 from agent.firmware.signing.folder import Folder
@@ -16,7 +18,7 @@ from agent.firmware.signing.keys import PUBLIC_SUFFIX
 from agent.firmware.signing.lint import delegated_keys, lint
 from agent.firmware.signing.proof import prove
 from tests.firmware.development_keys import signer
-from tests.firmware.development_root import COMMITTED, MADE, PURPOSE, build, made
+from tests.firmware.development_root import COMMITTED, MADE, PURPOSE, begin, build, made
 from tests.firmware.signing.desk import cli
 
 ROOT = COMMITTED.parent
@@ -47,6 +49,12 @@ def test_it_passes_the_lint_of_main_and_verifies_from_its_first_root() -> None:
 def test_it_says_in_what_root_signs_that_it_is_for_development_only() -> None:
     assert development_purpose(Folder(COMMITTED)) == PURPOSE
     assert PURPOSE.startswith("DEVELOPMENT ONLY - ")
+
+
+def test_who_signs_such_a_root_reads_what_it_is(tmp_path: Path) -> None:
+    folder = begin(tmp_path)
+    stage_first(folder, AT)
+    assert f"purpose: {PURPOSE}" in changes(folder, "root")
 
 
 def test_its_keys_follow_from_a_text_that_everybody_can_read() -> None:
