@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from agent.firmware.signing.beginning import stage_first
 from agent.firmware.signing.changes import changes
 from agent.firmware.signing.cli_look import development_purpose
+from agent.firmware.signing.contents import WEB_SUFFIX
 from agent.firmware.signing.expiry import expiries
 from agent.firmware.signing.folder import Folder
 from agent.firmware.signing.keys import PUBLIC_SUFFIX
@@ -61,6 +64,18 @@ def test_its_keys_follow_from_a_text_that_everybody_can_read() -> None:
     for path in (COMMITTED / "keys").iterdir():
         name = path.name.removesuffix(PUBLIC_SUFFIX)
         assert signer(name).public_key.keyid in path.read_text()
+
+
+def test_its_documents_fit_the_schemas_beside_them() -> None:
+    def schema(name: str) -> dict[str, object]:
+        found: dict[str, object] = json.loads((COMMITTED / "schema" / name).read_text())
+        return found
+
+    for path, data in Folder(COMMITTED).published.targets():
+        if not path.endswith(WEB_SUFFIX):
+            kind = ("halt" if path.startswith("halt/")
+                    else "channel" if path.endswith("/channel.json") else "manifest")  # fmt: skip
+            jsonschema.validate(json.loads(data), schema(f"{kind}.schema.json"))
 
 
 def test_it_holds_text_only() -> None:
