@@ -48,9 +48,10 @@ class Drip:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Closes the connection after so many bytes of the body."""
+    """Closes the connection after so many bytes of the body, and a moment to take them in."""
 
     at: int
+    linger_s: float = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class HttpsServer:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.asked: list[Asked] = []
+        self.was_asked = threading.Event()
         self.sent = 0
         """Bytes of bodies."""
         self._faults: dict[str, Iterator[Fault]] = {}
@@ -196,6 +198,7 @@ class HttpsServer:
                 pairs = (line.split(": ", 1) for line in head[1:] if line)
                 asked = Asked(head[0].split()[1], {k.lower(): v for k, v in pairs})
                 self.asked.append(asked)
+                self.was_asked.set()
                 await self._answer(asked, writer)
                 await writer.drain()
         finally:
@@ -246,13 +249,20 @@ class HttpsServer:
             _head(writer, 206, len(body) - start, part)
         stop = fault.at if isinstance(fault, Cut) else len(body)
         every_s = fault.every_s if isinstance(fault, Drip) else None
-        return await self._send(writer, body[start:stop], every_s)
+        await self._send(writer, body[start:stop], every_s)
+        if isinstance(fault, Cut):
+            await asyncio.sleep(fault.linger_s)
+        return None
 
     async def _send(
         self, writer: asyncio.StreamWriter, body: bytes, every_s: float | None = None
     ) -> None:
         step = 1 if every_s is not None else CHUNK
         for at in range(0, len(body), step):
+            # Over TLS, `drain` alone neither yields nor notices that the client has hung up.
+            await asyncio.sleep(0)
+            if writer.transport.is_closing():
+                raise ConnectionResetError
             writer.write(body[at : at + step])
             self.sent += len(body[at : at + step])
             await writer.drain()

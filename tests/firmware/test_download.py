@@ -29,7 +29,13 @@ from tests.firmware.https import (
 from tests.firmware.test_store import files, files_at_most
 
 IMAGE = hashlib.shake_128(b"image").digest(1_200_000)
+LENGTH = len(IMAGE)
 DIGEST = hashlib.sha256(IMAGE).hexdigest()
+
+
+def hashed(data: bytes) -> str:
+    """The digest stands for the bytes: a difference of megabytes says nothing to a reader."""
+    return hashlib.sha256(data).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +49,7 @@ def server(running: HttpsServer) -> HttpsServer:
     running.files = {"/a.bin": IMAGE, "/b.bin": IMAGE}
     running._faults.clear()
     running.asked.clear()
+    running.was_asked.clear()
     running.sent = 0
     return running
 
@@ -58,14 +65,14 @@ def fresh(server: HttpsServer, folder: Path, **budget: float) -> Downloader:
 
 
 def wanted(server: HttpsServer, *paths: str) -> Wanted:
-    return Wanted(DIGEST, len(IMAGE), tuple(server.url(it) for it in paths or ("/a.bin",)))
+    return Wanted(DIGEST, LENGTH, tuple(server.url(it) for it in paths or ("/a.bin",)))
 
 
 async def test_an_image_is_fetched_once_and_kept(
     server: HttpsServer, downloader: Downloader
 ) -> None:
-    assert await downloader.get(wanted(server)) == IMAGE
-    assert await downloader.get(wanted(server)) == IMAGE
+    assert hashed(await downloader.get(wanted(server))) == DIGEST
+    assert hashed(await downloader.get(wanted(server))) == DIGEST
     assert len(server.asked) == 1
     assert server.asked[0].headers["accept-encoding"] == "identity"
     assert server.asked[0].range is None
@@ -75,8 +82,8 @@ async def test_a_cut_connection_costs_only_what_is_missing(
     server: HttpsServer, downloader: Downloader
 ) -> None:
     server.fails("/a.bin", Cut(900_000))
-    assert await downloader.get(wanted(server)) == IMAGE
-    assert server.sent == len(IMAGE)
+    assert hashed(await downloader.get(wanted(server))) == DIGEST
+    assert server.sent == LENGTH
     assert server.asked[1].range == "bytes=900000-"
 
 
@@ -86,7 +93,7 @@ async def test_what_an_earlier_run_left_is_continued(server: HttpsServer, tmp_pa
     part.append(IMAGE[:700_000])
     part.close()
     async with fresh(server, tmp_path) as downloader:
-        assert await downloader.get(wanted(server)) == IMAGE
+        assert hashed(await downloader.get(wanted(server))) == DIGEST
     assert server.sent == 500_000
 
 
@@ -95,10 +102,10 @@ async def test_a_mirror_that_cannot_continue_begins_again(
     server: HttpsServer, downloader: Downloader, fault: Fault
 ) -> None:
     server.fails("/a.bin", Cut(900_000), fault)
-    assert await downloader.get(wanted(server)) == IMAGE
+    assert hashed(await downloader.get(wanted(server))) == DIGEST
 
 
-@pytest.mark.parametrize("length", [500_000, len(IMAGE)])
+@pytest.mark.parametrize("length", [500_000, LENGTH])
 async def test_a_poisoned_beginning_is_found_and_dropped(
     server: HttpsServer, tmp_path: Path, length: int
 ) -> None:
@@ -107,7 +114,7 @@ async def test_a_poisoned_beginning_is_found_and_dropped(
     part.append(b"poison".ljust(length, b"!"))
     part.close()
     async with fresh(server, tmp_path) as downloader:
-        assert await downloader.get(wanted(server)) == IMAGE
+        assert hashed(await downloader.get(wanted(server))) == DIGEST
     assert server.asked[-1].range is None
 
 
@@ -115,9 +122,9 @@ LIES: dict[str, tuple[Fault, str]] = {
     "other bytes": (Body(IMAGE[:-1] + b"?"), "other bytes than were signed"),
     "longer": (Body(IMAGE + b"more"), "another length than was signed"),
     "endless": (Endless(), "sent more than was signed"),
-    "packed": (GzipBomb(50 << 20), "packs what was asked for as it is"),
+    "packed": (GzipBomb(8 << 20), "packs what was asked for as it is"),
     "shorter": (Body(IMAGE[:1000]), "another length than was signed"),
-    "wrong length": (Claims(len(IMAGE) + 5), "another length than was signed"),
+    "wrong length": (Claims(LENGTH + 5), "another length than was signed"),
     "an error": (Status(500), "it answered 500"),
     "nothing there": (Status(404), "it answered 404"),
     "always broken": (Cut(0), "gave up after 4 broken answers"),
@@ -138,14 +145,14 @@ async def test_a_mirror_that_lies_is_passed_over_and_named(
     assert sentence in str(refused.value)
     assert server.url("/a.bin") in str(refused.value)
     assert not [name for name in files(tmp_path) if not name.endswith(".part")]
-    assert await downloader.get(wanted(server, "/a.bin", "/b.bin")) == IMAGE
+    assert hashed(await downloader.get(wanted(server, "/a.bin", "/b.bin"))) == DIGEST
 
 
 async def test_a_redirect_among_the_named_hosts_is_followed(
     server: HttpsServer, downloader: Downloader
 ) -> None:
     server.fails("/a.bin", Redirect(server.url("/b.bin?token=1")))
-    assert await downloader.get(wanted(server)) == IMAGE
+    assert hashed(await downloader.get(wanted(server))) == DIGEST
     assert [it.path for it in server.asked] == ["/a.bin", "/b.bin?token=1"]
 
 
@@ -169,8 +176,8 @@ async def test_five_hundred_askers_cost_one_download(
     server: HttpsServer, downloader: Downloader
 ) -> None:
     got = await asyncio.gather(*(downloader.get(wanted(server)) for _ in range(500)))
-    assert all(it == IMAGE for it in got)
-    assert server.sent == len(IMAGE)
+    assert {hashed(it) for it in set(got)} == {DIGEST}
+    assert server.sent == LENGTH
 
 
 async def test_who_gives_up_does_not_take_it_from_the_others(
@@ -178,10 +185,9 @@ async def test_who_gives_up_does_not_take_it_from_the_others(
 ) -> None:
     first = asyncio.create_task(downloader.get(wanted(server)))
     second = asyncio.create_task(downloader.get(wanted(server)))
-    while not server.asked:
-        await asyncio.sleep(0.001)
+    await asyncio.to_thread(server.was_asked.wait, 10)
     first.cancel()
-    assert await second == IMAGE
+    assert hashed(await second) == DIGEST
     assert first.cancelled()
 
 
@@ -191,10 +197,10 @@ async def test_a_slow_mirror_ends_with_the_budget_and_what_came_is_kept(
 ) -> None:
     server.always_fails("/a.bin", fault)
     async with fresh(server, tmp_path, total_s=0.4) as downloader:
-        with pytest.raises(DownloadError, match="not all was there after 0.4 s"):
+        with pytest.raises(DownloadError, match=r"not all was there after 0\.4 s"):
             await downloader.get(wanted(server))
     async with fresh(server, tmp_path) as downloader:
-        assert await downloader.get(wanted(server, "/b.bin")) == IMAGE
+        assert hashed(await downloader.get(wanted(server, "/b.bin"))) == DIGEST
     kept = server.asked[-1].range
     assert (kept is not None) == isinstance(fault, Drip)
 
@@ -204,7 +210,7 @@ async def test_the_next_mirror_is_asked_when_one_is_silent(
 ) -> None:
     server.always_fails("/a.bin", Hang())
     async with fresh(server, tmp_path, silent_s=0.05) as downloader:
-        assert await downloader.get(wanted(server, "/a.bin", "/b.bin")) == IMAGE
+        assert hashed(await downloader.get(wanted(server, "/a.bin", "/b.bin"))) == DIGEST
 
 
 async def test_two_processes_download_once(server: HttpsServer, tmp_path: Path) -> None:
@@ -212,18 +218,16 @@ async def test_two_processes_download_once(server: HttpsServer, tmp_path: Path) 
     open file, not per process."""
     server.fails("/a.bin", Cut(900_000))
     async with fresh(server, tmp_path) as one, fresh(server, tmp_path) as other:
-        assert await asyncio.gather(one.get(wanted(server)), other.get(wanted(server))) == [
-            IMAGE,
-            IMAGE,
-        ]
-    assert server.sent == len(IMAGE)
+        got = await asyncio.gather(one.get(wanted(server)), other.get(wanted(server)))
+    assert [hashed(it) for it in got] == [DIGEST, DIGEST]
+    assert server.sent == LENGTH
 
 
 async def test_bit_rot_costs_one_more_download(server: HttpsServer, tmp_path: Path) -> None:
     async with fresh(server, tmp_path) as downloader:
         await downloader.get(wanted(server))
         BlobStore(tmp_path).path(DIGEST).write_bytes(b"rotten")
-        assert await downloader.get(wanted(server)) == IMAGE
+        assert hashed(await downloader.get(wanted(server))) == DIGEST
     assert len(server.asked) == 2
 
 
@@ -233,7 +237,7 @@ async def test_a_full_disk_ends_it_with_its_own_error(
     with files_at_most(300_000), pytest.raises(StoreError, match="no room"):
         await downloader.get(wanted(server))
     assert files(tmp_path) == set()
-    assert await downloader.get(wanted(server)) == IMAGE
+    assert hashed(await downloader.get(wanted(server))) == DIGEST
 
 
 async def test_a_manifest_that_lies_about_the_length_is_found_out(

@@ -234,7 +234,7 @@ class Downloader:
                     target = next_hop(target, answer.status, location, hops, self._hosts)
                     hops += 1
                     if target is None:
-                        await _take(answer, wanted, part)
+                        await _taken_or_hung_up(answer, wanted, part)
         except UrlError as error:
             raise _MirrorError(str(error)) from error
         except aiohttp.ClientConnectorError as error:
@@ -253,6 +253,16 @@ class Downloader:
                 auto_decompress=False,
             )
         return self._session
+
+
+async def _taken_or_hung_up(answer: aiohttp.ClientResponse, wanted: Wanted, part: Part) -> None:
+    try:
+        await _take(answer, wanted, part)
+    except BaseException:
+        # A polite end of TLS reads on until the other side stops, and this one may never stop.
+        if answer.connection is not None and answer.connection.transport is not None:
+            answer.connection.transport.abort()
+        raise
 
 
 async def _take(answer: aiohttp.ClientResponse, wanted: Wanted, part: Part) -> None:

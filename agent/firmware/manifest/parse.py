@@ -267,7 +267,7 @@ def _moment(it: dict[str, object], key: str) -> datetime:
 def _channel(value: dict[str, object], channel: str) -> Channel:
     it = fields_of(value, frozenset({"schema", "projects", "policy"}))
     inside = f"{channel}/"
-    projects = _mapping(it, "projects", lambda value: _project(value, inside))
+    projects = _mapping(it, "projects", lambda value, name: _project(value, inside, name))
     policy = _within(
         it,
         "policy",
@@ -284,30 +284,42 @@ def _channel(value: dict[str, object], channel: str) -> Channel:
         raise fault.inside("policy") from None
 
 
-def _project(value: object, inside: str) -> ChannelProject:
+def _project(value: object, inside: str, name: str) -> ChannelProject:
     it = fields_of(value, frozenset({"latest", "releases"}))
-    releases = each(it, "releases", MOST_RELEASES, lambda value: _entry(value, inside))
+    usual = f"{inside}{name}/"
+    releases = each(it, "releases", MOST_RELEASES, lambda value: _entry(value, inside, usual))
     latest = text(it, "latest", grammar.VERSION, _A_VERSION)
-    if len({version_key(it.version) for it in releases}) != len(releases):
+    if len({_shortest(it.version) for it in releases}) != len(releases):
         raise Fault("a version is in it twice", "releases")
     if latest not in {it.version for it in releases}:
         raise Fault(f"{latest} is not among the releases", "latest")
     return ChannelProject(latest, releases)
 
 
+def _shortest(version: str) -> str:
+    """Return the same text for 1.2 and 1.2.0; a channel has too many to compare them as numbers."""
+    while version.endswith(".0"):
+        version = version[:-2]
+    return version
+
+
 _ENTRY = frozenset({"version", "rollback_index", "manifest"})
 _ROLLOUT = frozenset({"rollout"})
 
 
-def _entry(value: object, inside: str) -> ChannelEntry:
+def _entry(value: object, inside: str, usual: str) -> ChannelEntry:
     it = fields_of(value, _ENTRY, _ROLLOUT)
-    manifest = text(it, "manifest", grammar.MANIFEST, "the path of a release manifest")
-    if not manifest.startswith(inside):
-        raise Fault(f"it is {shown(manifest)}, outside of its channel", "manifest")
+    version = text(it, "version", grammar.VERSION, _A_VERSION)
+    manifest = it["manifest"]
+    # Nearly all lie where they belong, and there is nothing left to check of those.
+    if manifest != f"{usual}{version}.json":
+        manifest = text(it, "manifest", grammar.MANIFEST, "the path of a release manifest")
+        if not manifest.startswith(inside):
+            raise Fault(f"it is {shown(manifest)}, outside of its channel", "manifest")
     return ChannelEntry(
-        text(it, "version", grammar.VERSION, _A_VERSION),
+        version,
         whole(it, "rollback_index", 0, HIGHEST_INDEX),
-        manifest,
+        str(manifest),
         _rollout(it) if "rollout" in it else (),
     )
 
@@ -327,7 +339,7 @@ def _wave(value: object) -> Wave:
     return Wave(number(it, "after_h", 0, LONGEST_ROLLOUT_H), number(it, "share", 0, 1))
 
 
-def _index(value: object) -> int:
+def _index(value: object, _: str) -> int:
     return whole({"": value}, "", 0, HIGHEST_INDEX)
 
 
@@ -351,7 +363,7 @@ def _within(it: dict[str, object], key: str, read: Callable[[object], T]) -> T:
         raise fault.inside(key) from None
 
 
-def _mapping(it: dict[str, object], key: str, read: Callable[[object], T]) -> Mapping[str, T]:
+def _mapping(it: dict[str, object], key: str, read: Callable[[object, str], T]) -> Mapping[str, T]:
     """Read an object whose keys are projects."""
     values = it[key]
     if type(values) is not dict:
@@ -360,7 +372,7 @@ def _mapping(it: dict[str, object], key: str, read: Callable[[object], T]) -> Ma
     for project, value in values.items():
         try:
             checked(project, grammar.PROJECT, "vendor.model")
-            found[project] = read(value)
+            found[project] = read(value, project)
         except Fault as fault:
             raise fault.inside(f"{key}[{shown(project)}]") from None
     return MappingProxyType(found)

@@ -56,40 +56,25 @@ def stranded(releases: Sequence[Release], latest: str | None = None) -> tuple[St
     if goal is None:
         raise ValueError(f"Release {latest or 'any'} is not among the releases. Add its manifest.")
     found = []
-    for release in ordered:
-        if not older(release.version, goal.version):
-            continue
-        for bridges in _users(release):
-            if not _arrives(release, goal, ordered, bridges):
-                why = "; ".join(_obstacles(release, goal, bridges))
-                found.append(
-                    Stranded(
-                        release.version,
-                        bridges.chip,
-                        bridges.hw,
-                        bridges.board,
-                        f"From {release.version} on {_words(bridges)} nothing leads to "
-                        f"{goal.version}: {why}. Keep or add a release between them that it takes.",
-                    )
-                )
-    return tuple(found)
+    below = [it for it in ordered if older(it.version, goal.version)]
+    users = {it.version: set(_users(it)) for it in below}
+    for bridges in {it: None for release in below for it in _users(release)}:
+        # From the latest backwards: whoever takes a release that leads on, leads on as well.
+        leading = [goal]
+        for release in reversed(below):
+            if any(
+                next(_obstacles(release, it, bridges), None) is None for it in reversed(leading)
+            ):
+                leading.append(release)
+            elif bridges in users[release.version]:
+                found.append(_words(release, goal, bridges))
+    return tuple(sorted(found, key=lambda it: version_key(it.version) or ()))
 
 
 def _users(release: Release) -> Iterator[_Bridges]:
     chips = sorted({it.chip for it in release.images})
     for chip, hw, board in product(chips, release.hw or (None,), release.boards or (None,)):
         yield _Bridges(chip, hw, board)
-
-
-def _arrives(start: Release, goal: Release, ordered: Sequence[Release], bridges: _Bridges) -> bool:
-    """Whether some sequence of ever newer releases ends at the goal."""
-    reached = [start]
-    for release in ordered:
-        if older(start.version, release.version) and any(
-            next(_obstacles(it, release, bridges), None) is None for it in reached
-        ):
-            reached.append(release)
-    return goal in reached
 
 
 def _obstacles(before: Release, after: Release, bridges: _Bridges) -> Iterator[str]:
@@ -116,6 +101,15 @@ def _ota(release: Release, chip: str) -> ReleaseImage | None:
     return next(ways, None)
 
 
-def _words(bridges: _Bridges) -> str:
+def _words(release: Release, goal: Release, bridges: _Bridges) -> Stranded:
+    why = "; ".join(_obstacles(release, goal, bridges))
     more = [f"revision {bridges.hw}"] if bridges.hw else []
-    return ", ".join([bridges.chip, *more, *([bridges.board] if bridges.board else [])])
+    what = ", ".join([bridges.chip, *more, *([bridges.board] if bridges.board else [])])
+    return Stranded(
+        release.version,
+        bridges.chip,
+        bridges.hw,
+        bridges.board,
+        f"From {release.version} on {what} nothing leads to {goal.version}: {why}. "
+        "Keep or add a release between them that it takes.",
+    )

@@ -103,14 +103,15 @@ def flag(fields: dict[str, object], key: str) -> bool:
 
 def text(fields: dict[str, object], key: str, pattern: re.Pattern[str], what: str) -> str:
     """Return a text of a field that matches the pattern as a whole."""
-    return checked(fields[key], pattern, what, key)
-
-
-def checked(value: object, pattern: re.Pattern[str], what: str, place: str = "") -> str:
-    """Return a value that is a text and matches the pattern as a whole."""
+    value = fields[key]
     if type(value) is not str or not pattern.fullmatch(value):
-        _wrong(place, value, what)
+        _wrong(key, value, what)
     return value
+
+
+def checked(value: object, pattern: re.Pattern[str], what: str) -> str:
+    """Return a value that is a text and matches the pattern as a whole."""
+    return text({"": value}, "", pattern, what)
 
 
 def texts(

@@ -128,4 +128,4 @@ def _given(key: str, value: object) -> Fields:
 
 
 def _short(value: float) -> float:
-    return int(value) if value.is_integer() else value
+    return int(value) if value == int(value) else value

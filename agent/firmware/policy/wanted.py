@@ -38,7 +38,13 @@ def wanted(
             project=release.project,
         )
     if device.project == release.project and _goes_back(device, offer, wish):
-        yield finding(Code.DOWNGRADE, Ack.DOWNGRADE, found=device.version, version=release.version)
+        yield finding(
+            Code.DOWNGRADE,
+            Ack.DOWNGRADE,
+            found=device.version,
+            version=release.version,
+            relation="is" if older(release.version, device.version) else "may be",
+        )
 
 
 def _becomes_another(device: Device, offer: Offer, wish: Wish, families: Mapping[str, str]) -> bool:

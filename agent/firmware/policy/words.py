@@ -13,7 +13,7 @@ from types import MappingProxyType
 from agent.firmware.policy.models import Ack, Code, Finding
 from agent.fleet.identity import label
 
-NOT_TOLD = "not known"
+UNKNOWN = "something unknown"
 _NEEDS_CABLE = "Connect the bridge by USB and install the factory image."
 _OTHER_RELEASE = "Choose a release that is made for this bridge."
 _PUBLISHER = "Do not use the file. Fetch it again; if it stays so, tell the publisher."
@@ -95,7 +95,7 @@ SENTENCES: Mapping[Code, tuple[str, str]] = MappingProxyType(
             "If the bridge shall become something else, accept the change of project.",
         ),
         Code.DOWNGRADE: (
-            "The bridge runs {found}; {version} is older, or nobody can tell.",
+            "The bridge runs {found}, and {version} {relation} older.",
             "If you want to go back, accept the downgrade.",
         ),
         Code.STALE: (
@@ -136,7 +136,7 @@ def finding(code: Code, ack: Ack | None = None, **said: object) -> Finding:
 
 def _clean(value: object) -> str:
     if value is None:
-        return NOT_TOLD
+        return UNKNOWN
     if isinstance(value, tuple):
         return ", ".join(_clean(it) for it in value)
     return label(str(value)) or "empty"

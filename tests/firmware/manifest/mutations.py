@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.firmware.manifest.documents import Document
+from tests.firmware.manifest.documents import RELEASE, Document
 
 _TEXTS = st.sampled_from(
     ["", "ota", "1.2.0", "1.10", "a" * 64, "../x", "x\n", "esp32c3", "stable/a.b/1.json", "\u202e"]
@@ -20,9 +21,9 @@ VALUES = st.one_of(
     st.sampled_from([0.5, 1e300, -0.0]),
     _TEXTS,
     st.text(max_size=6),
-    st.just([]),
-    st.just({}),
-    st.just([1]),
+    st.builds(list),
+    st.builds(dict),
+    st.builds(lambda: [1]),
 )
 
 
@@ -58,3 +59,18 @@ def mutated(draw: st.DrawFn, document: Document) -> Document:
             case _ if isinstance(around, dict):
                 around[draw(st.text(max_size=6))] = draw(VALUES)
     return changed
+
+
+@st.composite
+def proper_releases(draw: st.DrawFn) -> bytes:
+    """Return the bytes of a proper release manifest with optional fields, notes and images."""
+    changed = deepcopy(RELEASE)
+    optional = ["min_version", "hw", "boards", "min_chip_revision", "trusts", "source", "esphome"]
+    for key in draw(st.sets(st.sampled_from([*optional, "notes_url", "security"]))):
+        del changed[key]
+    if draw(st.booleans()):
+        del changed["images"][draw(st.integers(0, 1))]
+    notes = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), min_size=1)
+    changed["notes"] = draw(notes)
+    changed["rollback_index"] = draw(st.integers(0, 2**31 - 1))
+    return json.dumps(changed, ensure_ascii=draw(st.booleans())).encode()

@@ -151,7 +151,7 @@ def parts(*spans: tuple[int, int, int]) -> Change:
         (lambda it: it.update(version="1.2.0-dev"), "version: it is '1.2.0-dev'"),
         (lambda it: it.update(version="01.2"), "version: it is '01.2'"),
         (lambda it: it.update(version="1.2.0\n"), r"version: it is '1.2.0\n'"),
-        (lambda it: it.update(version="١.٢"), "version"),
+        (lambda it: it.update(version="\u0661.2"), "version"),
         (lambda it: it.update(min_version="1.2.1"), "min_version: it is 1.2.1, above its own"),
         (lambda it: it.update(project="bridge"), "project: it is 'bridge'"),
         (lambda it: it.update(project="../bridge.x"), "project: it is '../bridge.x'"),
@@ -255,16 +255,18 @@ def test_f02_a_channel_that_makes_no_sense_is_refused_with_its_place(
 def test_a_halt_without_a_plain_yes_or_no_is_refused() -> None:
     with pytest.raises(ManifestError, match="paused: it is 'yes', it has to be true or false"):
         halt(lambda it: it.update(paused="yes"))
-    with pytest.raises(ManifestError, match="reason: it is .* one line"):
+    with pytest.raises(ManifestError, match=r"reason: it is .* one line"):
         halt(lambda it: it.update(reason="a\nb"))
 
 
 def sane(read: Callable[[bytes], object], data: bytes) -> None:
+    said = ""
     try:
         read(data)
     except ManifestError as error:
-        assert str(error).isprintable()
-        assert len(str(error)) < 500
+        said = str(error)
+    assert not said or said.isprintable()
+    assert len(said) < 500
 
 
 @given(st.binary() | st.text().map(str.encode))
@@ -294,9 +296,9 @@ def test_whatever_bytes_are_lost_or_exchanged_the_outcome_is_a_document_or_a_sen
 
 def quickest_ms(read: Callable[[], Any]) -> float:
     def once() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         read()
-        return (time.perf_counter() - start) * 1000
+        return (time.process_time() - start) * 1000
 
     return min(once() for _ in range(15))
 

@@ -1,0 +1,1 @@
+"""Releases that this house or its installer signed, beside the publisher's."""
