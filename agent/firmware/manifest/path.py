@@ -79,8 +79,6 @@ def _users(release: Release) -> Iterator[_Bridges]:
 
 def _obstacles(before: Release, after: Release, bridges: _Bridges) -> Iterator[str]:
     """Yield what speaks against one step, the same that would stop a single bridge."""
-    if not older(before.version, after.version):
-        yield f"{after.version} is not newer"
     if older(before.version, after.min_version):
         yield f"{after.version} wants at least {after.min_version} to be installed"
     if after.rollback_index < before.rollback_index:

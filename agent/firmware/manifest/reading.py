@@ -159,9 +159,11 @@ def shown(value: object) -> str:
 def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [key for key, _ in pairs]
-        twice = next(key for at, key in enumerate(names) if key in names[:at])
-        raise Fault(f"the key {shown(twice)} comes twice")
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise Fault(f"the key {shown(key)} comes twice")
+            seen.add(key)
     return found
 
 

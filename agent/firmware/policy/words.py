@@ -91,7 +91,7 @@ SENTENCES: Mapping[Code, tuple[str, str]] = MappingProxyType(
             "Install a release between them first.",
         ),
         Code.PROJECT_DIFFERS: (
-            "The bridge runs the project {found}, the release is {project}.",
+            "The bridge runs {found}, the release is of {project}.",
             "If the bridge shall become something else, accept the change of project.",
         ),
         Code.DOWNGRADE: (

@@ -100,7 +100,7 @@ def test_f05_a_later_structure_asks_for_an_update_of_the_app(
     ("spoil", "words"),
     [
         (lambda it: it[:-1] + b', "exec": "sh"}', "unknown field 'exec'"),
-        (lambda it: it[:-1] + b', "schema": 1}', "the key 'schema' comes twice"),
+        (lambda it: it[:-1] + b', "x": 1, "x": 1}', "the key 'x' comes twice"),
         (lambda it: it[:-1] + b', "x": NaN}', "NaN is no number"),
         (lambda it: it[:-1] + b', "x": -Infinity}', "-Infinity is no number"),
         (lambda it: it.replace(b'"schema": 1', b'"schema": true'), "schema: it is true"),
@@ -211,6 +211,25 @@ def test_parts_may_touch_and_fill_file_and_flash_to_the_last_byte() -> None:
     spans = ((0, 0, 4096), (4096, 4096, 1_114_752))
     it = release(lambda it: (parts(*spans)(it), image(1, flash_size=1_118_848)(it)))
     assert [(part.offset, part.start, part.size) for part in it.images[1].parts] == list(spans)
+
+
+def test_an_image_may_fill_its_slot_and_a_release_may_follow_itself() -> None:
+    it = release(lambda it: (image(0, slot_size=1_053_312)(it), it.update(min_version="1.2.0")))
+    assert it.images[0].slot_size == it.images[0].size
+
+
+def test_a_number_and_a_list_may_reach_their_limits() -> None:
+    it = release(rollback_index=2**31 - 1, hw=[f"r{n}" for n in range(64)])
+    assert (it.rollback_index, len(it.hw)) == (2**31 - 1, 64)
+    assert release(rollback_index=0).rollback_index == 0
+
+
+def test_a_megabyte_of_keys_of_which_the_last_comes_twice_is_refused_at_once() -> None:
+    keys = ", ".join(f'"{n}": 1' for n in range(80_000))
+    start = time.process_time()
+    with pytest.raises(ManifestError, match="the key '79999' comes twice"):
+        parse_channel(f'{{{keys}, "79999": 1}}'.encode(), "stable")
+    assert time.process_time() - start < 1
 
 
 def entry(**fields: object) -> Change:

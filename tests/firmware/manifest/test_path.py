@@ -36,7 +36,7 @@ def test_a_stepping_stone_leads_on_and_its_absence_strands() -> None:
     old, stone = version("1.0"), version("1.5")
     latest = version("2.0", min_version="1.5")
     assert stranded([latest, old, stone]) == ()
-    (left,) = stranded([old, latest])
+    (left,) = stranded([latest, old])
     assert (left.version, left.chip) == ("1.0", "esp32")
     assert left.text == (
         "From 1.0 on esp32 nothing leads to 2.0: 2.0 wants at least 1.5 to be installed. "
@@ -101,4 +101,4 @@ def test_a_channel_of_many_releases_is_walked_at_once() -> None:
     start = time.process_time()
     assert stranded(many) == ()
     assert [it.version for it in stranded(many[:9] + many[10:])] == [f"1.{n}" for n in range(9)]
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 2

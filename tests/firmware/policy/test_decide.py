@@ -9,17 +9,13 @@ import pytest
 
 from agent.firmware.image.models import Layout, SignatureBlock
 from agent.firmware.manifest.models import Brakes
-from agent.firmware.policy.decide import decide
-from agent.firmware.policy.families import OUR_FAMILIES
 from agent.firmware.policy.models import Ack, Asker, Code, Decision, Way, Wish
 from agent.firmware.policy.words import SENTENCES
 from agent.firmware.trust.models import Freshness
-from agent.fleet.identity import OUR_PROJECTS, Kind
 from tests.firmware.manifest.documents import A, B, C
 from tests.firmware.policy.offers import (
     AUTOMATIC,
     CABLE,
-    DEVICE,
     EVERY_ACK,
     FACTORY,
     OTA,
@@ -29,7 +25,6 @@ from tests.firmware.policy.offers import (
     asked,
     codes,
     facts_of,
-    offer,
 )
 
 NEWER = {"version": "1.3.0"}
@@ -70,7 +65,7 @@ def test_d03_another_hardware_revision_is_refused() -> None:
 def test_d04_another_project_has_to_be_accepted_by_a_person() -> None:
     other = {"project": "acme.pump"}
     words = refused(asked(on=other), Code.PROJECT_DIFFERS)
-    assert words == "The bridge runs the project acme.pump, the release is acme.bridge."
+    assert words == "The bridge runs acme.pump, the release is of acme.bridge."
     assert codes(asked(PERSON, {Ack.PROJECT_CHANGE}, on=other).accepted) == [Code.PROJECT_DIFFERS]
     refused(asked(AUTOMATIC, EVERY_ACK, on=other), Code.PROJECT_DIFFERS)
     refused(asked(on={"project": ""}), Code.PROJECT_DIFFERS)
@@ -232,6 +227,12 @@ def test_over_the_air_what_nobody_knows_is_no_fit(wish: Wish) -> None:
     refused(asked(wish, EVERY_ACK, on={"hw": None}), Code.WRONG_HARDWARE_REVISION)
 
 
+def test_what_is_not_known_to_be_the_same_project_over_the_air_may_be_another() -> None:
+    for wish in (AUTOMATIC, PERSON, replace(CABLE, asker=Asker.AUTOMATIC)):
+        refused(asked(wish, on={"project": None}), Code.PROJECT_DIFFERS)
+    assert asked(CABLE, on={"project": None}).allowed
+
+
 def test_a_silent_chip_on_the_cable_is_recovered_without_more_questions() -> None:
     silent = {"project": None, "version": None, "chip": None, "board": None, "hw": None}
     assert asked(RECOVERY, on=silent).allowed
@@ -329,39 +330,14 @@ def test_the_automatic_waits_for_its_wave_and_a_person_does_not(
 
 def test_a_version_that_is_none_may_be_a_step_back_and_is_a_persons_to_accept() -> None:
     assert asked(CABLE, on={"version": "dev"}).missing == {Ack.DOWNGRADE}
+    assert asked(CABLE, on={"version": None}).allowed
+    refused(asked(replace(CABLE, asker=Asker.AUTOMATIC), on={"version": None}), Code.DOWNGRADE)
     free = replace(RELEASE, min_version=None)
     unknown = asked(on={"version": None}, release=free)
     assert unknown.missing == {Ack.DOWNGRADE}
     words = "The bridge runs something unknown, and 1.2.0 may be older."
     assert refused(unknown, Code.DOWNGRADE) == words
     refused(asked(AUTOMATIC, EVERY_ACK, on={"version": "dev"}, release=free), Code.DOWNGRADE)
-
-
-def test_a_factory_firmware_grows_into_its_own_family_only() -> None:
-    bridge = replace(RELEASE, project="pv-edge.alphaess-bridge")
-    grown = {"release": bridge, "facts": facts_of(OTA, project=bridge.project)}
-    factory = {"project": "pv-edge.alphaess-bridge-factory", "version": "9.0"}
-    assert asked(AUTOMATIC, on=factory, **grown).allowed
-    for other in ("PVAutonomy.Edge101Factory", "PVAutonomy.Edge101"):
-        refused(asked(on={"project": other}, **grown), Code.PROJECT_DIFFERS)
-    back = replace(RELEASE, project="pv-edge.alphaess-bridge-factory")
-    said = {"release": back, "facts": facts_of(OTA, project=back.project)}
-    refused(asked(on={"project": bridge.project}, **said), Code.PROJECT_DIFFERS)
-
-
-def test_the_families_are_the_projects_that_the_fleet_knows() -> None:
-    kinds = OUR_PROJECTS.kinds
-    assert set(OUR_FAMILIES) == {it for it, kind in kinds.items() if kind is Kind.FACTORY}
-    assert set(OUR_FAMILIES.values()) == {
-        it for it, kind in kinds.items() if kind is Kind.PRODUCTION
-    }
-
-
-def test_another_family_can_be_told() -> None:
-    wish = replace(PERSON, acks=frozenset())
-    device = replace(DEVICE, project="acme.blank")
-    assert not decide(device, offer(), wish).allowed
-    assert decide(device, offer(), wish, {"acme.blank": "acme.bridge"}).allowed
 
 
 def test_everything_that_speaks_against_it_is_said_at_once() -> None:
@@ -387,7 +363,7 @@ def test_everything_that_speaks_against_it_is_said_at_once() -> None:
 def test_what_a_bridge_says_of_itself_does_no_harm_in_a_sentence() -> None:
     text = refused(asked(on={"project": "{x}\x1b[2J\n" + "y" * 500}), Code.PROJECT_DIFFERS)
     assert text.isprintable()
-    assert "runs the project {x}[2Jyyy" in text
+    assert "The bridge runs {x}[2Jyyy" in text
     assert len(text) < 250
 
 
