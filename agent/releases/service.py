@@ -110,6 +110,7 @@ class ReleaseService:
         self._found = Found()
         self.fleet: Callable[[], Fleet] = Fleet
         """The bridges; set by whoever has some."""
+        self._chosen = store.current.releases
         self._memory = Memory()
         self._known: dict[str, SourceKnowledge] = {}
         self._questions: dict[str, Question] = {}
@@ -361,9 +362,12 @@ class ReleaseService:
         except JournalError as error:
             _LOGGER.error("not in the journal: %s (%s)", events[0][0], error)  # noqa: TRY400 - its words are enough
 
-    def _settings(self, _now: Settings) -> None:
-        self._offers.clear()
-        self._due = True
+    def _settings(self, settings: Settings) -> None:
+        before, self._chosen = self._chosen, settings.releases
+        if self._chosen == before:
+            return
+        # Another channel may need other manifests, another mirror another look.
+        self._due |= (before.mirrors, before.hosts) != (self._chosen.mirrors, self._chosen.hosts)
         self._wake.set()
         self._changes()
 
