@@ -2,7 +2,7 @@
 Keeps what is known of releases: looks when it starts, every six hours, and when it is asked to.
 
 Every look happens in a worker process; here nothing waits for a disk or a mirror. What the app
-brought and what was verified before is known within a second of the start, mirrors are asked
+brought and what was verified before is known within seconds of the start, mirrors are asked
 afterwards. A look that goes wrong is a state with words: what was known goes on counting, as
 stale. Nothing here can end the agent, and nothing here writes to a bridge.
 
@@ -79,6 +79,8 @@ class Setup:
     """For the demo and a test bench: the keys of such a root are public."""
     cafile: str | None = None
     """Certificates to trust in place of the system's."""
+    settle_s: float = 3.0
+    """How long the first look waits: a start belongs to the guard and the bridges."""
 
 
 class ReleaseService:
@@ -175,6 +177,7 @@ class ReleaseService:
     async def run(self) -> None:
         """Keep all of it up to date until cancelled."""
         await self._recall()
+        await asyncio.sleep(self._setup.settle_s)
         end = self._store.subscribe(self._settings)
         online = False
         try:
