@@ -7,16 +7,16 @@ Source: signing.md 4.3 (names of published files) and 4.5 (carriers).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from tuf.api.exceptions import DownloadHTTPError, RepositoryError
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError
 from tuf.api.metadata import TargetFile
 from tuf.ngclient.fetcher import FetcherInterface
 
 from agent.firmware.trust.fetchers import FolderFetcher, GuardedFetcher
-from agent.firmware.trust.source import Carrier, Online
+from agent.firmware.trust.source import Carrier, Online, TrustError
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,39 @@ def opened(carrier: Carrier, budget_s: float) -> Iterator[Access]:
         yield Access(FolderFetcher(carrier.path), plain_names=True)
 
 
+@dataclass(slots=True)
+class Carriers:
+    """The carriers of a source, each opened when it is needed first."""
+
+    carriers: tuple[Carrier, ...]
+    budget_s: float
+    """Most time that one mirror may take for all that it is asked for."""
+    open_until: ExitStack
+    access: dict[Carrier, Access] = field(default_factory=dict)
+
+    def document(self, target: TargetFile) -> bytes:
+        """
+        Return a signed document, verified, from the first carrier that has it.
+
+        Raises:
+            TrustError: none has.
+        """
+        failures = []
+        for carrier in self.carriers:
+            try:
+                return self._opened(carrier).document(target)
+            except (RepositoryError, DownloadError) as error:
+                failures.append(f"{carrier.name}: {plain(error)}")
+        raise TrustError(
+            f"{target.path} could not be had. {'; '.join(failures) or 'There is nobody to ask'}."
+        )
+
+    def _opened(self, carrier: Carrier) -> Access:
+        if carrier not in self.access:
+            self.access[carrier] = self.open_until.enter_context(opened(carrier, self.budget_s))
+        return self.access[carrier]
+
+
 def digest_of(target: TargetFile) -> str:
     """
     Return the SHA-256 that was signed.
@@ -81,3 +114,9 @@ def digest_of(target: TargetFile) -> str:
     if digest is None:
         raise RepositoryError(f"{target.path} was signed without a SHA-256")
     return digest
+
+
+def plain(error: Exception) -> str:
+    """Return an error for people; some of its words may be the other side's."""
+    text = str(error).rstrip(".") or type(error).__name__
+    return "".join(it if it.isprintable() else "?" for it in text)[:300]

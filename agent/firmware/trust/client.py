@@ -12,7 +12,8 @@ Source: signing.md 4.5 and P01 to P15.
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -29,7 +30,7 @@ from tuf.api.metadata import TargetFile
 from agent.firmware.manifest.agree import agree, entry_of
 from agent.firmware.manifest.models import ManifestError, Release
 from agent.firmware.manifest.parse import parse_release
-from agent.firmware.trust.carriers import Access, digest_of, opened
+from agent.firmware.trust.carriers import Access, Carriers, digest_of, opened, plain
 from agent.firmware.trust.fetchers import CacheFetcher, RedirectRefusedError
 from agent.firmware.trust.floor import (
     Floor,
@@ -40,7 +41,13 @@ from agent.firmware.trust.floor import (
     time_floor,
     write_floor,
 )
-from agent.firmware.trust.models import EventKind, Freshness, SecurityEvent, SourceKnowledge
+from agent.firmware.trust.models import (
+    EventKind,
+    Freshness,
+    ReleaseName,
+    SecurityEvent,
+    SourceKnowledge,
+)
 from agent.firmware.trust.source import Carrier, Online, Question, TrustError
 from agent.firmware.trust.store import Store
 from agent.firmware.trust.verdict import (
@@ -54,6 +61,7 @@ from agent.firmware.trust.visit import Visit, first_root, is_development, visit
 
 CACHE = "cache"
 _WRONG = (RepositoryError, DownloadLengthMismatchError, RedirectRefusedError)
+_NO_RELEASE = (RepositoryError, DownloadError, ManifestError, OSError)
 _AGED = (BadVersionNumberError, ExpiredMetadataError, UnsignedMetadataError)
 """What an old bundle or stick becomes by itself: older than what is trusted, or of keys that are
 no longer."""
@@ -93,15 +101,31 @@ def release(question: Question, channel: str, project: str, version: str) -> Rel
     Raises:
         TrustError: nothing is trusted, there is no such release, or no carrier brings its manifest.
     """
-    alone = replace(question, source=replace(question.source, channels=(channel,)))
+    found = releases(question, (ReleaseName(channel, project, version),))[0]
+    if isinstance(found, TrustError):
+        raise found
+    return found
+
+
+def releases(question: Question, names: Sequence[ReleaseName]) -> tuple[Release | TrustError, ...]:
+    """
+    Return each of these releases, or why there is none, in their order.
+
+    As `release`, but what stands above all of them is verified once, and each carrier opened once.
+    """
+    channels = tuple(dict.fromkeys(it.channel for it in names))
+    those = replace(question, source=replace(question.source, channels=channels))
     store = Store(question.place)
     try:
-        with store.locked():
-            seen, view = _cached(alone, read_floor(question.place), store)
-            return _release(seen, view, channel, project, version)
-    except (RepositoryError, DownloadError, ManifestError, OSError) as error:
-        text = f"{project} {version} of {channel} cannot be verified: {_plain(error)}."
-        raise TrustError(text) from error
+        with store.locked(), ExitStack() as open_until:
+            seen, view = _cached(those, read_floor(question.place), store)
+            carriers = Carriers(those.source.carriers, those.mirror_budget_s, open_until)
+            found = tuple(_release_or_why(seen, view, carriers, it) for it in names)
+            with suppress(OSError):  # on a full disk they are fetched again the next time
+                store.settle()
+            return found
+    except _NO_RELEASE as error:
+        return tuple(_unverified(it, error) for it in names)
 
 
 def _cached(question: Question, floor: Floor, store: Store) -> tuple[Visit, View]:
@@ -118,10 +142,28 @@ def _cached(question: Question, floor: Floor, store: Store) -> tuple[Visit, View
         return seen(aside=True)
 
 
-def _release(seen: Visit, view: View, channel: str, project: str, version: str) -> Release:
+def _release_or_why(
+    seen: Visit, view: View, carriers: Carriers, name: ReleaseName
+) -> Release | TrustError:
+    try:
+        return _release(seen, view, carriers, name)
+    except TrustError as error:
+        return error
+    except _NO_RELEASE as error:
+        return _unverified(name, error)
+
+
+def _unverified(name: ReleaseName, error: Exception) -> TrustError:
+    return TrustError(
+        f"{name.project} {name.version} of {name.channel} cannot be verified: {plain(error)}."
+    )
+
+
+def _release(seen: Visit, view: View, carriers: Carriers, name: ReleaseName) -> Release:
+    channel, project, version = name.channel, name.project, name.version
     if _forbidden(seen.question, view.development):
         raise TrustError(_DEVELOPMENT.format(source=seen.question.source.name))
-    offered = next(iter(view.channels), None)
+    offered = next((it for it in view.channels if it.name == channel), None)
     if offered is None or offered.channel is None:
         reason = offered.problem if offered else "the source does not offer it."
         raise TrustError(f"Nothing is known of channel {channel}: {reason}")
@@ -133,30 +175,18 @@ def _release(seen: Visit, view: View, channel: str, project: str, version: str) 
     target = seen.target(entry.manifest, channel)
     if target is None:
         raise TrustError(f"{entry.manifest} is named by its channel, and signed by nobody.")
-    found = parse_release(_manifest(seen, target))
+    found = parse_release(_manifest(seen.store, carriers, target))
     agree(channel, project, entry, found)
     return found
 
 
-def _manifest(seen: Visit, target: TargetFile) -> bytes:
+def _manifest(store: Store, carriers: Carriers, target: TargetFile) -> bytes:
     digest = digest_of(target)
-    data = seen.store.document(digest)
-    if data is not None:
-        return data
-    failures = []
-    for carrier in seen.question.source.carriers:
-        try:
-            with opened(carrier, seen.question.mirror_budget_s) as access:
-                data = access.document(target)
-        except (RepositoryError, DownloadError) as error:
-            failures.append(f"{carrier.name}: {_plain(error)}")
-            continue
-        with suppress(OSError):  # on a full disk it is fetched again the next time
-            seen.store.keep(digest, data)
-        return data
-    raise TrustError(
-        f"{target.path} could not be had. {'; '.join(failures) or 'There is nobody to ask'}."
-    )
+    data = store.document(digest)
+    if data is None:
+        data = carriers.document(target)
+        store.keep(digest, data)
+    return data
 
 
 @dataclass(slots=True)
@@ -190,7 +220,7 @@ class _Look:
         try:
             public = is_development(first_root(self.question.source.root))
         except RepositoryError as error:
-            return self._nothing(f"The root of this source cannot be read: {_plain(error)}")
+            return self._nothing(f"The root of this source cannot be read: {plain(error)}")
         if _forbidden(self.question, public):
             return self._nothing(
                 _DEVELOPMENT.format(source=self.question.source.name), development=True
@@ -217,7 +247,7 @@ class _Look:
             self._wrong(carrier, error)
             return
         except DownloadError as error:
-            self.failures.append(f"{carrier.name} did not answer: {_plain(error)}.")
+            self.failures.append(f"{carrier.name} did not answer: {plain(error)}.")
             return
         except OSError as error:
             self.failures.append(f"The disk could not take what {carrier.name} has: {error}.")
@@ -256,13 +286,13 @@ class _Look:
 
     def _wrong(self, carrier: Carrier, error: Exception) -> None:
         if isinstance(carrier, Online):
-            text = f"Its answer does not verify and was thrown away: {_plain(error)}."
+            text = f"Its answer does not verify and was thrown away: {plain(error)}."
             self._event(_kind(error), carrier, text)
         elif not isinstance(error, _AGED):
             self._event(
-                EventKind.LYING_MIRROR, carrier, f"It is damaged or was changed: {_plain(error)}."
+                EventKind.LYING_MIRROR, carrier, f"It is damaged or was changed: {plain(error)}."
             )
-        self.failures.append(f"{carrier.name} brought nothing that holds: {_plain(error)}.")
+        self.failures.append(f"{carrier.name} brought nothing that holds: {plain(error)}.")
 
     def _remember(self) -> None:
         """Take what is trusted already."""
@@ -272,7 +302,7 @@ class _Look:
             self.view = _cached(self.question, self.floor, self.store)[1]
             self.carrier = CACHE
         except (*_WRONG, DownloadError, OSError) as error:
-            self.failures.append(f"What was trusted before does not hold either: {_plain(error)}.")
+            self.failures.append(f"What was trusted before does not hold either: {plain(error)}.")
 
     def _clock(self) -> tuple[str, ...]:
         if not clock_behind(self.floor, self.question.built, self.question.wall):
@@ -333,9 +363,3 @@ def _kind(error: Exception) -> EventKind:
     if isinstance(error, BadVersionNumberError) or "is missing info for" in str(error):
         return EventKind.ROLLBACK
     return EventKind.LYING_MIRROR
-
-
-def _plain(error: Exception) -> str:
-    """Return an error for people; some of its words may be the other side's."""
-    text = str(error).rstrip(".") or type(error).__name__
-    return "".join(it if it.isprintable() else "?" for it in text)[:300]

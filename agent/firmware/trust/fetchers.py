@@ -20,11 +20,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, cast
 
 import urllib3
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
+from tuf.api.exceptions import (
+    DownloadError,
+    DownloadHTTPError,
+    DownloadLengthMismatchError,
+    SlowRetrievalError,
+)
 from tuf.ngclient.fetcher import FetcherInterface
 
 from agent.firmware.trust.hosts import UrlError, check_url, next_hop, origin, shown
@@ -50,8 +56,17 @@ class CappedFetcher(FetcherInterface):
 
     @contextmanager
     def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
-        """Do as `FetcherInterface.download_file`, with the cap."""
-        with super().download_file(url, min(max_length, self.cap)) as file:
+        """Do as `FetcherInterface.download_file`, with the cap and without a temporary file."""
+        most = min(max_length, self.cap)
+        with BytesIO() as file:
+            for chunk in self.fetch(url):
+                if (received := file.tell() + len(chunk)) > most:
+                    raise DownloadLengthMismatchError(
+                        f"Downloaded {received} bytes exceeding the maximum allowed length of "
+                        f"{most}"
+                    )
+                file.write(chunk)
+            file.seek(0)
             yield file
 
 

@@ -46,6 +46,16 @@ class SecurityEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseName:
+    """One release that somebody wants to read."""
+
+    channel: str
+    project: str
+    version: str
+    """As the channel or a bridge writes it."""
+
+
+@dataclass(frozen=True, slots=True)
 class RoleState:
     """One role of the trusted metadata."""
 

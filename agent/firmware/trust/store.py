@@ -25,6 +25,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from os.path import samestat
 from pathlib import Path
 
 _LINK, _NEXT, _LOCK, _DOCUMENTS = "current", "current.next", "lock", "documents"
@@ -38,6 +39,7 @@ class Store:
     def __init__(self, place: Path) -> None:
         self._place = place
         self._documents = place / _DOCUMENTS
+        self._unsettled: dict[str, bytes] = {}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -88,20 +90,21 @@ class Store:
 
     def commit(self, work: Path) -> None:
         """
-        Make a copy the trusted set, unless it is the same.
+        Make a copy the trusted set, unless it is the same; settle the documents before.
 
         Raises:
             OSError: the old set stays.
         """
+        self.settle()
         old = self.current()
         before = _files(old) if old else {}
         after = _files(work)
-        if before.keys() == after.keys() and all(_same(before[k], after[k]) for k in after):
+        new = {it for it in after if it not in before or not samestat(after[it], before[it])}
+        if old and before.keys() == after.keys() and all(_same(old / it, work / it) for it in new):
             return
-        for name, path in after.items():
-            if name not in before or not path.samefile(before[name]):
-                _sync(path)
-        for folder in {path.parent for path in after.values()} | {work}:
+        for name in new:
+            _sync(work / name)
+        for folder in {(work / name).parent for name in after} | {work}:
             _sync(folder)
         (self._place / _NEXT).unlink(missing_ok=True)
         (self._place / _NEXT).symlink_to(work.name)
@@ -112,6 +115,8 @@ class Store:
 
     def document(self, sha256: str) -> bytes | None:
         """Return a kept document if it is still what its digest says."""
+        if sha256 in self._unsettled:
+            return self._unsettled[sha256]
         try:
             data = (self._documents / sha256).read_bytes()
         except OSError:
@@ -119,24 +124,23 @@ class Store:
         return data if hashlib.sha256(data).hexdigest() == sha256 else None
 
     def keep(self, sha256: str, data: bytes) -> None:
+        """Keep a verified document, in memory until all that belongs together is settled."""
+        self._unsettled[sha256] = data
+
+    def settle(self) -> None:
         """
-        Keep a verified document.
+        Bring the documents that were kept to the disk.
 
         Raises:
-            OSError: it was not kept.
+            OSError: some are not there; they are still kept in memory.
         """
+        if not self._unsettled:
+            return
         self._documents.mkdir(mode=_PRIVATE, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self._documents)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self._documents / sha256)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
+        for sha256, data in self._unsettled.items():
+            _write(self._documents / sha256, data)
         _sync(self._documents)
+        self._unsettled.clear()
 
     def forget_documents(self, but: Collection[str]) -> None:
         """Remove the documents that nothing names any more."""
@@ -150,10 +154,10 @@ class Store:
         old = self.current()
         try:
             (work / "root_history").mkdir()
-            for name, path in (_files(old) if old else {}).items():
+            for name in _files(old) if old else ():
                 # Linking would keep a file that cannot be opened out of the way of a new one.
                 with suppress(PermissionError):
-                    _link(path, work / name)
+                    _link(f"{old}/{name}", f"{work}/{name}")
         except OSError:
             shutil.rmtree(work, ignore_errors=True)
             raise
@@ -169,13 +173,18 @@ class Store:
         (self._place / _NEXT).unlink(missing_ok=True)
 
 
-def _files(folder: Path) -> dict[str, Path]:
+def _files(folder: Path) -> dict[str, os.stat_result]:
     """Return the real files of a set; the link root.json is made anew by whoever opens it."""
-    found = [*folder.glob("*.json"), *folder.glob("root_history/*.json")]
-    return {str(it.relative_to(folder)): it for it in found if it.is_file() and not it.is_symlink()}
+    found = {}
+    for below in ("", "root_history/"):
+        with suppress(FileNotFoundError), os.scandir(folder / below) as entries:
+            for it in entries:
+                if it.name.endswith(".json") and it.is_file(follow_symlinks=False):
+                    found[below + it.name] = it.stat(follow_symlinks=False)
+    return found
 
 
-def _link(old: Path, new: Path) -> None:
+def _link(old: str, new: str) -> None:
     try:
         os.link(old, new)
     except OSError:
@@ -184,9 +193,22 @@ def _link(old: Path, new: Path) -> None:
 
 def _same(one: Path, other: Path) -> bool:
     try:
-        return one.samefile(other) or one.read_bytes() == other.read_bytes()
+        return one.read_bytes() == other.read_bytes()
     except OSError:
         return False
+
+
+def _write(path: Path, data: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def _sync(path: Path) -> None:

@@ -51,6 +51,8 @@ class Visit:
     access: Access
     updater: TimedUpdater
     work: Path
+    first_root: Root
+    """What the source begins with."""
     held: frozenset[str]
     """Roles of the trusted set, which a carrier that lacks one must not take away."""
 
@@ -70,7 +72,7 @@ class Visit:
             tuple(self._state(role) for role in _TOP),
             channels,
             # Who has the keys of a first root for development can sign a successor that denies it.
-            any(map(is_development, (first_root(self.question.source.root), self.updater.root))),
+            any(map(is_development, (self.first_root, self.updater.root))),
             frozenset(
                 digest
                 for role in self.updater.target_roles()
@@ -192,7 +194,7 @@ def visit(
     moment = time_floor(floor, question.built)
     updater = TimedUpdater(work, access.base, access.fetcher, question.source.root, moment)
     held = frozenset(path.stem for path in work.glob("*.json")) if keep else frozenset()
-    return Visit(question, floor, store, access, updater, work, held)
+    return Visit(question, floor, store, access, updater, work, updater.root, held)
 
 
 def is_development(root: Root) -> bool:

@@ -18,12 +18,13 @@ import os
 import pickle
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from agent.firmware.manifest.models import Release
-from agent.firmware.trust.models import SourceKnowledge
+from agent.firmware.trust.models import ReleaseName, SourceKnowledge
 from agent.firmware.trust.pickled import read_only_parts
 from agent.firmware.trust.source import Online, Question, TrustError
 
@@ -70,6 +71,29 @@ async def release_in_worker(
     answer = await _ask(asked, _deadline(question, deadline_s), command)
     if not isinstance(answer, Release):
         raise TrustError("The worker answered with something else than a release.")
+    return answer
+
+
+async def releases_in_worker(
+    question: Question,
+    names: Sequence[ReleaseName],
+    deadline_s: float | None = None,
+    command: tuple[str, ...] = _COMMAND,
+) -> tuple[Release | TrustError, ...]:
+    """
+    Return each of these releases or why there is none, as `client.releases` does, from one worker.
+
+    Raises:
+        TrustError: as `look_in_worker`; nothing is known of any of them then.
+    """
+    asked = ("releases", question, tuple(names))
+    answer = await _ask(asked, _deadline(question, deadline_s), command)
+    if (
+        not isinstance(answer, tuple)
+        or len(answer) != len(names)
+        or not all(isinstance(it, Release | TrustError) for it in answer)
+    ):
+        raise TrustError("The worker answered with something else than these releases.")
     return answer
 
 
@@ -122,8 +146,13 @@ def _answer(asked: tuple[Any, ...]) -> object:
     from agent.firmware.trust import client  # noqa: PLC0415
 
     what, *rest = asked
+    answers: dict[str, Callable[..., object]] = {
+        "look": client.look,
+        "release": client.release,
+        "releases": client.releases,
+    }
     try:
-        return client.look(*rest) if what == "look" else client.release(*rest)
+        return answers[what](*rest)
     except TrustError as error:
         return error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -139,6 +140,35 @@ def test_x08_a_power_cut_at_any_change_of_the_first_look_is_healed_by_the_second
     for _ in cuts(home, carrier, {1}):
         in_order(home, home.look(carrier, on=2), {1})
         copy_tree(kept, home.place)
+
+
+def test_a_look_syncs_what_is_new_once_and_nothing_else(
+    home: House, repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow card each sync is what a look takes longest for."""
+    synced: list[str] = []
+    real = os.fsync
+
+    def counted(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").readlink().relative_to(home.place)
+        synced.append(re.sub("^set-[^/]*", "set", str(path)))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", counted)
+    home.look(bundle(repo, tmp_path / "one"))
+    assert synced.count("documents") == synced.count(".") == synced.count("set") == 1
+    repo.release("stable", "1.1.0")
+    repo.publish("stable", at=day(1))
+    carrier = bundle(repo, tmp_path / "two")
+    synced.clear()
+    home.look(carrier, on=2)
+    files = {it for it in synced if it.startswith("set/") and it.endswith(".json")}
+    new = {"stable", "snapshot", "timestamp"}
+    assert files - {"set/root_history/1.root.json"} == {f"set/{it}.json" for it in new}
+    assert len(synced) == len(set(synced))
+    synced.clear()
+    home.look(carrier, on=2)
+    assert synced == []
 
 
 def home_again(home: House, carrier: Any) -> int:

@@ -10,13 +10,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from agent.firmware.trust.models import Freshness
+from agent.firmware.manifest.models import Release
+from agent.firmware.trust.client import releases
+from agent.firmware.trust.fetchers import GuardedFetcher
+from agent.firmware.trust.models import Freshness, ReleaseName
 from agent.firmware.trust.source import TrustError
-from agent.firmware.trust.worker import look_in_worker, release_in_worker
+from agent.firmware.trust.updater import TimedUpdater
+from agent.firmware.trust.worker import look_in_worker, release_in_worker, releases_in_worker
 from tests.firmware.https import Hang
 from tests.firmware.repo import PROJECT, Repo
 from tests.firmware.trust.house import House, Mirror, bundle
@@ -32,6 +37,48 @@ async def test_a_look_and_a_release_come_back_from_the_worker_as_they_are(
     found = await release_in_worker(home.question(mirror.carrier), "stable", PROJECT, "1.0.0")
     assert found == home.release(mirror.carrier)
     assert not [it for it in psutil.Process().children() if "trust.worker" in str(it.cmdline())]
+
+
+async def test_several_releases_come_from_one_worker_and_a_bad_one_takes_no_other_with_it(
+    home: House, repo: Repo, mirror: Mirror
+) -> None:
+    for channel, version in (("stable", "1.1.0"), ("stable", "1.2.0"), ("beta", "2.0.0")):
+        repo.release(channel, version)
+        repo.publish(channel)
+    mirror.serves(repo.files)
+    home.look(mirror.carrier)
+    spoilt = next(it for it in repo.files if it.endswith(".1.1.0.json"))
+    mirror.puts(spoilt, repo.files[spoilt].replace(b"1.1.0", b"6.6.6"))
+    wanted = [("stable", "1.0.0"), ("stable", "1.1.0"), ("beta", "2.0.0"), ("stable", "9.9.9")]
+    names = [ReleaseName(channel, PROJECT, version) for channel, version in wanted]
+    first, second, third, last = await releases_in_worker(home.question(mirror.carrier), names)
+    assert first == home.release(version="1.0.0"), "it is not on the disk"
+    assert "1.1.0.json could not be had" in str(second)
+    assert third == home.release(version="2.0.0", channel="beta")
+    assert "The channel stable has no" in str(last)
+    assert [type(it) for it in (second, last)] == [TrustError, TrustError]
+
+
+def test_several_releases_take_one_connection_and_one_verification(
+    home: House, repo: Repo, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.release("stable", "1.1.0")
+    repo.publish("stable")
+    mirror.serves(repo.files)
+    home.look(mirror.carrier)
+    made = dict.fromkeys((GuardedFetcher, TimedUpdater), 0)
+    for kind in made:
+        real = kind.__init__
+
+        def counted(it: Any, *args: Any, of: Any = kind, to: Any = real, **named: Any) -> None:
+            made[of] += 1
+            to(it, *args, **named)
+
+        monkeypatch.setattr(kind, "__init__", counted)
+    names = [ReleaseName("stable", PROJECT, it) for it in ("1.0.0", "1.1.0")]
+    found = releases(home.question(mirror.carrier), names)
+    assert [it.version for it in found if isinstance(it, Release)] == ["1.0.0", "1.1.0"]
+    assert made == {GuardedFetcher: 1, TimedUpdater: 1}
 
 
 async def test_what_cannot_be_verified_comes_back_as_the_same_error(home: House) -> None:
