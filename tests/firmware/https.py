@@ -259,6 +259,10 @@ class HttpsServer:
     ) -> None:
         step = 1 if every_s is not None else CHUNK
         for at in range(0, len(body), step):
+            # Over TLS, `drain` alone neither yields nor notices that the client has hung up.
+            await asyncio.sleep(0)
+            if writer.transport.is_closing():
+                raise ConnectionResetError
             writer.write(body[at : at + step])
             self.sent += len(body[at : at + step])
             await writer.drain()
