@@ -40,14 +40,14 @@ ONE, OTHER = Word(4, "a" * 64), Word(5, "b" * 64)
 PATH = "stable/pv-edge.alphaess-bridge/1.1.0.json"
 
 
-def test_an_official_path_comes_from_the_official_source_only() -> None:
-    """L01: though the house signed the same path."""
+def test_l01_an_official_path_comes_from_the_official_source_only() -> None:
+    """Though the house signed the same path."""
     found = resolve(PATH, [OFFICIAL, LOCAL], {"official": ONE, "local": OTHER})
     assert found == Resolved(ONE, ("official",), "")
 
 
-def test_an_own_build_comes_from_the_house_only() -> None:
-    """L02 and L03: neither the publisher nor a thief of its keys places anything there."""
+def test_l02_l03_an_own_build_comes_from_the_house_only() -> None:
+    """Neither the publisher nor a thief of its keys places anything there."""
     found = resolve("local/a.b/1.json", [OFFICIAL, LOCAL], {"official": OTHER, "local": ONE})
     assert found == Resolved(ONE, ("local",), "")
     stolen = resolve("local/a.b/1.json", [OFFICIAL, LOCAL], {"official": OTHER})
@@ -55,28 +55,26 @@ def test_an_own_build_comes_from_the_house_only() -> None:
 
 
 @pytest.mark.parametrize("path", ["nightly/x.json", "stable", "", "/stable/x", "stablex/x.json"])
-def test_a_path_that_no_rule_names_is_not_found(path: str) -> None:
+def test_l05_a_path_that_no_rule_names_is_not_found(path: str) -> None:
     found = resolve(path, [OFFICIAL, LOCAL, ACME], {"official": ONE, "local": ONE, "acme": ONE})
     assert found.word is None
     assert "No source of this house may speak of" in found.why
 
 
-def test_a_gate_opens_when_both_signed_the_same_bytes() -> None:
-    """L06."""
+def test_l06_a_gate_opens_when_both_signed_the_same_bytes() -> None:
     found = resolve(PATH, [OFFICIAL, ACME], {"official": ONE, "acme": ONE})
     assert found == Resolved(ONE, ("acme", "official"), "")
 
 
-def test_a_gate_stays_closed_until_the_installer_has_signed() -> None:
-    """L07."""
+def test_l07_a_gate_stays_closed_until_the_installer_has_signed() -> None:
     found = resolve(PATH, [OFFICIAL, ACME], {"official": ONE, "acme": None})
     assert (found.word, found.agreed) == (None, ("official",))
     assert "needs 2 of 2 sources to have signed it, and acme did not" in found.why
 
 
 @pytest.mark.parametrize("word", [OTHER, replace(ONE, length=5), replace(ONE, sha256="c" * 64)])
-def test_a_gate_stays_closed_when_the_two_disagree(word: Word) -> None:
-    """L08: by length or by hash."""
+def test_l08_a_gate_stays_closed_when_the_two_disagree(word: Word) -> None:
+    """By length or by hash."""
     found = resolve(PATH, [OFFICIAL, ACME], {"official": ONE, "acme": word})
     assert found.word is None
     assert "acme and official signed different bytes" in found.why
@@ -114,8 +112,7 @@ def test_nothing_is_taken_without_enough_words_of_its_own_prefix(
         assert {words.get(it.name) for it in mine} <= {found.word, None}
 
 
-def test_a_source_is_taken_only_with_the_fingerprint_that_was_confirmed() -> None:
-    """L04."""
+def test_l04_a_source_is_taken_only_with_the_fingerprint_that_was_confirmed() -> None:
     check_pin(ACME, ROOT)
     with pytest.raises(PinError) as refused:
         check_pin(ACME, ROOT + b"!")

@@ -50,6 +50,24 @@ def test_bit_rot_counts_as_absent_and_is_cleared_away(tmp_path: Path) -> None:
     assert files(tmp_path) == set()
 
 
+def test_x10_a_file_that_is_swapped_after_its_check_is_not_what_is_handed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store notes the use of a file right after its check: there the swap happens."""
+    store = BlobStore(tmp_path)
+    store.add(IMAGE)
+    noted = os.utime
+
+    def swapped(path: Path) -> None:
+        path.write_bytes(b"another firmware")
+        noted(path)
+
+    monkeypatch.setattr(os, "utime", swapped)
+    assert store.read(DIGEST) == IMAGE
+    assert store.path(DIGEST).read_bytes() == b"another firmware", "the swap took place"
+    assert store.read(DIGEST) is None
+
+
 @pytest.mark.parametrize("digest", ["../../etc/passwd", DIGEST.upper(), DIGEST[:-1], DIGEST + "\n"])
 def test_only_a_digest_is_a_name(tmp_path: Path, digest: str) -> None:
     with pytest.raises(ValueError, match="no SHA-256"):
