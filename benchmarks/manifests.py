@@ -1,8 +1,8 @@
 """
 What does it cost to look at signed releases, beside python-tuf's own client doing the same?
 
-A repository with 1, 125 and 1,250 releases in its channel lies in a folder and behind an HTTPS
-server. Ours is the look of the shipped client; stock is `tuf.ngclient.Updater`, which refreshes,
+A repository with 1, 125 and 1,250 releases in its channel lies behind an HTTPS server and, for
+`folder_`, in a folder. Ours is the look of the shipped client; stock is `tuf.ngclient.Updater`, which refreshes,
 looks up and verifies the same two documents, the channel and its halt, and reads them as JSON. Ours
 and stock take turns, each in a process of its own with nothing trusted: `first_` is that look, and
 the figures without it are of the next one, as a house makes it every few hours.
@@ -67,11 +67,11 @@ def measure(sizes: tuple[int, ...], times: int) -> dict[str, float]:
             save(repo.files, place / "repository")
             server.files |= {f"/{path}": data for path, data in repo.files.items()}
             found = {
-                "": _runs(str(place / "repository"), versions, times, None),
-                "https_": _runs(server.url(""), versions, times, server.ca_file),
+                "": _runs(server.url(""), versions, times, server.ca_file),
+                "folder_": _runs(str(place / "repository"), versions, times, None),
             }
         note(f"{size} releases")
-        for name in ("", "https_"):
+        for name in ("", "folder_"):
             medians = found[name]
             told |= {f"{size}_{name}{key}": value for key, value in medians.items()}
             told |= {f"{name}{key}": value for key, value in medians.items()}

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -39,8 +39,9 @@ from agent.releases.memory import (
     recalled,
 )
 from agent.releases.needs import Wanted, wanted_manifests
-from agent.releases.offers import Shelf, Traits, observed_floor, offer_of, shelves_of
+from agent.releases.offers import Shelf, Traits, observed_floor, offer_of, shelf_of
 from agent.releases.pace import capped, changed, next_look_s
+from agent.releases.sources import OFFICIAL
 from agent.settings import Settings, SettingsStore
 from agent.surface.notification_rules import Notification
 from agent.surface.release_notifications import releases_due
@@ -53,8 +54,17 @@ AGAIN_S = 60.0
 SPACING_S = 1.0
 """Shortest time between two looks at the bridges; of many one always moves."""
 _LOGGER = logging.getLogger(__name__)
-Found = tuple[Source, str]
-"""A source and the prefix of its projects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Every source there is, and how many have to agree on a channel."""
+
+    sources: tuple[Source, ...] = ()
+    """The publisher of the app first."""
+    needed: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    problem: str = ""
+    """Why nobody is trusted, if somebody should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,7 @@ class ReleaseService:
         store: SettingsStore,
         journal: Journal,
         now: Callable[[], datetime],
-        sources: Callable[[], list[Found]],
+        sources: Callable[[], Found],
     ) -> None:
         """
         Prepare; `run` looks.
@@ -90,18 +100,18 @@ class ReleaseService:
             store: channels and mirrors.
             journal: keeps floors and alarms.
             now: the site's time.
-            sources: returns every source with the prefix of its projects; reads the disk.
+            sources: returns every source; reads the disk.
         """
         self._setup = setup
         self._store = store
         self._journal = journal
         self._now = now
-        self._found = sources
+        self._sources = sources
+        self._found = Found()
         self.fleet: Callable[[], Fleet] = Fleet
         """The bridges; set by whoever has some."""
         self._memory = Memory()
         self._known: dict[str, SourceKnowledge] = {}
-        self._prefixes: dict[str, str] = {}
         self._questions: dict[str, Question] = {}
         self._manifests: dict[Wanted, Release] = {}
         self._problems: dict[Wanted, str] = {}
@@ -121,11 +131,6 @@ class ReleaseService:
         return TrustView(tuple(self._known.values()), self._memory.since)
 
     @property
-    def prefixes(self) -> Mapping[str, str]:
-        """Return the prefix of each source's projects, "" for the publisher of the app."""
-        return MappingProxyType(self._prefixes)
-
-    @property
     def shelves(self) -> tuple[Shelf, ...]:
         """Return every channel of every source with the manifests that were read."""
         return self._shelves
@@ -143,8 +148,8 @@ class ReleaseService:
         key = (channel, said, floors)
         before = self._offers.get(record.mac)
         if before is None or before[0] != key:
-            shelves = shelves_of(channel, self._shelves)
-            before = key, offer_of(record, Traits(floors), channel, shelves)
+            shelf = shelf_of(channel, self._shelves, self._found.needed)
+            before = key, offer_of(record, Traits(floors), channel, shelf)
             self._offers[record.mac] = before
         return before[1]
 
@@ -187,7 +192,13 @@ class ReleaseService:
     async def look(self) -> str:
         """Look at every source again, and say in a sentence what is known now."""
         await self._look_at_all(online=True)
-        return " ".join(_words(it) for it in self._known.values()) or "There is no source."
+        told = " ".join(_words(it) for it in self._known.values())
+        return told or self._found.problem or "There is no source."
+
+    @property
+    def problem(self) -> str:
+        """Why nobody is trusted, if somebody should be; else ""."""
+        return self._found.problem
 
     async def _follow(self) -> None:
         """Wait until the next look is due; meanwhile read what the bridges make necessary."""
@@ -213,11 +224,10 @@ class ReleaseService:
             self.looking = True
             self._changes()
             try:
-                found = await asyncio.to_thread(self._found)
-                self._leave_out(found)
+                self._found = await asyncio.to_thread(self._sources)
+                self._leave_out()
                 self._problems.clear()
-                for source, prefix in found:
-                    self._prefixes[source.name] = prefix
+                for source in self._found.sources:
                     await self._look_at(source, online=online)
                 self._shelve()
                 await self._read_manifests()
@@ -266,11 +276,10 @@ class ReleaseService:
         place = place_of(setup.data_dir, source.name)
         return Question(source, place, setup.built, self._now().astimezone(UTC), policy)
 
-    def _leave_out(self, found: list[Found]) -> None:
+    def _leave_out(self) -> None:
         """Forget the sources that are no longer there."""
-        for gone in self._known.keys() - {source.name for source, _ in found}:
+        for gone in self._known.keys() - {it.name for it in self._found.sources}:
             del self._known[gone]
-            self._prefixes.pop(gone, None)
             self._questions.pop(gone, None)
             self._manifests = {it: of for it, of in self._manifests.items() if it.source != gone}
             self._memory = forgotten(self._memory, gone)
@@ -311,8 +320,7 @@ class ReleaseService:
                     here = known.source, channel.name  # noqa: B023 - called at once
                     return {k.path: v for k, v in kept.items() if (k.source, k.channel) == here}
 
-                prefix = self._prefixes.get(known.source, "")
-                yield Shelf(known.source, channel, of(self._manifests), of(self._problems), prefix)
+                yield Shelf(known.source, channel, of(self._manifests), of(self._problems))
 
     def _no_channels(self, known: SourceKnowledge) -> list[ChannelKnowledge]:
         """Return empty channels that say why nothing is known of their source."""
@@ -324,9 +332,10 @@ class ReleaseService:
     def _risen(self) -> list[tuple[BridgeRecord, Memory]]:
         found = []
         for record in self.fleet().records.values():
-            ran_now = (
-                observed_floor(record, self._shelves) if Told.CONNECTION in record.live else None
-            )
+            channel = self._store.current.releases.channel_of(record.mac)
+            heard = (OFFICIAL, channel)
+            told = [it for it in self._shelves if {it.source, it.knowledge.name} & {*heard}]
+            ran_now = observed_floor(record, told) if Told.CONNECTION in record.live else None
             higher = ran(self._memory, record.mac, *ran_now) if ran_now else None
             found += [(record, higher)] if higher else []
         return found

@@ -274,6 +274,7 @@ class HandReleases:
             "why": "",
             "looking": False,
             "channel": "stable",
+            "channels": ["stable", "beta", "x-acme"],
             "sources": [],
             "bridges": [],
             "builds": [],
