@@ -3,11 +3,13 @@ Which release manifests have to be read, so that every bridge can be offered som
 
 Each costs a worker process once, so only those are read that a bridge of this house, or one that
 it may get, can be offered: the newest of its project, an older one only where the newer is not
-made for it; and the one that it runs where that says whose signature it will take next.
+made for it, or not signed yet by all who speak of the channel; and the one that it runs where that
+says whose signature it will take next.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -53,19 +55,26 @@ def wanted_manifests(
         chosen: their channels.
         read: what was read already; with each that is, more may be needed.
     """
+    known = tuple(known)
     told = [it.told for it in fleet.records.values()]
+    speakers = Counter(channel.name for source in known for channel in source.channels)
     channels = {chosen.channel, *(chosen.channel_of(mac) for mac in fleet.records)}
     return [
         it
         for source in known
         for channel in source.channels
         if channel.name in {*channels, LOCAL} and channel.freshness is not Freshness.NONE
-        for it in _of_channel(source.source, channel, told, read)
+        for it in _of_channel(source.source, channel, told, read, gated=speakers[channel.name] > 1)
     ]
 
 
 def _of_channel(
-    source: str, known: ChannelKnowledge, told: list[Sighting], read: Mapping[Wanted, Release]
+    source: str,
+    known: ChannelKnowledge,
+    told: list[Sighting],
+    read: Mapping[Wanted, Release],
+    *,
+    gated: bool,
 ) -> Iterator[Wanted]:
     channel = known.channel
     if channel is None:
@@ -83,6 +92,8 @@ def _of_channel(
         for entry in _newest_first(channel.projects[project])[:DEEPEST]:
             yield wanted(entry)
             found = read.get(wanted(entry))
+            if gated:
+                continue  # what the other has not signed yet is no reason to offer nothing older
             if found is None or all(made_for(found, _chip(it), it.board) for it in mine):
                 break
         for it in mine:

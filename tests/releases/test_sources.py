@@ -7,17 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from agent.firmware.trust.client import look
+from agent.firmware.trust.source import Question
 from agent.releases.bundles import BundleError, unpack
-from agent.releases.sources import fingerprint_of, fitting, wanted
+from agent.releases.sources import fingerprint_of, fitting, official, wanted
+from agent.setting_releases import ReleaseSettings
 from agent.surface.desk import NewSource
 from tests.firmware.https import Hang, HttpsServer, Redirect
-from tests.firmware.repo import Repo
+from tests.firmware.repo import BUILT, Repo, day
 from tests.releases.scene import archive, scene
 
 ROOT = "1.root.json"
 
 
-async def test_an_installer_gates_a_channel_by_the_fingerprint_that_he_told(tmp_path: Path) -> None:
+async def test_l04_l07_an_installer_gates_a_channel_by_the_fingerprint_that_he_told(
+    tmp_path: Path,
+) -> None:
     theirs = Repo(purpose="an installer's")
     with HttpsServer() as server:
         async with scene(tmp_path, ca_file=str(server.ca_file)) as it:
@@ -42,7 +47,7 @@ async def test_an_installer_gates_a_channel_by_the_fingerprint_that_he_told(tmp_
             it.repo.save(tmp_path / "bundle")
             it.begin()
             await it.service.look()
-            assert it.offer().release is None
+            assert it.offer().latest == "1.0.0", "what both have signed is still there"
             assert it.offer().why == (
                 "2 of official, acme have to have signed the same, and have not yet."
             )
@@ -57,6 +62,21 @@ async def test_an_installer_gates_a_channel_by_the_fingerprint_that_he_told(tmp_
             await desk.remove_source("acme", "Ann")
             assert [each["name"] for each in desk.shown()["sources"]] == ["official"]
             assert it.offer().latest == "1.1.0"
+
+
+def test_l03_the_publisher_of_the_app_is_not_heard_about_own_builds(tmp_path: Path) -> None:
+    """Nor a thief of all his keys: who may speak of a channel is written in the house."""
+    repo = Repo()
+    repo.put("targets", "local/channel.json", {"schema": 1, "projects": {}})
+    repo.publish("targets")
+    bundle = repo.save(tmp_path / "bundle")
+    theirs = official(bundle, tmp_path / "brought", ReleaseSettings())
+    assert theirs
+    known = look(Question(theirs, tmp_path / "trust", BUILT, day(1)))
+    assert {it.name: it.freshness.value for it in known.channels} == {
+        "stable": "fresh",
+        "beta": "fresh",
+    }
 
 
 async def test_a_mirror_that_never_answers_is_given_up_in_words(
