@@ -2,10 +2,10 @@
 What does it cost to look at signed releases, beside python-tuf's own client doing the same?
 
 A repository with 1, 125 and 1,250 releases in its channel lies behind an HTTPS server and, for
-`folder_`, in a folder. Ours is the look of the shipped client; stock is `tuf.ngclient.Updater`, which refreshes,
-looks up and verifies the same two documents, the channel and its halt, and reads them as JSON. Ours
-and stock take turns, each in a process of its own with nothing trusted: `first_` is that look, and
-the figures without it are of the next one, as a house makes it every few hours.
+`folder_`, in a folder. Ours is the look of the shipped client; stock is `tuf.ngclient.Updater`,
+which refreshes, looks up and verifies the same two documents, the channel and its halt, and reads
+them as JSON. Ours and stock take turns, each in a process of its own with nothing trusted: `first_`
+is that look, and the figures without it are of the next one, as a house makes it every few hours.
 
     python benchmarks/manifests.py [--quick] [--json]
 """

@@ -232,7 +232,6 @@ class HttpsServer:
                 _head(writer, 200, None)
                 while True:
                     await self._send(writer, bytes(CHUNK))
-                    await asyncio.sleep(0)  # or the loop never hears that the client has gone
 
     async def _deliver(
         self, asked: Asked, body: bytes, fault: Fault | None, writer: asyncio.StreamWriter
