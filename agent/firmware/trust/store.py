@@ -27,6 +27,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from agent.private_file import sync
+
 _LINK, _NEXT, _LOCK, _DOCUMENTS = "current", "current.next", "lock", "documents"
 _SET = "set-"
 _PRIVATE = 0o700
@@ -100,13 +102,13 @@ class Store:
             return
         for name, path in after.items():
             if name not in before or not path.samefile(before[name]):
-                _sync(path)
+                sync(path)
         for folder in {path.parent for path in after.values()} | {work}:
-            _sync(folder)
+            sync(folder)
         (self._place / _NEXT).unlink(missing_ok=True)
         (self._place / _NEXT).symlink_to(work.name)
         (self._place / _NEXT).replace(self._place / _LINK)
-        _sync(self._place)
+        sync(self._place)
         if old:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -136,7 +138,7 @@ class Store:
         except OSError:
             Path(name).unlink(missing_ok=True)
             raise
-        _sync(self._documents)
+        sync(self._documents)
 
     def forget_documents(self, but: Collection[str]) -> None:
         """Remove the documents that nothing names any more."""
@@ -187,11 +189,3 @@ def _same(one: Path, other: Path) -> bool:
         return one.samefile(other) or one.read_bytes() == other.read_bytes()
     except OSError:
         return False
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -133,6 +133,14 @@ def test_p09_a_newer_stick_makes_it_fresh_and_moves_no_floor(
     assert (known.freshness, kinds(known), versions(known)["stable"]) == (FRESH, [], 2)
 
 
+def test_p09_a_newer_stick_counts_also_beside_a_mirror_that_is_right(
+    home: House, repo: Repo, mirror: Mirror, tmp_path: Path
+) -> None:
+    repo.publish("stable", at=day(1))
+    known = home.look(mirror.carrier, bundle(repo, tmp_path / "usb", "stick"), on=2)
+    assert (known.freshness, versions(known)["stable"]) == (FRESH, 2)
+
+
 def test_p10_a_stick_that_expired_before_the_last_look_is_left_aside(
     home: House, repo: Repo, mirror: Mirror, tmp_path: Path
 ) -> None:
