@@ -247,5 +247,9 @@ def test_alarms_stay_until_a_good_look_and_survive_a_restart() -> None:
     assert set(memory.alarms) == {("s", EventKind.ROLLBACK)}
     assert memory.since == MappingProxyType({"o": NOW, "s": NOW})
     assert recalled(as_json(memory)) == memory
+    # One mirror lies in another way, the next is honest: fresh, and still not a good look.
+    unsigned = replace(event, kind=EventKind.WRONG_SIGNATURE)
+    memory = looked(memory, replace(lied, events=(unsigned,)), NOW)
+    assert {kind for _, kind in memory.alarms} == {EventKind.ROLLBACK, EventKind.WRONG_SIGNATURE}
     memory = looked(memory, replace(lied, events=()), NOW)
     assert (dict(memory.alarms), dict(memory.since)) == ({}, {"o": NOW})
