@@ -2,7 +2,7 @@
 Keeps what is known of releases: looks when it starts, every six hours, and when it is asked to.
 
 Every look happens in a worker process; here nothing waits for a disk or a mirror. What the app
-brought and what was verified before is known within a second of the start, mirrors are asked
+brought and what was verified before is known within seconds of the start, mirrors are asked
 afterwards. A look that goes wrong is a state with words: what was known goes on counting, as
 stale. Nothing here can end the agent, and nothing here writes to a bridge.
 
@@ -79,6 +79,8 @@ class Setup:
     """For the demo and a test bench: the keys of such a root are public."""
     cafile: str | None = None
     """Certificates to trust in place of the system's."""
+    settle_s: float = 3.0
+    """How long the first look waits: a start belongs to the guard and the bridges."""
 
 
 class ReleaseService:
@@ -110,6 +112,7 @@ class ReleaseService:
         self._found = Found()
         self.fleet: Callable[[], Fleet] = Fleet
         """The bridges; set by whoever has some."""
+        self._chosen = store.current.releases
         self._memory = Memory()
         self._known: dict[str, SourceKnowledge] = {}
         self._questions: dict[str, Question] = {}
@@ -174,6 +177,7 @@ class ReleaseService:
     async def run(self) -> None:
         """Keep all of it up to date until cancelled."""
         await self._recall()
+        await asyncio.sleep(self._setup.settle_s)
         end = self._store.subscribe(self._settings)
         online = False
         try:
@@ -361,9 +365,12 @@ class ReleaseService:
         except JournalError as error:
             _LOGGER.error("not in the journal: %s (%s)", events[0][0], error)  # noqa: TRY400 - its words are enough
 
-    def _settings(self, _now: Settings) -> None:
-        self._offers.clear()
-        self._due = True
+    def _settings(self, settings: Settings) -> None:
+        before, self._chosen = self._chosen, settings.releases
+        if self._chosen == before:
+            return
+        # Another channel may need other manifests, another mirror another look.
+        self._due |= (before.mirrors, before.hosts) != (self._chosen.mirrors, self._chosen.hosts)
         self._wake.set()
         self._changes()
 

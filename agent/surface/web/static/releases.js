@@ -6,7 +6,7 @@ import { cell, element, moment, day } from "./dom.js";
 const byId = (id) => document.getElementById(id);
 const TONES = { fresh: "good", stale: "warn", none: "bad" };
 const STATES = {
-  fresh: "Everything is confirmed and valid now.",
+  fresh: "Everything is valid now.",
   stale: "What is known was right when it was last confirmed. Only a person may use it, knowingly.",
   none: "Nothing is verified, so nothing can be installed.",
 };
