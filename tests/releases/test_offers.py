@@ -106,7 +106,7 @@ def test_the_newest_that_is_made_for_its_chip_and_board_is_offered() -> None:
     unknown = offered(shelf(made(boards=[])), board="garage-board")
     assert codes(unknown) == {Code.CHIP_UNKNOWN}
     # What the channel calls its latest is the newest that is offered.
-    ahead = shelf(new, old)
+    ahead = shelf(made(version="1.2.0"), old)
     assert offered(ahead).latest == "1.1.0"
 
 

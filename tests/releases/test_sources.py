@@ -159,3 +159,12 @@ def test_a_bundle_brings_documents_and_nothing_else(tmp_path: Path) -> None:
             unpack(wrong, folder)
     assert {it.name for it in tmp_path.iterdir()} == {"release_bundle"}
     assert (folder / "metadata" / "1.root.json").exists()  # what was there stays
+
+
+def test_an_archive_that_claims_less_than_it_holds_brings_nothing(tmp_path: Path) -> None:
+    honest = archive({"metadata/timestamp.json": bytes(5000)})
+    size = honest.index(b"PK\x01\x02") + 24
+    lying = honest[:size] + (10).to_bytes(4, "little") + honest[size + 4 :]
+    with pytest.raises(BundleError, match="no ZIP archive"):
+        unpack(lying, tmp_path / "release_bundle")
+    assert list(tmp_path.iterdir()) == []
