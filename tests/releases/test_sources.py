@@ -10,10 +10,11 @@ import pytest
 from agent.firmware.trust.client import look
 from agent.firmware.trust.source import Question
 from agent.releases.bundles import BundleError, unpack
+from agent.releases.roots import fetch_root
 from agent.releases.sources import fingerprint_of, fitting, official, wanted
 from agent.setting_releases import ReleaseSettings
 from agent.surface.desk import NewSource
-from tests.firmware.https import Hang, HttpsServer, Redirect
+from tests.firmware.https import Endless, Hang, HttpsServer, Redirect
 from tests.firmware.repo import BUILT, Repo, day
 from tests.releases.scene import archive, scene
 
@@ -89,6 +90,13 @@ async def test_a_mirror_that_never_answers_is_given_up_in_words(
             wanted = NewSource("acme", server.url(""), "ab" * 32, "x-acme")
             with pytest.raises(OSError, match="did not answer in 0 s"):
                 await it.rooms.desk.add_source(wanted, "Ann")
+
+
+async def test_a_root_without_end_is_cut_and_not_kept() -> None:
+    with HttpsServer() as server:
+        server.always_fails(f"/metadata/{ROOT}", Endless())
+        with pytest.raises(OSError, match="too long to be a root"):
+            await fetch_root(server.url(""), str(server.ca_file))
 
 
 @pytest.mark.parametrize(
