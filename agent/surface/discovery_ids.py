@@ -21,8 +21,8 @@ from agent.export.snapshot import Reason
 from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
 from agent.surface.discovery import unique_id
-from agent.surface.entities_fleet import FLEET_ENTITIES
 from agent.surface.entities_model import Entity
+from agent.surface.entities_release import FLEET_ROWS
 
 CODE = "entity_id_taken"
 READ_COMMAND = "config/entity_registry/list"
@@ -78,7 +78,7 @@ def _of_guard(table: Sequence[Entity], prefix: str) -> Iterator[tuple[str, str, 
 
 
 def _of_fleet() -> Iterator[tuple[str, str, str]]:
-    for it in FLEET_ENTITIES:
+    for it in FLEET_ROWS:
         yield it.entity_id, it.unique_id, ""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.surface.entities import ENTITIES
 from agent.surface.entities_bridge import BRIDGE_ENTITIES
 from agent.surface.entities_contract import markdown
-from agent.surface.entities_fleet import FLEET_ENTITIES
+from agent.surface.entities_release import FLEET_ROWS
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ def test_d49_the_contract_has_one_row_per_entity_with_its_real_key() -> None:
 
 def test_every_entity_of_the_bridges_is_in_it() -> None:
     text = markdown()
-    for row in FLEET_ENTITIES:
+    for row in FLEET_ROWS:
         assert f"| `{row.entity_id}` | {row.name} |" in text
     for each in BRIDGE_ENTITIES:
         assert f"| `{each.key}` | {each.platform.value} | {each.name} |" in text

@@ -16,7 +16,7 @@ from agent.surface import discovery_ids
 from agent.surface.discovery import unique_id
 from agent.surface.discovery_ids import CODE, collisions, watch_ids
 from agent.surface.entities import ENTITIES, Entity
-from agent.surface.entities_fleet import FLEET_ENTITIES
+from agent.surface.entities_release import FLEET_ROWS
 from tests.surface.desks import HandGuard
 
 PREFIX = "export_monitor"
@@ -47,7 +47,7 @@ def test_a_numbered_id_is_a_problem_that_names_the_holder() -> None:
 
 
 def test_pvautonomy_ops_that_is_still_installed_is_named_as_the_holder() -> None:
-    (status,) = (it for it in FLEET_ENTITIES if it.key == "status")
+    (status,) = (it for it in FLEET_ROWS if it.key == "status")
     theirs = status.entity_id
     held = {"entity_id": theirs, "unique_id": theirs, "platform": "pvautonomy_ops"}
     ours = {"entity_id": f"{theirs}_2", "unique_id": status.unique_id, "platform": "mqtt"}

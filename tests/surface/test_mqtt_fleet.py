@@ -16,7 +16,7 @@ from agent.fleet.record import Fleet, contacted
 from agent.fleet.sighting import Source
 from agent.surface import mqtt_fleet
 from agent.surface.entities_bridge import BRIDGE_ENTITIES
-from agent.surface.entities_fleet import FLEET_ENTITIES
+from agent.surface.entities_release import FLEET_ROWS
 from agent.surface.fleet_view import FleetView
 from tests.fleet.devices import fleet_of, mac, word
 from tests.peers.mosquitto import Broker
@@ -84,7 +84,7 @@ async def test_every_row_is_announced_and_told_before_the_agent_is_online(
         await until(lambda: watcher.last.get(agent.topics.status) == "online")
         found = [json.loads(text) for at, text in watcher.last.items() if at.endswith("/config")]
         ids = {it["default_entity_id"] for it in found}
-        assert {row.entity_id for row in FLEET_ENTITIES} <= ids
+        assert {row.entity_id for row in FLEET_ROWS} <= ids
         assert {row.entity_id(each) for row in BRIDGE_ENTITIES for each in (ONE, TEN)} <= ids
         assert len({it["unique_id"] for it in found}) == len(found)
         assert all(it["availability"] == [{"topic": agent.topics.status}] for it in found)
