@@ -9,9 +9,8 @@ says whose signature it will take next.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.firmware.manifest.agree import entry_of
 from agent.firmware.manifest.models import Channel, ChannelEntry, ChannelProject, Release
@@ -57,14 +56,17 @@ def wanted_manifests(
     """
     known = tuple(known)
     told = [it.told for it in fleet.records.values()]
-    speakers = Counter(channel.name for source in known for channel in source.channels)
+    speakers: dict[str, list[str]] = {}
+    for source in known:
+        for channel in source.channels:
+            speakers.setdefault(channel.name, []).append(source.source)
     channels = {chosen.channel, *(chosen.channel_of(mac) for mac in fleet.records)}
     return [
         it
         for source in known
         for channel in source.channels
         if channel.name in {*channels, LOCAL} and channel.freshness is not Freshness.NONE
-        for it in _of_channel(source.source, channel, told, read, gated=speakers[channel.name] > 1)
+        for it in _of_channel(source.source, channel, told, read, speakers[channel.name])
     ]
 
 
@@ -73,8 +75,7 @@ def _of_channel(
     known: ChannelKnowledge,
     told: list[Sighting],
     read: Mapping[Wanted, Release],
-    *,
-    gated: bool,
+    speakers: list[str],
 ) -> Iterator[Wanted]:
     channel = known.channel
     if channel is None:
@@ -92,9 +93,11 @@ def _of_channel(
         for entry in _newest_first(channel.projects[project])[:DEEPEST]:
             yield wanted(entry)
             found = read.get(wanted(entry))
-            if gated:
-                continue  # what the other has not signed yet is no reason to offer nothing older
-            if found is None or all(made_for(found, _chip(it), it.board) for it in mine):
+            if found is None:
+                break
+            said = (read.get(replace(wanted(entry), source=it)) for it in speakers)
+            fits = all(made_for(found, _chip(it), it.board) for it in mine)
+            if fits and all(it == found for it in said):
                 break
         for it in mine:
             runs = entry_of(channel, project, it.project_version)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.firmware.manifest.models import Channel, ChannelEntry, ChannelProject, Release
+from agent.firmware.manifest.models import Channel, ChannelEntry, ChannelProject, Halt, Release
 from agent.firmware.policy.models import Code
 from agent.firmware.trust.models import (
     ChannelKnowledge,
@@ -148,6 +148,12 @@ def test_l06_l07_l08_a_gated_channel_offers_what_all_have_signed_alike() -> None
         acme.knowledge.channel, revoked=frozenset({"a" * 64}), min_rollback_index={OURS: 9}
     )
     braked = replace(acme, knowledge=replace(acme.knowledge, channel=harsh))
+    halted = replace(acme, knowledge=replace(acme.knowledge, halt=Halt(True, "Smoke.")))
+    for gate, paused in ((acme, False), (halted, True)):
+        both = shelf_of("stable", [official, gate], needed)
+        assert both
+        assert both.knowledge.channel
+        assert both.knowledge.channel.paused is paused
     said = codes(offered(shelf_of("stable", [official, braked], needed)))
     assert said == {Code.IMAGE_REVOKED, Code.BELOW_SIGNED_FLOOR}
     old = replace(acme, knowledge=replace(acme.knowledge, freshness=Freshness.STALE, why="Old."))

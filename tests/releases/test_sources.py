@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from agent.firmware.trust.client import look
 from agent.firmware.trust.source import Question
 from agent.releases.bundles import BundleError, unpack
 from agent.releases.roots import fetch_root
-from agent.releases.sources import fingerprint_of, fitting, official, wanted
+from agent.releases.sources import added, fingerprint_of, fitting, keep_root, official, wanted
 from agent.setting_releases import ReleaseSettings
 from agent.surface.desk import NewSource
 from tests.firmware.https import Endless, Hang, HttpsServer, Redirect
@@ -90,6 +91,17 @@ async def test_a_mirror_that_never_answers_is_given_up_in_words(
             wanted = NewSource("acme", server.url(""), "ab" * 32, "x-acme")
             with pytest.raises(OSError, match="did not answer in 0 s"):
                 await it.rooms.desk.add_source(wanted, "Ann")
+
+
+def test_l04_a_kept_root_that_is_not_the_confirmed_one_is_no_root(tmp_path: Path) -> None:
+    it = wanted("acme", "https://a.example", "x-acme", hashlib.sha256(b"root").hexdigest())
+    keep_root(tmp_path, it, b"root")
+    assert added(tmp_path, it, ReleaseSettings()).root == b"root"
+    with pytest.raises(ValueError, match="has the fingerprint"):
+        keep_root(tmp_path, it, b"another")
+    (kept,) = (tmp_path / "release_roots").iterdir()
+    kept.write_bytes(b64encode(b"another"))
+    assert added(tmp_path, it, ReleaseSettings()).root == b""
 
 
 async def test_a_root_without_end_is_cut_and_not_kept() -> None:
