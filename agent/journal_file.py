@@ -21,6 +21,8 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 
+from agent.private_file import sync
+
 RECOVERED_KIND = "journal_recovered"
 """Kind of the first event of a journal that replaces a damaged one."""
 LOSS_ACCEPTED_KIND = "journal_loss_accepted"
@@ -267,16 +269,7 @@ def _build(path: Path, lost: Recovery | None) -> None:
     finally:
         db.close()  # the last connection moves the log into the file
     new.replace(path)
-    sync_folder(path)
-
-
-def sync_folder(path: Path) -> None:
-    """Make the name of a file durable."""
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)
 
 
 def _migrate(db: sqlite3.Connection, version: int) -> None:
@@ -297,5 +290,5 @@ def _set_aside(path: Path) -> str:
         source = beside(path, ending)
         if source.exists():
             source.rename(beside(kept, ending))
-    sync_folder(path)
+    sync(path.parent)
     return kept.name

@@ -33,14 +33,24 @@ def replace_file(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     new.replace(path)
     try:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(path.parent)
     except OSError as error:
         # The new file is in place already, so the change stands; a power cut may undo it.
         _LOGGER.warning("The folder of %s was not synced: %s", path.name, error.strerror)
+
+
+def sync(path: Path) -> None:
+    """
+    Bring a file's content, or a folder's names, to the disk.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def keep_aside(path: Path) -> Path:

@@ -130,3 +130,20 @@ def recalled(kept: Mapping[str, Any]) -> Memory:
         if (mac := mac_of(text)) is not None
     }
     return Memory(MappingProxyType(alarms), MappingProxyType(since), MappingProxyType(floors))
+
+
+def words(known: SourceKnowledge) -> str:
+    """Return a look's outcome for the log."""
+    why = known.why if known.freshness is not Freshness.FRESH else ""
+    return f"{known.source}: {known.freshness.value}. {why}".strip()
+
+
+def figures(known: SourceKnowledge) -> dict[str, object]:
+    """Return a look's outcome for the journal."""
+    return {
+        "source": known.source,
+        "freshness": known.freshness.value,
+        "why": known.why,
+        "carrier": known.carrier,
+        "roles": {it.role: it.version for it in known.roles},
+    }

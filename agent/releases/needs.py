@@ -1,15 +1,16 @@
 """
 Which release manifests have to be read, so that every bridge can be offered something.
 
-Each costs a worker process once, so only those are read that a bridge of this house, or one that
+Each costs a look at what stands above it, so only those are read that a bridge of this house, or one that
 it may get, can be offered: the newest of its project, an older one only where the newer is not
-made for it; and the one that it runs where that says whose signature it will take next.
+made for it, or not signed yet by all who speak of the channel; and the one that it runs where that
+says whose signature it will take next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.firmware.manifest.agree import entry_of
 from agent.firmware.manifest.models import Channel, ChannelEntry, ChannelProject, Release
@@ -53,19 +54,28 @@ def wanted_manifests(
         chosen: their channels.
         read: what was read already; with each that is, more may be needed.
     """
+    known = tuple(known)
     told = [it.told for it in fleet.records.values()]
+    speakers: dict[str, list[str]] = {}
+    for source in known:
+        for channel in source.channels:
+            speakers.setdefault(channel.name, []).append(source.source)
     channels = {chosen.channel, *(chosen.channel_of(mac) for mac in fleet.records)}
     return [
         it
         for source in known
         for channel in source.channels
         if channel.name in {*channels, LOCAL} and channel.freshness is not Freshness.NONE
-        for it in _of_channel(source.source, channel, told, read)
+        for it in _of_channel(source.source, channel, told, read, speakers[channel.name])
     ]
 
 
 def _of_channel(
-    source: str, known: ChannelKnowledge, told: list[Sighting], read: Mapping[Wanted, Release]
+    source: str,
+    known: ChannelKnowledge,
+    told: list[Sighting],
+    read: Mapping[Wanted, Release],
+    speakers: list[str],
 ) -> Iterator[Wanted]:
     channel = known.channel
     if channel is None:
@@ -83,7 +93,11 @@ def _of_channel(
         for entry in _newest_first(channel.projects[project])[:DEEPEST]:
             yield wanted(entry)
             found = read.get(wanted(entry))
-            if found is None or all(made_for(found, _chip(it), it.board) for it in mine):
+            if found is None:
+                break
+            said = (read.get(replace(wanted(entry), source=it)) for it in speakers)
+            fits = all(made_for(found, _chip(it), it.board) for it in mine)
+            if fits and all(it == found for it in said):
                 break
         for it in mine:
             runs = entry_of(channel, project, it.project_version)

@@ -29,6 +29,7 @@ from agent.fleet import gate_models
 from agent.fleet.chips import chip_of, plain_chip
 from agent.fleet.identity import Mac, written
 from agent.fleet.record import BridgeRecord
+from agent.releases.sources import LOCAL
 from agent.surface.release_view import BridgeOffer, Standing
 
 BY_A_PERSON = Wish(Way.OTA, Asker.PERSON)
@@ -147,9 +148,7 @@ def offer_of(
         )
     releases = _newest_first(shelf, project)
     if not releases:
-        latest = latest_of(shelf.knowledge.channel, project)
-        path = latest.manifest if latest else ""
-        return nothing(shelf.problems.get(path, "The manifest of its release was not read yet."))
+        return nothing(_held_up(shelf, project) or "The manifest of its release was not read yet.")
     device = device_of(record, traits, shelf)
     right = (it for it in releases if made_for(it, device.chip, device.board))
     fitting = next(right, releases[0])
@@ -167,12 +166,20 @@ def _offered(
         channel=channel,
         installed=device.version,
         standing=_standing(device, release),
+        why=_held_up(shelf, release.project),
         source=shelf.source,
         release=release,
         image=image,
         decision=decide(device, policy_offer(shelf, release, image), BY_A_PERSON),
         floor=device.floor,
     )
+
+
+def _held_up(shelf: Shelf, project: str) -> str:
+    """Return why the latest release of a project cannot be offered, "" if it can."""
+    channel = shelf.knowledge.channel
+    latest = latest_of(channel, project) if channel else None
+    return shelf.problems.get(latest.manifest, "") if latest else ""
 
 
 def made_for(release: Release, chip: str | None, board: str | None) -> bool:
@@ -186,7 +193,7 @@ def policy_offer(shelf: Shelf, release: Release, image: ReleaseImage) -> Offer:
     known = shelf.knowledge
     assert known.channel is not None  # noqa: S101 - else there is no release of it
     brakes = brakes_of(known.channel, known.halt, halt_role=known.halt_role)
-    return Offer(release, image, known.freshness, brakes)
+    return Offer(release, image, known.freshness, brakes, own=shelf.source == LOCAL)
 
 
 def device_of(record: BridgeRecord, traits: Traits, shelf: Shelf) -> Device:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +22,9 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.firmware.manifest.models import Release
-from agent.firmware.trust.models import ChannelKnowledge, Freshness, SourceKnowledge
+from agent.firmware.trust.models import ChannelKnowledge, Freshness, ReleaseName, SourceKnowledge
 from agent.firmware.trust.source import Online, Question, Source, TrustError, TrustPolicy, place_of
-from agent.firmware.trust.worker import look_in_worker, release_in_worker
+from agent.firmware.trust.worker import look_in_worker, releases_in_worker
 from agent.fleet.identity import Mac, written
 from agent.fleet.record import BridgeRecord, Fleet
 from agent.fleet.sighting import Source as Told
@@ -33,10 +33,12 @@ from agent.releases.memory import (
     Memory,
     ReleaseEvent,
     as_json,
+    figures,
     forgotten,
     looked,
     ran,
     recalled,
+    words,
 )
 from agent.releases.needs import Wanted, wanted_manifests
 from agent.releases.offers import Shelf, Traits, observed_floor, offer_of, shelf_of
@@ -262,8 +264,8 @@ class ReleaseService:
             for it in known.events
         ]
         if changed(before, known):
-            events.append((ReleaseEvent.LOOKED, _figures(known)))
-            _LOGGER.info("releases_looked: %s", _words(known))
+            events.append((ReleaseEvent.LOOKED, figures(known)))
+            _LOGGER.info("releases_looked: %s", words(known))
         for alarm in known.events:
             _LOGGER.warning("releases_alarm: %s, %s: %s", known.source, alarm.carrier, alarm.text)
         if events:
@@ -299,17 +301,26 @@ class ReleaseService:
         """Read what is missing; what was read stays, for a published path keeps its content."""
         anything = False
         while missing := self._missing():
-            it, anything = missing[0], True
-            question = self._questions[it.source]
-            try:
-                found = await release_in_worker(question, it.channel, it.project, it.version)
-            except TrustError as error:
-                self._problems[it] = str(error)
-                _LOGGER.warning("%s %s: %s", it.project, it.version, error)
-            else:
-                self._manifests[it] = found
+            anything = True
+            for source in {it.source: None for it in missing}:
+                await self._read_of(source, [it for it in missing if it.source == source])
         if anything:
             self._shelve()
+
+    async def _read_of(self, source: str, wanted: Sequence[Wanted]) -> None:
+        """Read these manifests of one source in one visit, each or why it cannot be read."""
+        names = [ReleaseName(it.channel, it.project, it.version) for it in wanted]
+        found: Sequence[Release | TrustError]
+        try:
+            found = await releases_in_worker(self._questions[source], names)
+        except TrustError as error:
+            found = [error] * len(wanted)
+        for it, one in zip(wanted, found, strict=True):
+            if isinstance(one, TrustError):
+                self._problems[it] = str(one)
+                _LOGGER.warning("%s %s: %s", it.project, it.version, one)
+            else:
+                self._manifests[it] = one
 
     def _shelve(self) -> None:
         self._shelves = tuple(self._each_shelf())
@@ -377,18 +388,3 @@ class ReleaseService:
     def _changes(self) -> None:
         for wake in tuple(self._wakes):
             wake()
-
-
-def _words(known: SourceKnowledge) -> str:
-    why = known.why if known.freshness is not Freshness.FRESH else ""
-    return f"{known.source}: {known.freshness.value}. {why}".strip()
-
-
-def _figures(known: SourceKnowledge) -> dict[str, object]:
-    return {
-        "source": known.source,
-        "freshness": known.freshness.value,
-        "why": known.why,
-        "carrier": known.carrier,
-        "roles": {it.role: it.version for it in known.roles},
-    }

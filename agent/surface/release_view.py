@@ -48,7 +48,7 @@ class BridgeOffer:
     installed: str | None
     standing: Standing
     why: str = ""
-    """Why there is none; "" if there is one."""
+    """Why there is none, or not the channel's latest; "" if it is that."""
     source: str = ""
     release: Release | None = None
     image: ReleaseImage | None = None

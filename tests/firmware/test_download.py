@@ -78,7 +78,7 @@ async def test_an_image_is_fetched_once_and_kept(
     assert server.asked[0].range is None
 
 
-async def test_a_cut_connection_costs_only_what_is_missing(
+async def test_b01_a_cut_connection_costs_only_what_is_missing(
     server: HttpsServer, downloader: Downloader
 ) -> None:
     server.fails("/a.bin", Cut(900_000))
@@ -98,7 +98,7 @@ async def test_what_an_earlier_run_left_is_continued(server: HttpsServer, tmp_pa
 
 
 @pytest.mark.parametrize("fault", [NoRange(), WrongRange(17), Status(416)])
-async def test_a_mirror_that_cannot_continue_begins_again(
+async def test_b02_a_mirror_that_cannot_continue_begins_again(
     server: HttpsServer, downloader: Downloader, fault: Fault
 ) -> None:
     server.fails("/a.bin", Cut(900_000), fault)
@@ -106,7 +106,7 @@ async def test_a_mirror_that_cannot_continue_begins_again(
 
 
 @pytest.mark.parametrize("length", [500_000, LENGTH])
-async def test_a_poisoned_beginning_is_found_and_dropped(
+async def test_b03_a_poisoned_beginning_is_found_and_dropped(
     server: HttpsServer, tmp_path: Path, length: int
 ) -> None:
     part = BlobStore(tmp_path).claim(DIGEST)
@@ -135,7 +135,7 @@ LIES: dict[str, tuple[Fault, str]] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-async def test_a_mirror_that_lies_is_passed_over_and_named(
+async def test_b04_b05_a_mirror_that_lies_is_passed_over_and_named(
     server: HttpsServer, downloader: Downloader, tmp_path: Path, lie: str
 ) -> None:
     fault, sentence = LIES[lie]
@@ -172,7 +172,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(
     assert not server.asked
 
 
-async def test_five_hundred_askers_cost_one_download(
+async def test_b06_five_hundred_askers_cost_one_download(
     server: HttpsServer, downloader: Downloader
 ) -> None:
     got = await asyncio.gather(*(downloader.get(wanted(server)) for _ in range(500)))
@@ -223,7 +223,7 @@ async def test_two_processes_download_once(server: HttpsServer, tmp_path: Path) 
     assert server.sent == LENGTH
 
 
-async def test_bit_rot_costs_one_more_download(server: HttpsServer, tmp_path: Path) -> None:
+async def test_b07_bit_rot_costs_one_more_download(server: HttpsServer, tmp_path: Path) -> None:
     async with fresh(server, tmp_path) as downloader:
         await downloader.get(wanted(server))
         BlobStore(tmp_path).path(DIGEST).write_bytes(b"rotten")

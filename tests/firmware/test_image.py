@@ -41,7 +41,7 @@ from tests.firmware.esp_images import (
     factory,
 )
 from tests.firmware.esp_signing import Key, ecdsa_key, key_digest, rsa_key, sign
-from tests.firmware.shipped import PROJECT
+from tests.firmware.shipped import PROJECT, shipped
 
 ROOT = Path(__file__).parents[2]
 OTA = application("esp32", PROJECT, "1.1.0", size=8 * KIB)
@@ -285,3 +285,15 @@ def test_an_unsigned_image_is_read_without_cryptography() -> None:
         [sys.executable, "-c", code], input=OTA, capture_output=True, check=True, cwd=ROOT
     )
     assert shown.stdout.strip() == b"False"
+
+
+def test_a_factory_image_is_as_damaged_as_its_application() -> None:
+    """A wrong checksum under a right hash: the chip's ROM looks at both."""
+    data = bytearray(shipped("1.1.0", "esp32", "factory").data)
+    facts = read_image(bytes(data))
+    begin, end = facts.app_offset, facts.app_offset + facts.app_size
+    data[end - 33] ^= 1
+    data[end - 32 : end] = hashlib.sha256(data[begin : end - 32]).digest()
+    damaged = read_image(bytes(data))
+    assert (facts.checksum_ok, facts.hash_ok) == (True, True)
+    assert (damaged.checksum_ok, damaged.hash_ok) == (False, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import multiprocessing
 import os
@@ -22,6 +23,7 @@ from agent.firmware.image.store import (
     StoreError,
     to_evict,
 )
+from tests.firmware.power import Power, PowerCutError
 
 IMAGE = b"image " * 40_000
 DIGEST = hashlib.sha256(IMAGE).hexdigest()
@@ -48,6 +50,24 @@ def test_bit_rot_counts_as_absent_and_is_cleared_away(tmp_path: Path) -> None:
     store.path(DIGEST).write_bytes(IMAGE[:-1] + b"?")
     assert store.read(DIGEST) is None
     assert files(tmp_path) == set()
+
+
+def test_x10_a_file_that_is_swapped_after_its_check_is_not_what_is_handed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store notes the use of a file right after its check: there the swap happens."""
+    store = BlobStore(tmp_path)
+    store.add(IMAGE)
+    noted = os.utime
+
+    def swapped(path: Path) -> None:
+        path.write_bytes(b"another firmware")
+        noted(path)
+
+    monkeypatch.setattr(os, "utime", swapped)
+    assert store.read(DIGEST) == IMAGE
+    assert store.path(DIGEST).read_bytes() == b"another firmware", "the swap took place"
+    assert store.read(DIGEST) is None
 
 
 @pytest.mark.parametrize("digest", ["../../etc/passwd", DIGEST.upper(), DIGEST[:-1], DIGEST + "\n"])
@@ -119,6 +139,27 @@ def test_a_full_disk_is_said_and_leaves_nothing_half(tmp_path: Path) -> None:
     assert "free some space" in str(refused.value)
     assert files(tmp_path) == {small}
     assert store.read(small) == b"small"
+
+
+def test_a_power_cut_between_any_two_changes_leaves_the_image_or_nothing(tmp_path: Path) -> None:
+    small = BlobStore(tmp_path).add(b"small")
+    for changes in range(50):
+        BlobStore(tmp_path).path(DIGEST).unlink(missing_ok=True)
+        done = False
+        with pytest.MonkeyPatch.context() as patch:
+            power = Power(patch, tmp_path, changes)
+            with contextlib.suppress(PowerCutError):
+                BlobStore(tmp_path).add(IMAGE)
+                done = True
+        power.lose_what_was_not_synced()
+        store = BlobStore(tmp_path)
+        assert store.read(small) == b"small"
+        assert store.read(DIGEST) in ({IMAGE} if done else {IMAGE, None})
+        store.add(IMAGE)
+        assert store.read(DIGEST) == IMAGE
+        if done:
+            break
+    assert 5 <= changes < 20
 
 
 def test_a_data_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.firmware.manifest.models import Channel, ChannelEntry, ChannelProject, Release
+from agent.firmware.manifest.models import Channel, ChannelEntry, ChannelProject, Halt, Release
 from agent.firmware.policy.models import Code
 from agent.firmware.trust.models import (
     ChannelKnowledge,
@@ -106,24 +106,33 @@ def test_the_newest_that_is_made_for_its_chip_and_board_is_offered() -> None:
     unknown = offered(shelf(made(boards=[])), board="garage-board")
     assert codes(unknown) == {Code.CHIP_UNKNOWN}
     # What the channel calls its latest is the newest that is offered.
-    ahead = shelf(new, old)
+    ahead = shelf(made(version="1.2.0"), old)
     assert offered(ahead).latest == "1.1.0"
 
 
-def test_nobody_offers_a_release_in_somebody_elses_channel() -> None:
+def test_l01_l02_l05_a_channel_belongs_to_its_sources_and_nobody_else_is_asked() -> None:
     """No source is asked because another has nothing: dependency confusion begins there."""
+    house = shelf(made(OURS, "8.8.8"), source="local", name="local")
     acme = shelf(made(OURS, "9.9.9"), source="acme", name="x-acme")
-    official = shelf(made("acme.bridge", "5.0.0"))
-    nothing = offered(shelf_of("stable", [official, acme], {}))
+    official = shelf(made(OURS, "1.1.0"))
+    shelves = [official, acme, house]
+    for channel, source, latest in (
+        ("stable", "official", "1.1.0"),
+        ("x-acme", "acme", "9.9.9"),
+        ("local", "local", "8.8.8"),
+    ):
+        theirs = offered(shelf_of(channel, shelves, {}))
+        assert (theirs.source, theirs.latest) == (source, latest)
+        assert (Code.UNSIGNED in codes(theirs)) is (channel == "local")
+    assert shelf_of("x-other", shelves, {}) is None
+    other = shelf(made("acme.bridge", "5.0.0"))
+    nothing = offered(shelf_of("stable", [other, acme, house], {}))
     assert (nothing.standing, nothing.release) == (Standing.NONE, None)
     assert nothing.why == f"The channel stable has no release for {OURS}."
-    theirs = offered(shelf_of("x-acme", [official, acme], {}))
-    assert (theirs.source, theirs.latest) == ("acme", "9.9.9")
-    assert shelf_of("x-other", [official, acme], {}) is None
     assert "No source" in offered(None).why
 
 
-def test_a_gated_channel_offers_what_all_have_signed_alike_and_every_brake_of_them_counts() -> None:
+def test_l06_l07_l08_a_gated_channel_offers_what_all_have_signed_alike() -> None:
     new, needed = made(), {"stable": 2}
     official, acme = shelf(new), shelf(new, source="acme")
     assert offered(shelf_of("stable", [official, acme], needed)).latest == "1.1.0"
@@ -139,6 +148,12 @@ def test_a_gated_channel_offers_what_all_have_signed_alike_and_every_brake_of_th
         acme.knowledge.channel, revoked=frozenset({"a" * 64}), min_rollback_index={OURS: 9}
     )
     braked = replace(acme, knowledge=replace(acme.knowledge, channel=harsh))
+    halted = replace(acme, knowledge=replace(acme.knowledge, halt=Halt(True, "Smoke.")))
+    for gate, paused in ((acme, False), (halted, True)):
+        both = shelf_of("stable", [official, gate], needed)
+        assert both
+        assert both.knowledge.channel
+        assert both.knowledge.channel.paused is paused
     said = codes(offered(shelf_of("stable", [official, braked], needed)))
     assert said == {Code.IMAGE_REVOKED, Code.BELOW_SIGNED_FLOOR}
     old = replace(acme, knowledge=replace(acme.knowledge, freshness=Freshness.STALE, why="Old."))
@@ -238,5 +253,9 @@ def test_alarms_stay_until_a_good_look_and_survive_a_restart() -> None:
     assert set(memory.alarms) == {("s", EventKind.ROLLBACK)}
     assert memory.since == MappingProxyType({"o": NOW, "s": NOW})
     assert recalled(as_json(memory)) == memory
+    # One mirror lies in another way, the next is honest: fresh, and still not a good look.
+    unsigned = replace(event, kind=EventKind.WRONG_SIGNATURE)
+    memory = looked(memory, replace(lied, events=(unsigned,)), NOW)
+    assert {kind for _, kind in memory.alarms} == {EventKind.ROLLBACK, EventKind.WRONG_SIGNATURE}
     memory = looked(memory, replace(lied, events=()), NOW)
     assert (dict(memory.alarms), dict(memory.since)) == ({}, {"o": NOW})

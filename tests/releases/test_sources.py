@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
 
+from agent.firmware.trust.client import look
+from agent.firmware.trust.source import Question
 from agent.releases.bundles import BundleError, unpack
-from agent.releases.sources import fingerprint_of, fitting, wanted
+from agent.releases.roots import fetch_root
+from agent.releases.sources import added, fingerprint_of, fitting, keep_root, official, wanted
+from agent.setting_releases import ReleaseSettings
 from agent.surface.desk import NewSource
-from tests.firmware.https import Hang, HttpsServer, Redirect
-from tests.firmware.repo import Repo
+from tests.firmware.https import Endless, Hang, HttpsServer, Redirect
+from tests.firmware.repo import BUILT, Repo, day
 from tests.releases.scene import archive, scene
 
 ROOT = "1.root.json"
 
 
-async def test_an_installer_gates_a_channel_by_the_fingerprint_that_he_told(tmp_path: Path) -> None:
+async def test_l04_l07_an_installer_gates_a_channel_by_the_fingerprint_that_he_told(
+    tmp_path: Path,
+) -> None:
     theirs = Repo(purpose="an installer's")
     with HttpsServer() as server:
         async with scene(tmp_path, ca_file=str(server.ca_file)) as it:
@@ -42,7 +49,7 @@ async def test_an_installer_gates_a_channel_by_the_fingerprint_that_he_told(tmp_
             it.repo.save(tmp_path / "bundle")
             it.begin()
             await it.service.look()
-            assert it.offer().release is None
+            assert it.offer().latest == "1.0.0", "what both have signed is still there"
             assert it.offer().why == (
                 "2 of official, acme have to have signed the same, and have not yet."
             )
@@ -59,6 +66,21 @@ async def test_an_installer_gates_a_channel_by_the_fingerprint_that_he_told(tmp_
             assert it.offer().latest == "1.1.0"
 
 
+def test_l03_the_publisher_of_the_app_is_not_heard_about_own_builds(tmp_path: Path) -> None:
+    """Nor a thief of all his keys: who may speak of a channel is written in the house."""
+    repo = Repo()
+    repo.put("targets", "local/channel.json", {"schema": 1, "projects": {}})
+    repo.publish("targets")
+    bundle = repo.save(tmp_path / "bundle")
+    theirs = official(bundle, tmp_path / "brought", ReleaseSettings())
+    assert theirs
+    known = look(Question(theirs, tmp_path / "trust", BUILT, day(1)))
+    assert {it.name: it.freshness.value for it in known.channels} == {
+        "stable": "fresh",
+        "beta": "fresh",
+    }
+
+
 async def test_a_mirror_that_never_answers_is_given_up_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +91,24 @@ async def test_a_mirror_that_never_answers_is_given_up_in_words(
             wanted = NewSource("acme", server.url(""), "ab" * 32, "x-acme")
             with pytest.raises(OSError, match="did not answer in 0 s"):
                 await it.rooms.desk.add_source(wanted, "Ann")
+
+
+def test_l04_a_kept_root_that_is_not_the_confirmed_one_is_no_root(tmp_path: Path) -> None:
+    it = wanted("acme", "https://a.example", "x-acme", hashlib.sha256(b"root").hexdigest())
+    keep_root(tmp_path, it, b"root")
+    assert added(tmp_path, it, ReleaseSettings()).root == b"root"
+    with pytest.raises(ValueError, match="has the fingerprint"):
+        keep_root(tmp_path, it, b"another")
+    (kept,) = (tmp_path / "release_roots").iterdir()
+    kept.write_bytes(b64encode(b"another"))
+    assert added(tmp_path, it, ReleaseSettings()).root == b""
+
+
+async def test_a_root_without_end_is_cut_and_not_kept() -> None:
+    with HttpsServer() as server:
+        server.always_fails(f"/metadata/{ROOT}", Endless())
+        with pytest.raises(OSError, match="too long to be a root"):
+            await fetch_root(server.url(""), str(server.ca_file))
 
 
 @pytest.mark.parametrize(
@@ -139,3 +179,12 @@ def test_a_bundle_brings_documents_and_nothing_else(tmp_path: Path) -> None:
             unpack(wrong, folder)
     assert {it.name for it in tmp_path.iterdir()} == {"release_bundle"}
     assert (folder / "metadata" / "1.root.json").exists()  # what was there stays
+
+
+def test_an_archive_that_claims_less_than_it_holds_brings_nothing(tmp_path: Path) -> None:
+    honest = archive({"metadata/timestamp.json": bytes(5000)})
+    size = honest.index(b"PK\x01\x02") + 24
+    lying = honest[:size] + (10).to_bytes(4, "little") + honest[size + 4 :]
+    with pytest.raises(BundleError, match="no ZIP archive"):
+        unpack(lying, tmp_path / "release_bundle")
+    assert list(tmp_path.iterdir()) == []

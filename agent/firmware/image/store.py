@@ -25,6 +25,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.private_file import sync
+
 MAX_IMAGE = 32 << 20
 """Bytes; more than any chip of ours has room for in a slot."""
 DEFAULT_LIMIT = 256 << 20
@@ -125,7 +127,7 @@ class Part:
         try:
             os.fsync(self._descriptor)
             self._path.rename(target)
-            _sync_folder(target.parent)
+            sync(target.parent)
         except OSError as error:
             raise _refused(error, target) from error
 
@@ -270,14 +272,6 @@ def _read_all(descriptor: int) -> Iterable[bytes]:
     while piece := os.pread(descriptor, 1 << 20, at):
         at += len(piece)
         yield piece
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _refused(error: OSError, path: Path) -> StoreError:

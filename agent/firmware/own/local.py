@@ -45,16 +45,15 @@ from tuf.api.serialization.json import JSONSerializer
 
 from agent.firmware.image.read import read_image
 from agent.firmware.image.store import BlobStore
+from agent.firmware.manifest.channel import with_entry
 from agent.firmware.manifest.models import (
     Channel,
     ChannelEntry,
-    ChannelProject,
     ManifestError,
     Release,
     ReleaseImage,
 )
 from agent.firmware.manifest.parse import parse_channel, parse_release
-from agent.firmware.manifest.versions import version_key
 from agent.firmware.manifest.write import write_channel, write_release
 from agent.firmware.own.builds import CHANNEL, Brought, joined, release_of
 from agent.private_file import replace_file
@@ -175,9 +174,10 @@ class LocalRepository:
             if release is earlier:
                 return Accepted(release, image, already=True)
             channel = parse_channel(self._target(targets, _CHANNEL_PATH), CHANNEL)
+            entry = ChannelEntry(release.version, release.rollback_index, path)
             texts = {
                 path: write_release(release),
-                _CHANNEL_PATH: write_channel(_with(channel, release, path)),
+                _CHANNEL_PATH: write_channel(with_entry(channel, release.project, entry)),
             }
             _publish(self.folder, texts, targets, now)
         return Accepted(release, image, already=False)
@@ -243,16 +243,6 @@ def _file(folder: Path, target: TargetFile) -> Path:
     """Return where a document lies: consistent snapshots put its hash before its name."""
     below, _, name = target.path.rpartition("/")
     return folder / "targets" / below / f"{target.hashes['sha256']}.{name}"
-
-
-def _with(channel: Channel, release: Release, path: str) -> Channel:
-    """Return the channel with this release in it; the highest version is the latest."""
-    known = channel.projects.get(release.project)
-    others = [it for it in (known.releases if known else ()) if it.version != release.version]
-    entry = ChannelEntry(release.version, release.rollback_index, path)
-    releases = tuple(sorted([*others, entry], key=lambda it: version_key(it.version) or ()))
-    project = ChannelProject(releases[-1].version, releases)
-    return Channel(projects={**channel.projects, release.project: project})
 
 
 def _delegated(key: Key) -> Delegations:

@@ -39,17 +39,15 @@ def decide(
         wish: who wants it, by which way, and what was accepted.
         families: factory project to the production project that it grows into.
     """
-    automatic = wish.asker is Asker.AUTOMATIC
     found = [
         *genuine(offer),
         *fitting(device, offer, wish),
         *wanted(device, offer, wish, families),
         *timely(device, offer, wish),
     ]
-    if automatic:
+    if wish.asker is Asker.AUTOMATIC:
         found = [replace(it, ack=None) for it in found]
-    acks = frozenset() if automatic else wish.acks
     return Decision(
-        refusals=tuple(it for it in found if it.ack not in acks),
-        accepted=tuple(it for it in found if it.ack in acks),
+        refusals=tuple(it for it in found if it.ack not in wish.acks),
+        accepted=tuple(it for it in found if it.ack in wish.acks),
     )

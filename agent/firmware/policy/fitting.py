@@ -14,9 +14,10 @@ from collections.abc import Iterator
 
 from agent.firmware.manifest.models import ImageKind
 from agent.firmware.manifest.versions import older
-from agent.firmware.policy.genuine import plain, signers
+from agent.firmware.policy.genuine import signers
 from agent.firmware.policy.models import Asker, Code, Device, Finding, Offer, Way, Wish
 from agent.firmware.policy.words import finding
+from agent.fleet.chips import plain_chip
 
 _HUNDRED = 100
 
@@ -34,7 +35,7 @@ def fitting(device: Device, offer: Offer, wish: Wish) -> Iterator[Finding]:
 def _chip(device: Device, offer: Offer, wish: Wish) -> Iterator[Finding]:
     if device.chip is None and wish.way is Way.OTA:
         yield finding(Code.CHIP_UNKNOWN, wanted=offer.image.chip)
-    if device.chip is not None and plain(device.chip) != plain(offer.image.chip):
+    if device.chip is not None and plain_chip(device.chip) != plain_chip(offer.image.chip):
         yield finding(Code.WRONG_CHIP, wanted=offer.image.chip, found=device.chip)
     if device.chip_revision is None:
         return

@@ -17,6 +17,7 @@ from agent.firmware.manifest.versions import version_key
 from agent.firmware.policy.models import Ack, Code, Finding, Offer
 from agent.firmware.policy.words import finding
 from agent.firmware.trust.models import Freshness
+from agent.fleet.chips import plain_chip
 
 LAYOUTS = {ImageKind.OTA: Layout.APPLICATION, ImageKind.FACTORY: Layout.FACTORY}
 _LONGEST_PROJECT = 31
@@ -68,7 +69,7 @@ def _differences(release: Release, image: ReleaseImage, facts: ImageFacts) -> It
         yield "another MD5"
     if facts.layout is not LAYOUTS[image.kind]:
         yield f"{facts.layout} instead of {LAYOUTS[image.kind]}"
-    if plain(facts.chip) != plain(image.chip):
+    if plain_chip(facts.chip) != plain_chip(image.chip):
         yield f"for {facts.chip} instead of {image.chip}"
     # A descriptor without ESPHome's project holds the node's name and ESPHome's version there,
     # which say nothing of the release. ESPHome's projects have a dot, node names have none.
@@ -80,11 +81,6 @@ def _differences(release: Release, image: ReleaseImage, facts: ImageFacts) -> It
     proven = {it.key_digest for it in facts.signatures if it.valid}
     if not set(image.signed_by) <= proven:
         yield "a signature that its manifest promises is missing or false"
-
-
-def plain(chip: str) -> str:
-    """Return a chip's name as esptool has it, whoever wrote it."""
-    return chip.replace("-", "").replace("_", "").lower()
 
 
 def _same_project(found: str, wanted: str) -> bool:

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from agent.firmware.manifest.channel import with_entry
 from agent.firmware.manifest.models import (
     Channel,
     ChannelEntry,
-    ChannelProject,
     Halt,
     Release,
     Wave,
 )
-from agent.firmware.manifest.versions import version_key
 from agent.firmware.signing.contents import manifest_path
 from agent.firmware.signing.models import SigningError, UsageError
 
@@ -28,11 +27,7 @@ def with_release(
     """Return the channel with this release; the highest version is the latest."""
     path = manifest_path(name, release.project, release.version)
     entry = ChannelEntry(release.version, release.rollback_index, path, tuple(rollout))
-    before = channel.projects.get(release.project)
-    kept = [it for it in before.releases if it.version != release.version] if before else []
-    releases = sorted((*kept, entry), key=lambda it: version_key(it.version) or ())
-    project = ChannelProject(releases[-1].version, tuple(releases))
-    return replace(channel, projects={**channel.projects, release.project: project})
+    return with_entry(channel, release.project, entry)
 
 
 def with_policy(

@@ -16,6 +16,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from agent.private_file import sync
+
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _RENAME_SWAP = 2
@@ -37,7 +39,7 @@ def swap_in(path: Path) -> None:
     for written in (*new.rglob("*"), new):
         # A linked file is that of the old folder, which is on the disk already.
         if written.is_dir() or written.stat().st_nlink == 1:
-            _sync(written)
+            sync(written)
     if path.exists():
         if not _exchanged(new, path):
             old = _old(path)
@@ -46,7 +48,7 @@ def swap_in(path: Path) -> None:
             new = old
     else:
         new.rename(path)
-    _sync(path.parent)
+    sync(path.parent)
     shutil.rmtree(new, ignore_errors=True)
 
 
@@ -71,11 +73,3 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 def _old(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

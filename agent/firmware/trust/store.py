@@ -28,6 +28,8 @@ from contextlib import contextmanager, suppress
 from os.path import samestat
 from pathlib import Path
 
+from agent.private_file import sync
+
 _LINK, _NEXT, _LOCK, _DOCUMENTS = "current", "current.next", "lock", "documents"
 _SET = "set-"
 _PRIVATE = 0o700
@@ -103,13 +105,13 @@ class Store:
         if old and before.keys() == after.keys() and all(_same(old / it, work / it) for it in new):
             return
         for name in new:
-            _sync(work / name)
+            sync(work / name)
         for folder in {(work / name).parent for name in after} | {work}:
-            _sync(folder)
+            sync(folder)
         (self._place / _NEXT).unlink(missing_ok=True)
         (self._place / _NEXT).symlink_to(work.name)
         (self._place / _NEXT).replace(self._place / _LINK)
-        _sync(self._place)
+        sync(self._place)
         if old:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -139,7 +141,7 @@ class Store:
         self._documents.mkdir(mode=_PRIVATE, exist_ok=True)
         for sha256, data in self._unsettled.items():
             _write(self._documents / sha256, data)
-        _sync(self._documents)
+        sync(self._documents)
         self._unsettled.clear()
 
     def forget_documents(self, but: Collection[str]) -> None:
@@ -209,11 +211,3 @@ def _write(path: Path, data: bytes) -> None:
     except OSError:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -28,6 +28,7 @@ from agent.firmware.trust.verdict import (
     Circumstances,
     View,
     channel_knowledge,
+    expired,
     worst,
 )
 from tests.firmware.repo import BUILT, day
@@ -83,6 +84,11 @@ def test_fresh_means_that_nothing_has_ended_and_nothing_is_in_doubt(
     assert known.freshness is (Freshness.FRESH if good else Freshness.STALE)
     assert (known.why == "") is good
     assert known.as_of == (day(50) if good else day(9))
+
+
+def test_a_role_is_past_its_end_at_that_very_moment_as_in_tuf() -> None:
+    ends, stays = role("stable", 5), role("beta", 5.001)
+    assert expired([ends, stays], day(5)) == (ends,)
 
 
 def test_a_brake_that_is_pulled_stays_as_it_is_when_it_expires() -> None:

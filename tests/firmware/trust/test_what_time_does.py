@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.firmware.manifest.agree import brakes_of
+from agent.firmware.manifest.models import ImageKind
+from agent.firmware.policy.decide import decide
+from agent.firmware.policy.models import Ack, Code, Device, Offer
 from agent.firmware.trust.models import EventKind, Freshness
 from agent.firmware.trust.source import TrustError, TrustPolicy
+from tests.firmware.policy.offers import AUTOMATIC, RECOVERY
 from tests.firmware.repo import Repo, day
 from tests.firmware.trust.house import (
     House,
@@ -47,6 +52,26 @@ def test_p03_three_years_later_the_bundle_still_serves_a_person(
     assert [it.as_of for it in known.channels] == [day(0)] * 2
     assert [it.halt.paused for it in known.channels if it.halt] == [True, True]
     assert home.release(bundle(repo, tmp_path / "bundle"), on=3 * 365).version == "1.0.0"
+
+
+def test_p03_d16_a_person_with_a_cable_accepts_by_name_what_has_expired(
+    home: House, repo: Repo, tmp_path: Path
+) -> None:
+    """A bridge that does not start, three years without the internet: the bundle still helps."""
+    image_of_app = bundle(repo, tmp_path / "bundle")
+    known = home.look(image_of_app, on=3 * 365)
+    found = home.release(image_of_app, on=3 * 365)
+    image = next(it for it in found.images if it.kind is ImageKind.FACTORY)
+    channel = next(it for it in known.channels if it.name == "stable")
+    assert channel.channel
+    brakes = brakes_of(channel.channel, channel.halt, halt_role=channel.halt_role)
+    offered = Offer(found, image, channel.freshness, brakes)
+    brick = Device("aabbccddee01", project=None, version=None, chip=image.chip)
+    refused = decide(brick, offered, RECOVERY)
+    assert [it.code for it in refused.refusals] == [Code.STALE]
+    accepted = decide(brick, offered, replace(RECOVERY, acks=frozenset({Ack.STALE})))
+    assert (accepted.allowed, [it.code for it in accepted.accepted]) == (True, [Code.STALE])
+    assert not decide(brick, offered, replace(AUTOMATIC, acks=frozenset(Ack))).allowed
 
 
 def test_p04_after_a_year_offline_the_cache_counts_and_not_the_older_bundle(
@@ -131,6 +156,14 @@ def test_p09_a_newer_stick_makes_it_fresh_and_moves_no_floor(
     assert (known.freshness, known.carrier, known.confirmed) == (FRESH, "stick", None)
     known = home.look(image, on=50)
     assert (known.freshness, kinds(known), versions(known)["stable"]) == (FRESH, [], 2)
+
+
+def test_p09_a_newer_stick_counts_also_beside_a_mirror_that_is_right(
+    home: House, repo: Repo, mirror: Mirror, tmp_path: Path
+) -> None:
+    repo.publish("stable", at=day(1))
+    known = home.look(mirror.carrier, bundle(repo, tmp_path / "usb", "stick"), on=2)
+    assert (known.freshness, versions(known)["stable"]) == (FRESH, 2)
 
 
 def test_p10_a_stick_that_expired_before_the_last_look_is_left_aside(
