@@ -198,7 +198,7 @@ class ReleaseService:
     async def look(self) -> str:
         """Look at every source again, and say in a sentence what is known now."""
         await self._look_at_all(online=True)
-        told = " ".join(_words(it) for it in self._known.values())
+        told = " ".join(words(it) for it in self._known.values())
         return told or self._found.problem or "There is no source."
 
     @property
