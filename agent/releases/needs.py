@@ -1,10 +1,10 @@
 """
 Which release manifests have to be read, so that every bridge can be offered something.
 
-Each costs a look at what stands above it, so only those are read that a bridge of this house, or one
-that it may get, can be offered: the newest of its project, an older one only where the newer is not
-made for it, or not signed yet by all who speak of the channel; and the one that it runs where that
-says whose signature it will take next.
+Each costs a look at what stands above it, so only those are read that a bridge of this house, or
+one that it may get, can be offered: the newest of its project, an older one only where the newer is
+not made for it, or not signed yet by all who speak of the channel; and the one that it runs where
+that says whose signature it will take next.
 """
 
 from __future__ import annotations
