@@ -1,8 +1,8 @@
 """
 What a bridge does with an image after it was committed: run it, crash, come back with the old one.
 
-The rules are those of ESP-IDF's bootloader and ESPHome's safe mode. A new image is on trial until it
-has run for a while or restarted in order; dying on trial brings the other slot back, if the
+The rules are those of ESP-IDF's bootloader and ESPHome's safe mode. A new image is on trial until
+it has run for a while or restarted in order; dying on trial brings the other slot back, if the
 bootloader can. An image that keeps dying ends in safe mode, which takes uploads and nothing else.
 
 Source: esphome.md, sections 3 and 7.

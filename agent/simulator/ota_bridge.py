@@ -18,6 +18,7 @@ import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Callable
+from typing import Self
 
 from agent.simulator.ota_boot import (
     Cause,
@@ -83,7 +84,7 @@ class OtaBridge:
         self._talks: set[asyncio.Task[None]] = set()
         self._life: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> OtaBridge:
+    async def __aenter__(self) -> Self:
         await self._up(Cause.POWER)
         return self
 

@@ -16,7 +16,7 @@ from aioesphomeapi._frame_helper.noise_encryption import (
     decode_noise_psk,
 )
 from cryptography.exceptions import InvalidTag
-from noise.connection import NoiseConnection
+from noise.connection import NoiseConnection  # type: ignore[import-untyped]
 
 from agent.firmware.ota.noise import HEADER_BYTES, frame
 from agent.firmware.ota.wire import (
