@@ -10,17 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.simulator.ota_boot import BAD_BOOTS, Cause, Fate, Flash, Image, Timing, started
+from agent.simulator.ota_boot import Flash, Image, Timing
 from agent.simulator.ota_bridge import OtaBridge
 from agent.simulator.ota_rules import Auth, Failure, Fault, OtaRules, Stage
 from tests.peers.esphome_firmware import API_KEY, firmware
 from tests.peers.esphome_uploader import Job, uploaded
+from tests.simulator.waiting import until
 
 OLD = Image("old", "1.0.0")
 NEW = Image("new", "1.1.0")
-FAST = Timing(
-    closes_s=0.01, boots_s=0.01, fails_after_s=0.05, watchdog_s=0.05, good_after_s=0.2
-)
+FAST = Timing(closes_s=0.01, boots_s=0.01, fails_after_s=0.05, watchdog_s=0.05, good_after_s=0.2)
 IMAGE = random.Random(1).randbytes(30_000) + bytes(20_000)  # noqa: S311 - any image will do
 WRONG_KEY = "YW5vdGhlci1rZXktb2YtdGhlLXRlc3RzLTMyLWJ5dGU="
 
@@ -91,12 +90,5 @@ async def test_esphomes_own_uploader_meets_a_bridge_in_every_dialect(tmp_path: P
             assert sentence in said.log, f"{name}: {said.log}"
             assert bridge.uploads == (name in GOOD), name
             if name in GOOD:
-                await until(bridge, lambda it: it.flash.boots == 2)
+                await until(lambda: bridge.flash.boots == 2)  # noqa: B023 - awaited at once
                 assert bridge.flash.running.sha256 == hashlib.sha256(IMAGE).hexdigest(), name
-
-
-async def until(bridge: OtaBridge, holds: object) -> None:
-    assert callable(holds)
-    async with asyncio.timeout(5):
-        while not holds(bridge):
-            await asyncio.sleep(0.005)

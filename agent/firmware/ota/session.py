@@ -205,15 +205,13 @@ class Session:
         yield from self._transfer()
 
     def _encrypt(self, psk: str, prologue: bytes) -> Steps:
-        self._doing = "in the encrypted greeting"
         try:
             link = NoiseLink(psk, prologue)
         except KeyFormatError as error:
             raise _Ended(answers.bad_key(str(error))) from None
         self._outbox += link.hello()
-        header = yield HEADER_BYTES
-        if header[0] >= FIRST_ERROR:
-            raise _Ended(answers.refusal(header[0], self._doing))
+        first = yield from self._answer("after the encrypted greeting")
+        header = bytes((first,)) + (yield HEADER_BYTES - 1)
         try:
             link.answered((yield payload_bytes(header)))
         except WrongKeyError as error:
