@@ -143,9 +143,10 @@ class Session:
         After the last block such an ending is ambiguous, and a wish to stop comes too late.
         """
         if self.verdict is None:
-            if self.last_block_sent and verdict.outcome is not Outcome.REFUSED:
+            if self.last_block_sent and verdict.outcome in {Outcome.FAILED, Outcome.CANCELLED}:
                 verdict = answers.ambiguous(verdict)
             self.verdict = verdict
+            self.wants = None
             self._steps.close()
 
     def _advance(self) -> None:
@@ -172,8 +173,6 @@ class Session:
             self._needs = self._steps.send(piece)
         except _Ended as end:
             self.stop(end.verdict)
-        except StopIteration:
-            self.verdict = answers.committed()
 
     # The protocol, from top to bottom. Each `yield` waits for that many bytes; 0 for `supply`.
 
@@ -203,6 +202,7 @@ class Session:
         yield from self._authenticate()
         yield from self._prepare(extended, flags)
         yield from self._transfer()
+        raise _Ended(answers.committed())
 
     def _encrypt(self, psk: str, prologue: bytes) -> Steps:
         try:
