@@ -57,6 +57,8 @@ class Link(asyncio.Protocol):
         if self.session.wants is not None and self.session.verdict is None:
             self._heard_s = self._loop.time()
             self.session.supply(wire)
+            self._watch.cancel()
+            self._check_silence()  # another patience from here on
             self._pump()
 
     def stop(self, verdict: Verdict) -> None:
