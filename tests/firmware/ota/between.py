@@ -61,7 +61,7 @@ class Between:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             if trouble.stalls:
-                await reader.read()  # until the uploader gives up
+                await (reader.read() if ways[0].done() else ways[0])  # the uploader gives up
         for way in ways:
             way.cancel()
         for end in (writer, back):
