@@ -87,6 +87,8 @@ class Talk:
             async with asyncio.timeout(patience_s) as self._timer:
                 await self._receive(extended, flags)
         except TimeoutError:
+            if self._committed:
+                raise HungUpError from None
             raise _RefusedError(0xFF) from None
 
     async def _greet(self) -> tuple[bool, ServerFeature]:

@@ -5,16 +5,33 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import re
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agent.simulator.ota_boot import Flash, Image, Timing
+from agent.firmware.ota.driver import Limits, upload
+from agent.firmware.ota.models import Outcome, Reason, Secrets
+from agent.firmware.ota.payload import Payload
+from agent.firmware.ota.wire import MAGIC
+from agent.simulator.ota_boot import (
+    BAD_BOOTS,
+    Cause,
+    Fate,
+    Flash,
+    Image,
+    Timing,
+    confirmed,
+    started,
+)
 from agent.simulator.ota_bridge import OtaBridge
 from agent.simulator.ota_rules import Auth, Failure, Fault, OtaRules, Stage
-from tests.peers.esphome_firmware import API_KEY, firmware
+from tests.peers.esphome_firmware import API_KEY, OTA_PASSWORD, firmware
 from tests.peers.esphome_uploader import Job, uploaded
+from tests.peers.fixtures import MakeDevice
+from tests.peers.process import LOOPBACK
 from tests.simulator.waiting import until
 
 OLD = Image("old", "1.0.0")
@@ -90,5 +107,107 @@ async def test_esphomes_own_uploader_meets_a_bridge_in_every_dialect(tmp_path: P
             assert sentence in said.log, f"{name}: {said.log}"
             assert bridge.uploads == (name in GOOD), name
             if name in GOOD:
-                await until(lambda: bridge.flash.boots == 2)  # noqa: B023 - awaited at once
+                await until(lambda: bridge.flash.boots == 2)
                 assert bridge.flash.running.sha256 == hashlib.sha256(IMAGE).hexdigest(), name
+
+
+def test_a_restart_confirms_an_image_on_trial_and_a_death_brings_the_old_one_back() -> None:
+    fresh = started(Flash(OLD, boots=1), Cause.OTA, NEW)
+    assert (fresh.running, fresh.other, fresh.on_trial) == (NEW, OLD, True)
+    for cause in (Cause.CRASH, Cause.WATCHDOG, Cause.POWER):
+        back = started(fresh, cause)
+        assert (back.running, back.rolled_back, back.on_trial) == (OLD, True, False), cause
+        assert back.reset_reason is cause
+        assert started(confirmed(fresh), cause).running == NEW, cause
+    kept = started(fresh, Cause.RESTART)
+    assert (kept.running, kept.on_trial) == (NEW, False)
+    assert started(kept, Cause.CRASH).running == NEW
+
+
+def test_without_rollback_an_image_that_keeps_dying_ends_in_safe_mode_and_leaves_it() -> None:
+    flash = started(Flash(OLD, rollback=False), Cause.OTA, NEW)
+    for boot in range(1, BAD_BOOTS + 1):
+        assert not flash.safe_mode, boot
+        flash = started(flash, Cause.CRASH)
+        assert flash.running == NEW
+    assert flash.safe_mode
+    assert not started(flash, Cause.RESTART).safe_mode
+    assert started(flash, Cause.OTA, OLD).running == OLD
+
+
+@pytest.mark.parametrize("fate", [Fate.NEVER_UP, Fate.CRASHES, Fate.HANGS, Fate.GOOD])
+@pytest.mark.peers("bridge")
+async def test_a_bridge_lives_with_an_uploaded_image_as_its_fate_says(fate: Fate) -> None:
+    lived: list[tuple[str, bool]] = []
+
+    def note(bridge: OtaBridge) -> None:
+        lived.append((bridge.flash.running.version, bridge.is_up))
+
+    read = {"read": lambda _: replace(NEW, fate=fate), "changed": note}
+    async with OtaBridge(Flash(OLD), OtaRules(), timing=FAST, **read) as bridge:
+        done = await upload([LOOPBACK], bridge.port, Payload(IMAGE), Secrets(), deadline_s=5)
+        assert done.outcome is Outcome.SENT
+        if fate is Fate.GOOD:
+            await until(lambda: bridge.flash.boots == 2 and not bridge.flash.on_trial)
+            assert bridge.flash.running.version == "1.1.0"
+            return
+        await until(lambda: bridge.flash.rolled_back)
+        assert (bridge.flash.running, bridge.is_up) == (OLD, True)
+        was_up = ("1.1.0", True) in lived
+        assert was_up == (fate is not Fate.NEVER_UP)
+        cause = Cause.WATCHDOG if fate is Fate.HANGS else Cause.CRASH
+        assert bridge.flash.reset_reason is cause
+        again = await upload([LOOPBACK], bridge.port, Payload(IMAGE), Secrets(), deadline_s=5)
+        assert again.outcome is Outcome.SENT
+
+
+@pytest.mark.peers("bridge")
+async def test_a_hanging_bridge_takes_connections_and_answers_none() -> None:
+    slow = replace(FAST, fails_after_s=0.0, watchdog_s=60)
+    hangs = Flash(replace(OLD, fate=Fate.HANGS))
+    async with OtaBridge(hangs, OtaRules(), timing=slow) as bridge:
+        await until(lambda: not bridge.is_up)
+        quick = Limits(greeting_s=0.1, extra_attempts=0)
+        done = await upload(
+            [LOOPBACK], bridge.port, Payload(IMAGE), Secrets(), deadline_s=5, limits=quick
+        )
+    assert (done.outcome, done.verdict.reason) == (Outcome.FAILED, Reason.SILENT)
+
+
+PROBES = {
+    "no greeting of ours": [b"GET /"],
+    "no password by SHA-256": [MAGIC, b"\x00"],
+    "extended": [MAGIC, b"\x06"],
+    "deflate": [MAGIC, b"\x16"],
+    "wrong answer": [MAGIC, b"\x06", b"0" * 128],
+}
+
+
+@pytest.mark.peers("bridge", "esphome")
+async def test_it_answers_probes_as_real_firmware_does(make_device: MakeDevice) -> None:
+    rules = OtaRules(auth=Auth.SHA256, password=OTA_PASSWORD)
+    with make_device("plain", name="bridge-1") as device:
+        async with OtaBridge(Flash(OLD), rules) as bridge:
+            for name, probe in PROBES.items():
+                real = await answers(device.ota_port, probe)
+                assert await answers(bridge.port, probe) == real, name
+                assert real, name
+
+
+async def answers(port: int, probe: list[bytes]) -> list[bytes]:
+    """Return what comes after each step; of a nonce only that it is one."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    found = []
+    for step in probe:
+        writer.write(step)
+        try:
+            async with asyncio.timeout(0.15):
+                said = b""
+                while piece := await reader.read(4096):
+                    said += piece
+                said += b" and hung up"
+        except TimeoutError:
+            pass
+        found.append(re.sub(rb"[0-9a-f]{64}", b"<nonce>", said))
+    writer.close()
+    return found
