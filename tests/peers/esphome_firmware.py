@@ -23,6 +23,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 from tests.peers.install import (
@@ -58,6 +59,9 @@ ENCRYPTED = frozenset({"noise", "strict", BRIDGE, TRIAL})
 PROJECT_VERSION = "1.0.0"
 API_KEY = "cGVlci1rZXktb2YtdGhlLXRlc3RzLTMyLWJ5dGVzISE="
 OTA_PASSWORD = "upload"
+OLDER = "2026.6.5"
+"""Its uploader alone: it needs nothing but Python and knows neither Noise nor deflate."""
+OLDER_HOME = PEERS / f"esphome-uploader-{OLDER}"
 HOME = PEERS / f"esphome-{VERSION}"
 PYTHON = HOME / "bin/python"
 _SUBSTITUTIONS = {
@@ -113,6 +117,9 @@ def install() -> str:
     with only_one(HOME.name):
         if not _runs():
             _install_esphome()
+    with only_one(OLDER_HOME.name):
+        if not OLDER_HOME.exists():
+            _install_older()
     for configuration in (*CONFIGURATIONS, BRIDGE, TRIAL):
         with only_one(f"{firmware_home(configuration).name}-{configuration}"):
             if firmware(configuration) is None:
@@ -140,6 +147,16 @@ def _install_esphome() -> None:
     install = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", PYTHON]
     run([*install, f"esphome=={VERSION}"], env)
     (HOME / "ready").touch()
+
+
+def _install_older() -> None:
+    say(f"ESPHome {OLDER}: installing its uploader, once")
+    part = OLDER_HOME.with_name(f"{OLDER_HOME.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # an installation that was interrupted
+    uv = UV if UV.exists() else Path(shutil.which("uv") or "uv")
+    install = [uv, "pip", "install", "-q", "--no-deps", "--python", sys.executable]
+    run([*install, "--target", part, f"esphome=={OLDER}"], install_environment())
+    part.rename(OLDER_HOME)
 
 
 def _debian_with_python() -> Path:

@@ -1,5 +1,5 @@
 """
-ESPHome's own uploader, of this year's versions: the judge of whoever plays a bridge.
+ESPHome's own uploader, the newest and an older one: the judge of whoever plays a bridge.
 
 Many uploads run in one process, because it takes longer to start than to upload; the second that
 it sleeps after each is left out. Nothing else of it is changed.
@@ -8,9 +8,10 @@ it sleeps after each is left out. Nothing else of it is changed.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from tests.peers import esphome_firmware
 
@@ -56,12 +57,14 @@ class Told:
     log: str
 
 
-def uploaded(
-    jobs: list[Job], python: str | Path = esphome_firmware.PYTHON, timeout_s: float = 60
-) -> list[Told]:
+def uploaded(jobs: list[Job], *, older: bool = False, timeout_s: float = 60) -> list[Told]:
     """Run uploads one after the other and return how they ended."""
+    env = dict(os.environ)
+    if older:
+        env["PYTHONPATH"] = str(esphome_firmware.OLDER_HOME)
     done = subprocess.run(  # noqa: S603 - ESPHome itself
-        [python, "-c", _SCRIPT],
+        [sys.executable if older else esphome_firmware.PYTHON, "-c", _SCRIPT],
+        env=env,
         input="".join(json.dumps(asdict(job)) + "\n" for job in jobs),
         capture_output=True,
         text=True,
