@@ -182,6 +182,7 @@ def main() -> int:
                 f"{sort}parallel_s": some["seconds"],
                 f"{sort}loop_lag_p99_ms": some["loop_lag_p99_ms"],
                 f"{sort}loop_lag_max_ms": some["loop_lag_max_ms"],
+                f"{sort}idle_lag_p99_ms": some["idle_lag_p99_ms"],
             }
     except (MissingPeerError, PeerError, subprocess.CalledProcessError) as error:
         print(f"ota: {error}", file=sys.stderr)

@@ -8,12 +8,13 @@ Our uploads as they are measured, in a process of their own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import gc
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from agent.firmware.ota import noise
@@ -23,6 +24,7 @@ from agent.firmware.ota.payload import Payload
 from benchmarks.running import percentile
 
 _TICK_S = 0.005
+_IDLE_S = 1.0
 _DEADLINE_S = 120.0
 
 
@@ -60,29 +62,40 @@ async def many(
     )
     del warm
     before_bytes = _at_rest()
+    idle: list[float] = []
     lags: list[float] = []
-    ticking = asyncio.ensure_future(_tick(lags))
+    async with _ticking(idle):
+        await asyncio.sleep(_IDLE_S)
     began_s = time.perf_counter()
     image = Payload(read())
-    done = await asyncio.gather(
-        *(upload([host], port, image, secrets, deadline_s=_DEADLINE_S) for port in ports[1:])
-    )
+    async with _ticking(lags):
+        done = await asyncio.gather(
+            *(upload([host], port, image, secrets, deadline_s=_DEADLINE_S) for port in ports[1:])
+        )
     took_s = time.perf_counter() - began_s
-    ticking.cancel()
     return {
         "rss_images": (_memory("VmHWM") - before_bytes) / len(image),
         "loop_lag_p99_ms": percentile(lags, 99) * 1000,
         "loop_lag_max_ms": max(lags) * 1000,
+        "idle_lag_p99_ms": percentile(idle, 99) * 1000,
         "seconds": took_s,
         "sent": sum(it.outcome is Outcome.SENT for it in done),
     }
 
 
-async def _tick(lags: list[float]) -> None:
-    while True:
-        due_s = time.perf_counter() + _TICK_S
-        await asyncio.sleep(_TICK_S)
-        lags.append(time.perf_counter() - due_s)
+@contextlib.asynccontextmanager
+async def _ticking(lags: list[float]) -> AsyncIterator[None]:
+    """Note how late the event loop comes while the block runs, in seconds."""
+
+    async def tick() -> None:
+        while True:
+            due_s = time.perf_counter() + _TICK_S
+            await asyncio.sleep(_TICK_S)
+            lags.append(time.perf_counter() - due_s)
+
+    ticking = asyncio.ensure_future(tick())
+    yield
+    ticking.cancel()
 
 
 def _at_rest() -> int:

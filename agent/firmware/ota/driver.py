@@ -11,6 +11,8 @@ Source: esphome.md, section 5 (timers and retries); pvautonomy.md, D-18.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ipaddress
 import itertools
 import socket
 import sys
@@ -41,6 +43,7 @@ class Limits:
 
 
 PATIENT = Limits()
+_SIX = 6
 
 
 async def upload(  # noqa: PLR0913 - one call, and everything after the fourth is named
@@ -179,9 +182,9 @@ class _Run:
     async def _connect(self, address: str) -> socket.socket:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._limits.connect_s):
-            found = await loop.getaddrinfo(address, self._port, type=socket.SOCK_STREAM)
-            for at, (family, kind, protocol, _, where) in enumerate(found, start=1):
-                sock = socket.socket(family, kind, protocol)
+            found = await _looked_up(address, self._port)
+            for at, (family, where) in enumerate(found, start=1):
+                sock = socket.socket(family, socket.SOCK_STREAM)
                 sock.setblocking(False)
                 try:
                     await loop.sock_connect(sock, where)
@@ -205,6 +208,17 @@ class _Run:
             seconds=asyncio.get_running_loop().time() - self._began_s,
             evidence=tuple(self._evidence),
         )
+
+
+async def _looked_up(address: str, port: int) -> list[tuple[int, Any]]:
+    """Return where an address leads; only names and zones cost a thread."""
+    with contextlib.suppress(ValueError):
+        if "%" not in address:
+            six = ipaddress.ip_address(address).version == _SIX
+            return [(socket.AF_INET6 if six else socket.AF_INET, (address, port))]
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(address, port, type=socket.SOCK_STREAM)
+    return [(family, where) for family, _, _, _, where in found]
 
 
 def _said(error: Exception, within_s: float) -> str:

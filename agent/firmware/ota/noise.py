@@ -102,6 +102,7 @@ class NoiseLink:
         except Exception as error:  # noqa: BLE001 - the library names no errors of its own
             raise FrameError(f"its encrypted greeting is malformed ({error!r:.60})") from None
         self._encrypt, self._decrypt = self._handshake.get_ciphers()
+        del self._handshake  # it is the larger part of a connection, and done with
 
     def seal(self, data: bytes | memoryview) -> bytes:
         """Return frames that hold these bytes."""

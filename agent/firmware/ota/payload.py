@@ -11,7 +11,6 @@ inflates while it receives, and the gzip file when it inflates at its next start
 from __future__ import annotations
 
 import asyncio
-import gzip
 import hashlib
 import zlib
 from dataclasses import dataclass, field
@@ -20,6 +19,8 @@ from enum import StrEnum
 from agent.firmware.ota.wire import DEFLATE_WINDOW_BITS
 
 _LARGEST_BYTES = 0xFFFFFFFF
+_PIECE_BYTES = 65536
+_GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 _LEVEL = 6
 """Level 9 takes twice the time on a small machine and saves less than one percent."""
 
@@ -37,7 +38,7 @@ class Wire:
     """One form of an image, ready to be sent."""
 
     form: Form
-    data: bytes = field(repr=False)
+    data: memoryview = field(repr=False)
     md5: str
     """Of what the device stores, 32 hexadecimal digits."""
     image_bytes: int
@@ -45,13 +46,22 @@ class Wire:
 
 def encoded(image: bytes, form: Form) -> Wire:
     """Return an image in that form; takes up to a second for a large image, so not on the loop."""
-    data = image
-    if form is Form.DEFLATE:
-        data = zlib.compress(image, _LEVEL, wbits=-DEFLATE_WINDOW_BITS)
-    elif form is Form.GZIP:
-        data = gzip.compress(image, _LEVEL, mtime=0)
+    if form is Form.PLAIN:
+        data = memoryview(image)
+    else:
+        data = _packed(image, -DEFLATE_WINDOW_BITS if form is Form.DEFLATE else _GZIP_WINDOW_BITS)
     stored = data if form is Form.GZIP else image
     return Wire(form, data, hashlib.md5(stored, usedforsecurity=False).hexdigest(), len(image))
+
+
+def _packed(image: bytes, window_bits: int) -> memoryview:
+    """Compress piece by piece into one buffer; at once, the result would be there twice."""
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, window_bits)
+    packed = bytearray()
+    for at in range(0, len(image), _PIECE_BYTES):
+        packed += packer.compress(memoryview(image)[at : at + _PIECE_BYTES])
+    packed += packer.flush()
+    return memoryview(packed).toreadonly()
 
 
 class Payload:

@@ -132,7 +132,7 @@ class Session:
         full = self.version > 1 and ahead >= WINDOW_BLOCKS * BLOCK_BYTES
         if self.verdict or self._wire is None or self.sent_bytes == self.total_bytes or full:
             return b""
-        block = memoryview(self._wire.data)[self.sent_bytes : self.sent_bytes + BLOCK_BYTES]
+        block = self._wire.data[self.sent_bytes : self.sent_bytes + BLOCK_BYTES]
         self.sent_bytes += len(block)
         return block if self._link is None else self._link.seal(block)
 

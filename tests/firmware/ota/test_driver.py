@@ -190,7 +190,7 @@ async def test_many_uploads_of_one_image_share_its_bytes_and_each_form_is_made_o
         )
     assert {it.outcome for it in done} == {Outcome.SENT}
     assert await payload.form(Form.DEFLATE) is await payload.form(Form.DEFLATE)
-    assert (await payload.form(Form.PLAIN)).data is IMAGE
+    assert (await payload.form(Form.PLAIN)).data.obj is IMAGE
 
 
 async def test_what_cannot_be_uploaded_is_said_before_anything_is_opened() -> None:

@@ -163,6 +163,6 @@ def test_whatever_comes_it_never_raises_and_success_needs_all_sent_and_the_final
         assert not session.encrypted
         assert b"\x44\x45" in said
         assert session.last_block_sent
-        assert encoded(IMAGE, Form.PLAIN).data in out or len(out) > session.total_bytes > 0
+        assert IMAGE in out or len(out) > session.total_bytes > 0
     elif session.last_block_sent and session.verdict is not None:
         assert session.verdict.outcome in {Outcome.AMBIGUOUS, Outcome.REFUSED}
