@@ -37,6 +37,8 @@ TARGETS = {
     "loop_lag_p99_ms": 50.0,
 }
 PARALLEL = 50
+Sorts = dict[str, str | None]
+"""What the figures' names begin with, and the key: plain with a password, and Noise."""
 IMAGE_BYTES = 1_800_000
 """Nearly a whole slot of an ESP32 with 4 MB of flash."""
 _RESTARTS_WITHIN_S = 20.0
@@ -84,8 +86,8 @@ def _starts(device: TrialDevice) -> int:
     return device.log(1_000_000).count("setup() finished successfully")
 
 
-def duel(times: int) -> dict[str, float]:
-    """Return medians of both sides and their ratios, plain with a password and with Noise."""
+def duel(times: int, sorts: Sorts) -> dict[str, float]:
+    """Return medians of both sides and their ratios, for each sort of connection."""
     found: dict[str, float] = {}
     with directory() as place, contextlib.ExitStack() as stack:
         program = esphome_firmware.firmware(esphome_firmware.TRIAL)
@@ -97,7 +99,7 @@ def duel(times: int) -> dict[str, float]:
         stack.callback(ours.close)
         peer = Side([str(esphome_firmware.PYTHON), str(ROOT / "benchmarks/ota_peer.py")])
         stack.callback(peer.close)
-        for key, sort in ((None, ""), (esphome_firmware.API_KEY, "noise_")):
+        for sort, key in sorts.items():
             for side in (ours, peer):
                 side.upload(device, program, key)  # what is done once is not measured
             took = [
@@ -168,14 +170,15 @@ def parallel(count: int, key: str | None) -> dict[str, float]:
 def main() -> int:
     """Measure and print; 1 when a target is missed, 2 when nothing could be measured."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0].strip())
-    parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser.add_argument("--quick", action="store_true", help="some seconds; without Noise")
     parser.add_argument("--json", action="store_true", help="one object as the last line")
     args = parser.parse_args()
     with contextlib.redirect_stdout(sys.stderr):
         install("esphome")
+    sorts: Sorts = {"": None} if args.quick else {"": None, "noise_": esphome_firmware.API_KEY}
     try:
-        figures = duel(5 if args.quick else 30)
-        for key, sort in ((None, ""), (esphome_firmware.API_KEY, "noise_")):
+        figures = duel(3 if args.quick else 30, sorts)
+        for sort, key in sorts.items():
             some = parallel(PARALLEL, key)
             figures |= {
                 f"{sort}parallel_rss_images": some["rss_images"],
