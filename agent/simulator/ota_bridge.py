@@ -79,7 +79,8 @@ class OtaBridge:
         self._next: Image | None = None
         self._server: asyncio.Server | None = None
         self._turn = asyncio.Lock()
-        self._hits: Counter[Fault] = Counter()
+        self.hits: Counter[Fault] = Counter()
+        """How often an upload came to each of the faults."""
         self._timers: list[asyncio.TimerHandle] = []
         self._talks: set[asyncio.Task[None]] = set()
         self._life: asyncio.Task[None] | None = None
@@ -177,8 +178,8 @@ class OtaBridge:
 
     def due(self, fault: Fault) -> bool:
         """Whether a fault that an upload has reached hits it."""
-        self._hits[fault] += 1
-        return self._hits[fault] <= fault.times
+        self.hits[fault] += 1
+        return self.hits[fault] <= fault.times
 
     def begun(self) -> None:
         """Know that an upload begins, which makes the running image good."""

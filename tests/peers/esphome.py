@@ -193,6 +193,7 @@ class Device(PeerProcess):
     def _environment(self) -> dict[str, str]:
         return {
             "ESPHOME_PREFDIR": str(self.directory / "preferences"),
+            "HOME": str(self.directory),  # where older firmware keeps them
             "PEER_API_PORT": str(self.api_port),
             "PEER_OTA_PORT": str(self.ota_port),
             "PEER_FRIENDLY_NAME": self.friendly_name,

@@ -153,11 +153,12 @@ async def test_a_wish_to_stop_counts_until_the_last_block_and_between_attempts()
 
 async def test_a_cancelled_task_closes_its_connection_and_leaves_the_image_to_the_others() -> None:
     payload = Payload(IMAGE)
-    async with bridge_of(Fault(Stage.CHECKSUM, Failure.STALL), data_s=20) as bridge:
+    stall = Fault(Stage.CHECKSUM, Failure.STALL)
+    async with bridge_of(stall, data_s=20) as bridge:
         task = asyncio.ensure_future(
             upload([LOOPBACK], bridge.port, payload, Secrets(), deadline_s=5)
         )
-        await asyncio.sleep(0.05)
+        await until(lambda: bridge.hits[stall] == 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

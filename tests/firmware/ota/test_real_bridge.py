@@ -12,7 +12,7 @@ from agent.firmware.ota.models import Outcome, Progress, Reason, Secrets, Upload
 from agent.firmware.ota.payload import Form, Payload, Wire, encoded
 from tests.firmware.ota.between import Between, Trouble
 from tests.peers.esphome import Device
-from tests.peers.esphome_firmware import API_KEY, OTA_PASSWORD, TRIAL, firmware
+from tests.peers.esphome_firmware import API_KEY, OLDER, OTA_PASSWORD, TRIAL, firmware
 from tests.peers.esphome_trial import TrialDevice, image
 from tests.peers.fixtures import MakeDevice
 from tests.peers.process import LOOPBACK
@@ -137,6 +137,23 @@ async def test_a_bridge_that_requires_encryption_gets_it_or_nothing(
         assert "API encryption key" in done.verdict.next_step
         assert (await send(device.ota_port, image("1.2.0"), KEY)).outcome is Outcome.SENT
         await runs(device, "1.2.0")
+
+
+async def test_a_bridge_of_an_older_esphome_takes_the_newest_firmware(
+    make_device: MakeDevice,
+) -> None:
+    device = make_device("older", name="bridge-3")
+    device.switch_on()
+    await asyncio.to_thread(device.wait_upload, 1)
+    kept = await send(device.ota_port, image("1.3.0"), KEY)
+    assert (kept.outcome, kept.verdict.reason) == (Outcome.REFUSED, Reason.NOT_ENCRYPTED)
+    wrong = await send(device.ota_port, image("1.3.0"), Secrets(password="wrong"))
+    assert (wrong.outcome, wrong.verdict.code) == (Outcome.REFUSED, 0x82)
+    done = await send(device.ota_port, image("1.3.0"))
+    assert (done.outcome, done.total_bytes) == (Outcome.SENT, len(image("1.3.0")))
+    device.key = API_KEY
+    await runs(device, "1.3.0")
+    assert f"ESPHome version {OLDER} " in device.log(1000)
 
 
 async def test_a_connection_cut_before_the_last_block_is_tried_again(bridge: TrialDevice) -> None:
