@@ -202,8 +202,9 @@ def _borrowed_python(root: Path) -> Path:
 
 def _compile(configuration: str) -> None:
     """Compile one configuration beside its place and put the program there when it is complete."""
-    say(f"ESPHome {VERSION}: compiling the device {configuration}, once")
     home = firmware_home(configuration)
+    version = OLDER if configuration == OLDER_DEVICE else VERSION
+    say(f"ESPHome {version}: compiling the device {configuration}, once")
     part = home.with_name(f"{home.name}-{configuration}.part")
     shutil.rmtree(part, ignore_errors=True)  # a compile that was interrupted
     shutil.copytree(DEVICES, part)

@@ -18,10 +18,10 @@ from agent.firmware.ota.session import Session
 from agent.firmware.ota.wire import BLOCK_BYTES
 
 _FLUSH_WITHIN_S = 1.0
-_LAST_WORDS_BYTES = 256
+_HEARD_BYTES = 256
 
 
-class Link(asyncio.Protocol):
+class Link(asyncio.BufferedProtocol):
     """
     One connection with its session, from the first byte to a verdict.
 
@@ -42,6 +42,7 @@ class Link(asyncio.Protocol):
         """The form that the bridge wants, or `None` if it did not come to that."""
         self.ended: asyncio.Future[Verdict] = self._loop.create_future()
         self._socket = sock
+        self._incoming = bytearray(_HEARD_BYTES)
         self._patience_s = patience_s
         self._progress = progress
         self._transport: asyncio.Transport | None = None
@@ -87,10 +88,14 @@ class Link(asyncio.Protocol):
         transport.set_write_buffer_limits(high=BLOCK_BYTES)
         self._pump()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _sizehint: int) -> bytearray:
+        """Return where the little that a bridge says goes; asyncio's own would be 256 KiB."""
+        return self._incoming
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Hand over what came."""
         self._heard_s = self._loop.time()
-        self.session.received(data)
+        self.session.received(bytes(self._incoming[:nbytes]))
         self._pump()
 
     def eof_received(self) -> None:
@@ -100,7 +105,7 @@ class Link(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Hear the last words: the reason for a hang-up may lie behind a failed write."""
         with contextlib.suppress(OSError):
-            self.session.received(self._socket.recv(_LAST_WORDS_BYTES))
+            self.session.received(self._socket.recv(_HEARD_BYTES))
         why = getattr(error, "strerror", None) or "closed"
         self.stop(answers.lost(f"{self.session.doing} ({why})"))
         self._closed.set()
