@@ -260,11 +260,13 @@ class Facts:
     """"" if the guard has let go of the bridge, else why it has not."""
     moment_asked_s: float | None = None
     """When it was asked for the first time."""
+    moment_told_s: float | None = None
+    """When it answered last."""
     check: Check | None = None
     fetched: FileWord | None = None
     verified: FileWord | None = None
     uploading: bool = False
-    """An upload of this very run is under way."""
+    """An upload of this very run is about to begin or under way."""
     watch: Watch | None = None
     """What was seen of the bridge since the upload has ended."""
 

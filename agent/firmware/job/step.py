@@ -86,25 +86,17 @@ def next_step(state: JobState, facts: Facts, now_s: float, patience: Patience) -
         ValueError: the job has ended; there is nothing left to decide.
     """
     if state.cancelled_by and not state.upload_began:
-        text = f"{state.cancelled_by} cancelled it."
-        return not_sent(text, "cancelled", Blame.HELD_BACK)
-    match state.stage:
-        case Stage.INIT:
-            if not facts.slot_free:
-                return Wait(now_s + STEP_S, "It waits for its turn.")
-            return Act(Do.HOLD, _enter(state, Stage.PREFLIGHT))
-        case Stage.PREFLIGHT:
-            return _preflight(state, facts, now_s, patience)
-        case Stage.DOWNLOAD:
-            return _download(state, facts, now_s, patience)
-        case Stage.VERIFY:
-            return _verify(state, facts, now_s, patience)
-        case Stage.UPLOAD:
-            return _upload(state, facts, now_s)
-        case Stage.POSTCHECK:
-            return _postcheck(state, facts, now_s, patience)
-        case _:
-            raise ValueError(f"job {state.id} has ended as {state.stage}")
+        return not_sent(f"{state.cancelled_by} cancelled it.", "cancelled", Blame.HELD_BACK)
+    decide = _OF_STAGE.get(state.stage)
+    if decide is None:
+        raise ValueError(f"job {state.id} has ended as {state.stage}")
+    return decide(state, facts, now_s, patience)
+
+
+def _init(state: JobState, facts: Facts, now_s: float, _patience: Patience) -> Step:
+    if not facts.slot_free:
+        return Wait(now_s + STEP_S, "It waits for its turn.")
+    return Act(Do.HOLD, _enter(state, Stage.PREFLIGHT))
 
 
 def _preflight(state: JobState, facts: Facts, now_s: float, patience: Patience) -> Step:
@@ -134,6 +126,10 @@ def _verify(state: JobState, facts: Facts, now_s: float, patience: Patience) -> 
         return Act(Do.VERIFY)
     if not facts.verified.well:
         return _bad_file(facts.verified)
+    return _last_look(state, facts, now_s, patience)
+
+
+def _last_look(state: JobState, facts: Facts, now_s: float, patience: Patience) -> Step:
     check = facts.check
     if check is None or not 0 <= now_s - check.at_s <= patience.check_fresh_s:
         return Act(Do.CHECK)  # what was true before the download need not be true now
@@ -142,11 +138,10 @@ def _verify(state: JobState, facts: Facts, now_s: float, patience: Patience) -> 
     if check.before is None:
         text = "The bridge does not say what it runs; without that nobody could tell an update."
         return not_sent(text, "build-unknown", Blame.HELD_BACK)
-    line = _enter(state, Stage.UPLOAD, before=_build(check.before))
-    return Act(Do.UPLOAD, line)
+    return Act(Do.UPLOAD, _enter(state, Stage.UPLOAD, before=_build(check.before)))
 
 
-def _upload(state: JobState, facts: Facts, now_s: float) -> Step:
+def _upload(state: JobState, facts: Facts, now_s: float, _patience: Patience) -> Step:
     if state.upload is None and facts.uploading:
         return Wait(now_s + STEP_S, "The image is being sent.")
     # Without an end and without an upload of ours under way, the agent was gone meanwhile.
@@ -163,16 +158,27 @@ def _postcheck(state: JobState, facts: Facts, now_s: float, patience: Patience) 
     return Wait(found.until_s, found.why, found.done) if isinstance(found, NotYet) else found
 
 
+_OF_STAGE = {
+    Stage.INIT: _init,
+    Stage.PREFLIGHT: _preflight,
+    Stage.DOWNLOAD: _download,
+    Stage.VERIFY: _verify,
+    Stage.UPLOAD: _upload,
+    Stage.POSTCHECK: _postcheck,
+}
+
+
 def _moment(facts: Facts, now_s: float, patience: Patience) -> Step | None:
     """Return what is in the way of the safe moment, `None` if the guard holds it for us."""
     if facts.moment == "":
         return None
-    if facts.moment is None or facts.moment_asked_s is None:
+    if facts.moment is None or facts.moment_asked_s is None or facts.moment_told_s is None:
         return Act(Do.HOLD)
     if now_s - facts.moment_asked_s >= patience.moment_s:
         text = f"No safe moment in {patience.moment_s / 60:.0f} min: {facts.moment}"
         return not_sent(text, "no-safe-moment", Blame.HELD_BACK)
-    return Wait(now_s + patience.moment_every_s, facts.moment)
+    again_s = facts.moment_told_s + patience.moment_every_s
+    return Wait(again_s, facts.moment) if now_s < again_s else Act(Do.HOLD)
 
 
 def _refused(facts: Facts) -> Verdict:
