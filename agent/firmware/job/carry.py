@@ -14,7 +14,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from agent.clock import Clock
 from agent.firmware.job import replay
@@ -41,6 +41,8 @@ T = TypeVar("T")
 FAULT = "It failed by a fault of the agent; the log says more."
 SHOW_EVERY_S = 5.0
 """How often a job that only waits says how far it is."""
+LOOK_AGAIN_S = 0.1
+"""After a line that did not fit any more: somebody else has just written one."""
 ACT_S = {Do.HOLD: 30.0, Do.CHECK: 60.0, Do.FETCH: 900.0, Do.VERIFY: 120.0, Do.UPLOAD: 1200.0}
 """Deadlines behind those that the adapters have themselves."""
 
@@ -81,7 +83,7 @@ class Carry:
         self._came: deque[Seen | str] = deque(maxlen=1000)
         self._in_image: dict[str, bool | None] = {}
         self._end_watch: Callable[[], None] = lambda: None
-        self._acting: asyncio.Future[object] | None = None
+        self._acting: asyncio.Future[Any] | None = None
         self._sent_here = False
         self.progress = Progress()
 
@@ -127,6 +129,7 @@ class Carry:
         step = next_step(state, facts, self._now_s, self._patience)
         if isinstance(step, Verdict):
             if not await self._book.write(replay.ended(self._id, step), state):
+                await asyncio.sleep(LOOK_AGAIN_S)
                 return None
             self.progress = reached(self.progress, step.stage, 1.0, step.text)
             LOG.info("flash_%s: %s: %s", step.result, state.mac, step.text)
@@ -141,6 +144,7 @@ class Carry:
     async def _act(self, step: Act, state: JobState) -> None:
         if step.line is not None:
             if not await self._book.write(step.line, state):
+                await asyncio.sleep(LOOK_AGAIN_S)
                 return
             self._show(self._state.stage, 0.0, "")
         if step.do is Do.UPLOAD:

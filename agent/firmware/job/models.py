@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from agent.firmware.job.watch import Watch
+from agent.firmware.job.watch import Mark, Watch
 from agent.fleet.identity import Mac
 
 KIND = "flash_job"
@@ -189,7 +189,7 @@ class JobState:
     upload: UploadEnd | None = None
     upload_began: bool = False
     """The line before the first byte is written; without an end, it was interrupted."""
-    marks: frozenset[str] = frozenset()
+    marks: frozenset[Mark] = frozenset()
     """What was seen after the upload: `Mark`, for whoever looks again after a restart."""
     cancelled_by: str = ""
     failed_in: Stage | None = None

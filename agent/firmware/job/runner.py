@@ -22,6 +22,7 @@ from agent.firmware.job.models import KIND, JobState, Line, Patience, Request, S
 from agent.firmware.job.ports import Ports
 from agent.firmware.job.progress import Progress, reached
 from agent.firmware.job.replay import Jobs
+from agent.firmware.job.verdict import by_our_fault
 from agent.fleet.identity import Mac, written
 from agent.journal import Journal, JournalError
 
@@ -265,7 +266,8 @@ class FlashJobs:
         try:
             await carry.run()
         except Exception:
-            LOG.exception("flash job %s cannot be carried on; it stays open", job)
+            LOG.exception("flash job %s cannot be carried on", job)
+            await self.write(replay.ended(job, by_our_fault(self._jobs.by_id[job])))
         finally:
             self._tasks.pop(job, None)
             self._carries.pop(job, None)

@@ -162,6 +162,15 @@ def not_sent(text: str, code: str, whose: Blame, evidence: tuple[str, ...] = ())
     return Verdict(Result.UNCHANGED, text, (*evidence, NOT_SENT), whose, code)
 
 
+def by_our_fault(state: JobState) -> Verdict:
+    """Return the verdict of a job that a defect of the agent has ended."""
+    text = "It ended by a fault of the agent; the log says more."
+    if not state.upload_began:
+        return not_sent(text, "fault", Blame.HELD_BACK)
+    next_step = "Look at what the bridge runs before anything else is flashed to it."
+    return Verdict(Result.AMBIGUOUS, f"{text} {next_step}", (text,), Blame.RELEASE, "fault")
+
+
 def _lost(state: JobState, end: UploadEnd, watch: Watch) -> Verdict:
     sight = watch.last
     how = f"It is {sight.state.replace('_', ' ')}." if sight else "It was not seen since."
