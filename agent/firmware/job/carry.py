@@ -184,7 +184,8 @@ class Carry:
 
     async def _tried(self, do: Do, work: Awaitable[T], fault: Callable[[str], T]) -> T | None:
         """Return what the work found; `None` if it was given up because the job was cancelled."""
-        acting = self._acting = asyncio.ensure_future(work)
+        acting: asyncio.Future[T] = asyncio.ensure_future(work)
+        self._acting = acting
         try:
             async with asyncio.timeout(ACT_S[do]):
                 return await acting
