@@ -72,21 +72,27 @@ def next_acts(
     told = tuple(attempts)
     places = standings(state.plan, told, now)
     running = [it for it in told if it.result is None]
-    if state.status is Status.ABORTED:
-        if running:
-            return (*(Cancel(it.job) for it in running), Sleep(None, "The last jobs end."))
-        return (Finish(summary(places)),)
-    if all(it.standing in FINAL for it in places.values()) and not running:
-        return (Finish(summary(places)),)
+    if ending := _ending(state, places, running):
+        return ending
     if state.status is not Status.RUNNING:
         return (Sleep(None, state.text),)
     if why := _stopped(state, places, world):
         return (Stop(why),)
-    if missing := _not_begun(state, told):
-        return tuple(Begin(it) for it in missing)
-    if running:
-        return (Sleep(None, f"{len(running)} under way."),)
+    missing = tuple(Begin(it) for it in _not_begun(state, told))
+    if missing or running:
+        return missing or (Sleep(None, f"{len(running)} under way."),)
     return _open(state, places, world, now)
+
+
+def _ending(
+    state: CampaignState, places: Mapping[Mac, Place], running: list[Attempt]
+) -> tuple[Act, ...]:
+    if state.status is Status.ABORTED and running:
+        return (*(Cancel(it.job) for it in running), Sleep(None, "The last jobs end."))
+    over = all(it.standing in FINAL for it in places.values()) and not running
+    if over or state.status is Status.ABORTED:
+        return (Finish(summary(places)),)
+    return ()
 
 
 def standings(plan: Plan, attempts: Iterable[Attempt], now: datetime) -> Mapping[Mac, Place]:
@@ -113,17 +119,13 @@ def summary(places: Mapping[Mac, Place]) -> str:
 
 def _place(plan: Plan, attempts: list[Attempt], now: datetime) -> Place:
     number = len(attempts)
-    if not attempts:
+    last = attempts[-1] if attempts else None
+    if last is None:
         return _before_deadline(plan, now, Place(Standing.READY))
-    last = attempts[-1]
     if last.result is None or last.ended_at is None:
         return Place(Standing.RUNNING, attempts=number)
-    if last.result is Result.CONFIRMED:
-        return Place(Standing.CONFIRMED, attempts=number, ended_at=last.ended_at)
-    if last.code == CANCELLED:
-        return Place(Standing.LEFT_OUT, attempts=number, ended_at=last.ended_at)
-    if last.blame not in {Blame.NETWORK, Blame.HELD_BACK}:
-        return Place(Standing.FAILED, attempts=number, ended_at=last.ended_at)
+    if end := _final(last):
+        return Place(end, attempts=number, ended_at=last.ended_at)
     standing, until = Standing.RESTING, last.ended_at + HELD_BACK_AGAIN
     if last.blame is Blame.NETWORK:
         failed = sum(it.blame is Blame.NETWORK for it in attempts) % (len(RETRY) + 1)
@@ -132,6 +134,14 @@ def _place(plan: Plan, attempts: list[Attempt], now: datetime) -> Place:
     if until <= now:
         return _before_deadline(plan, now, Place(Standing.READY, None, number, last.ended_at))
     return _before_deadline(plan, now, Place(standing, until, number, last.ended_at))
+
+
+def _final(last: Attempt) -> Standing | None:
+    if last.result is Result.CONFIRMED:
+        return Standing.CONFIRMED
+    if last.code == CANCELLED:
+        return Standing.LEFT_OUT
+    return None if last.blame in {Blame.NETWORK, Blame.HELD_BACK} else Standing.FAILED
 
 
 def _before_deadline(plan: Plan, now: datetime, place: Place) -> Place:
