@@ -13,8 +13,8 @@ Source: signing.md 6.3 with its simulation.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from agent.firmware.campaign.models import Member
 from agent.firmware.manifest.models import Wave
@@ -32,7 +32,8 @@ def position(mac: Mac, manifest_sha256: str) -> float:
     return int.from_bytes(drawn[:8], "big") / 2**64
 
 
-def ordered(members: Iterable[Member], manifest_sha256: str) -> tuple[Member, ...]:
+@lru_cache(maxsize=16)
+def ordered(members: tuple[Member, ...], manifest_sha256: str) -> tuple[Member, ...]:
     """Return the members, canaries first."""
     return tuple(sorted(members, key=lambda it: (not it.canary, position(it.mac, manifest_sha256))))
 

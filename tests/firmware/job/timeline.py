@@ -7,6 +7,7 @@ does after an upload is the list of moments at which it can be seen doing someth
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -148,7 +149,7 @@ class Drive:
     _sent_here: bool = False
     _fed_s: float = 0.0
 
-    class Killed(Exception):
+    class KilledError(Exception):
         """The agent is gone."""
 
     def run(self) -> JobState:
@@ -160,7 +161,7 @@ class Drive:
                 if not state.open:
                     return self.reread().by_id["job"]
                 self._step(state)
-            except Drive.Killed:
+            except Drive.KilledError:
                 self.now_s += self.away_s
                 self._agent_s, self._fed_s = self.now_s, self.now_s
                 self._facts, self._sent_here = Facts(), False
@@ -181,7 +182,7 @@ class Drive:
     def _boundary(self) -> None:
         self.boundaries += 1
         if self.boundaries in self.kills:
-            raise Drive.Killed
+            raise Drive.KilledError
 
     def _write(self, line: Line, *, guarded: bool = True) -> None:
         if guarded:
@@ -285,4 +286,4 @@ class Drive:
 def never_back(stages: list[Stage]) -> bool:
     """Whether stages only ever went on."""
     places = [ORDER.index(it) for it in stages]
-    return all(one < two for one, two in zip(places, places[1:], strict=False))
+    return all(one < two for one, two in itertools.pairwise(places))
