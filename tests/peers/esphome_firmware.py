@@ -51,7 +51,10 @@ BRIDGE = "bridge"
 """The production bridge of this repository on the host platform; not one of the small devices."""
 BRIDGE_PACKAGES = HERE.parent.parent / "bridge"
 BRIDGE_BOARD = HERE / "esphome_bridge"
-ENCRYPTED = frozenset({"noise", "strict", BRIDGE})
+TRIAL = "trial"
+"""A small device whose finished image can be told to fail: see `esphome_trial.py`."""
+TRIAL_BOARD = HERE / "esphome_trial"
+ENCRYPTED = frozenset({"noise", "strict", BRIDGE, TRIAL})
 PROJECT_VERSION = "1.0.0"
 API_KEY = "cGVlci1rZXktb2YtdGhlLXRlc3RzLTMyLWJ5dGVzISE="
 OTA_PASSWORD = "upload"
@@ -62,6 +65,7 @@ _SUBSTITUTIONS = {
     "ota_password": OTA_PASSWORD,
     "version": PROJECT_VERSION,
 }
+_MADE_WITH = {BRIDGE: (BRIDGE_BOARD, BRIDGE_PACKAGES), TRIAL: (TRIAL_BOARD,)}
 _SOURCES = frozenset({".yaml", ".h", ".c", ".cpp", ".py"})
 _DEBIAN = {"g++": "/usr/bin/g++", "libssl-dev": "/usr/include/openssl/evp.h"}
 _BORROWED = """#!/bin/sh
@@ -74,11 +78,10 @@ def firmware_home(configuration: str = "") -> Path:
     """
     Return the directory of the finished programs; another recipe has another directory.
 
-    The bridge has one of its own, so that a change of it compiles nothing else.
+    The bridge and the device on trial have each their own: a change of one compiles nothing else.
     """
     digest = hashlib.sha256(f"{VERSION} {_SUBSTITUTIONS}".encode())
-    also = (BRIDGE_BOARD, BRIDGE_PACKAGES) if configuration == BRIDGE else ()
-    for directory in (DEVICES, *also):
+    for directory in (DEVICES, *_MADE_WITH.get(configuration, ())):
         for path in sorted(directory.rglob("*")):
             if path.is_file() and path.suffix in _SOURCES:
                 digest.update(f"{path.relative_to(directory)}\0".encode() + path.read_bytes())
@@ -110,7 +113,7 @@ def install() -> str:
     with only_one(HOME.name):
         if not _runs():
             _install_esphome()
-    for configuration in (*CONFIGURATIONS, BRIDGE):
+    for configuration in (*CONFIGURATIONS, BRIDGE, TRIAL):
         with only_one(f"{firmware_home(configuration).name}-{configuration}"):
             if firmware(configuration) is None:
                 _compile(configuration)
@@ -178,9 +181,11 @@ def _compile(configuration: str) -> None:
     part = home.with_name(f"{home.name}-{configuration}.part")
     shutil.rmtree(part, ignore_errors=True)  # a compile that was interrupted
     shutil.copytree(DEVICES, part)
-    if configuration == BRIDGE:
-        shutil.copytree(BRIDGE_BOARD, part, dirs_exist_ok=True)
-        shutil.copytree(BRIDGE_PACKAGES, part / BRIDGE_PACKAGES.name)
+    for also in _MADE_WITH.get(configuration, ()):
+        # A package keeps its folder, because the board includes it by that.
+        shutil.copytree(
+            also, part / also.name if also == BRIDGE_PACKAGES else part, dirs_exist_ok=True
+        )
     wanted = {**_SUBSTITUTIONS, "jobs": str(os.cpu_count() or 1)}
     given = [word for name, value in wanted.items() for word in ("-s", name, value)]
     nice = [tool, "-n", "10"] if (tool := program("nice")) else []
