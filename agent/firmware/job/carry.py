@@ -30,7 +30,7 @@ from agent.firmware.job.models import (
     UploadEnd,
     Verdict,
 )
-from agent.firmware.job.ports import Ports, Seen
+from agent.firmware.job.ports import Ports, Seen, Watching
 from agent.firmware.job.progress import Progress, Transfer, moving, reached
 from agent.firmware.job.step import Act, Do, Wait, next_step
 from agent.firmware.job.verdict import runs
@@ -82,7 +82,7 @@ class Carry:
         self._wake = asyncio.Event()
         self._came: deque[Seen | str] = deque(maxlen=1000)
         self._in_image: dict[str, bool | None] = {}
-        self._end_watch: Callable[[], None] = lambda: None
+        self._watching: Watching | None = None
         self._acting: asyncio.Future[Any] | None = None
         self._sent_here = False
         self.progress = Progress()
@@ -111,7 +111,8 @@ class Carry:
                 if found is not None:
                     return found
         finally:
-            self._end_watch()
+            if self._watching is not None:
+                self._watching.end()
             self._ports.moment.release(self._state.mac)
             self._book.changed()
 
@@ -222,7 +223,7 @@ class Carry:
         marks = self._state.marks
         watch = Watch(self._now_s, not self._sent_here, None, marks)
         self._facts = replace(self._facts, watch=watch)
-        self._end_watch = self._ports.watcher.watch(self._state.mac, self._tell, self._hear)
+        self._watching = self._ports.watcher.watch(self._state.mac, self._tell, self._hear)
 
     def _tell(self, seen: Seen) -> None:
         self._came.append(seen)
@@ -236,6 +237,8 @@ class Carry:
     async def _take_in(self, state: JobState) -> None:
         """Fold what was seen meanwhile into the watch, and write down what is new of it."""
         watch = self._facts.watch
+        if self._watching is not None:
+            self._came.append(self._watching.look())
         while self._came and watch is not None:
             came = self._came.popleft()
             watch = (

@@ -154,7 +154,7 @@ class UploadEnd:
     text: str
     """A sentence, without secrets."""
     code: str = ""
-    """The device's error byte as `0x8D`, or a word such as `connect`; "" when all went well."""
+    """Why, in a word that stays: `agent.firmware.ota.models.Reason`, or `deadline`, `fault`."""
     network: bool = False
     """The way was at fault, not the image nor the key: another try may help."""
 

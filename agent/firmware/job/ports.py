@@ -80,14 +80,24 @@ class Seen:
     """Its log is subscribed to on this connection."""
 
 
+class Watching(Protocol):
+    """One bridge that is being watched."""
+
+    def look(self) -> Seen:
+        """Return how it stands now."""
+
+    def end(self) -> None:
+        """Watch it no more."""
+
+
 class Watcher(Protocol):
     """The connection to a bridge, as it comes and goes."""
 
     def watch(
         self, mac: Mac, tell: Callable[[Seen], None], hear: Callable[[str], None]
-    ) -> Callable[[], None]:
+    ) -> Watching:
         """
-        Tell how it stands at once and after every change, and each line of its log; return the end.
+        Tell how it stands after every change, and each line of its log.
 
         The log is asked for with the configuration dump: that is where safe mode says its part.
         """

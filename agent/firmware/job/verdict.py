@@ -30,8 +30,18 @@ from agent.firmware.job.models import (
 from agent.firmware.job.watch import SENTENCES, Mark, Runs, Watch
 from agent.fleet.contact import ContactState
 
-NOT_THE_RELEASE = frozenset({"0x82", "0x94", "wrong-key", "wrong-password", "no-password"})
-"""The bridge and we do not agree on a secret: neither the image nor the way is at fault."""
+NOT_THE_RELEASE = frozenset(
+    {
+        "wrong_password",
+        "wrong_key",
+        "no_password",
+        "weak_auth",
+        "not_encrypted",
+        "encryption_required",
+    }
+)
+"""`agent.firmware.ota.models.Reason`: the bridge and we do not agree on a secret; neither the
+image nor the way is at fault."""
 BAD_MARKS = frozenset({Mark.CRASH_LOGGED, Mark.ROLLBACK_LOGGED})
 NOT_SENT = "No byte of the image was sent to it; it runs what it ran."
 
@@ -150,7 +160,7 @@ def _as_before(
 
 def blame(end: UploadEnd) -> Blame:
     """Return whose fault it was that an upload did not go through."""
-    if end.code.lower() in NOT_THE_RELEASE:
+    if end.code in NOT_THE_RELEASE:
         return Blame.HELD_BACK
     if end.network or end.how in {How.CUT, How.CUT_LATE, How.INTERRUPTED}:
         return Blame.NETWORK
