@@ -101,4 +101,3 @@ def as_gates_see_it(request: Request, looked: Looked) -> gate_models.Release:
         boards=boards,
         revisions=frozenset(release.hw),
     )
-

@@ -91,8 +91,17 @@ class Jobs:
         return next((it.request.release for it in self.confirmed(mac)), None)
 
     def before(self, mac: Mac) -> ReleaseRef | None:
-        """Return the release to go back to: the last confirmed one of another image."""
+        """
+        Return the release to go back to, `None` if none is known.
+
+        It is the one confirmed last where a later one has left the bridge in a state that nobody
+        knows, and else the confirmed one of another image before that.
+        """
         now = self.runs(mac)
+        tried = [it for it in self.by_id.values() if it.mac == mac and it.upload_began]
+        last = tried[-1] if tried else None
+        if last and last.verdict and last.verdict.result in {Result.LOST, Result.AMBIGUOUS}:
+            return now
         others = (it.request.release for it in self.confirmed(mac))
         return next((it for it in others if now and it.digest != now.digest), None)
 

@@ -188,7 +188,7 @@ def _lost(state: JobState, end: UploadEnd, watch: Watch) -> Verdict:
     taken = end.how in MAYBE_TAKEN
     whose = Blame.RELEASE if taken else Blame.NETWORK
     if sight is not None and sight.state is ContactState.SAFE_MODE:
-        text = "It is in safe mode and takes uploads: put back what it ran, or flash it by cable."
+        text = "It is in safe mode and takes uploads only. Flash it with ESPHome or by cable."
     elif sight is not None and sight.state is ContactState.WRONG_DEVICE:
         text = "Another device answers at its address. Look which one was flashed."
     elif taken:

@@ -38,9 +38,10 @@ from agent.fleet.record import BridgeRecord
 from agent.journal import Journal
 from tests.fleet.houses import by_hand
 from tests.peers.esphome import Device
+from tests.peers.esphome_firmware import API_KEY
 from tests.peers.process import LOOPBACK
 
-QUICK = Patience(margin_s=1.5, settle_s=1.5, return_s=5.0, deadline_s=20.0)
+QUICK = Patience(margin_s=1.5, settle_s=1.5, return_s=4.0, deadline_s=14.0)
 UPLOADS = Limits(connect_s=2.0, answer_s=1.5, extra_attempts=0)
 PROJECT = "pv-edge.alphaess-bridge"
 
@@ -108,7 +109,7 @@ class Scene:
         self.journal = journal
         self.wakes: list[Callable[[], None]] = []
         self.keeper = Keeper(
-            keys=lambda mac: self.devices[mac].key if mac in self.devices else None,
+            keys=lambda mac: self.devices[mac].key if mac in self.devices else API_KEY,
             on_event=lambda _: None,
             on_change=lambda _: self._changed(),
             upload_ports=lambda mac: self.ports.get(mac, 1) if mac else 1,
@@ -153,16 +154,23 @@ class Scene:
 
     async def online(self, *macs: Mac) -> None:
         """Return when these are connected."""
+        await self.until(
+            lambda: all(
+                (it := self.record(mac)) and it.contact and it.contact.online for mac in macs
+            )
+        )
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        """Return when it is so."""
         came = asyncio.Event()
         end = self._subscribe(came.set)
-        async with asyncio.timeout(15):
-            while not all(
-                (it := self.keeper.fleet.records.get(mac)) and it.contact and it.contact.online
-                for mac in macs
-            ):
-                came.clear()
-                await came.wait()
-        end()
+        try:
+            async with asyncio.timeout(15):
+                while not holds():
+                    came.clear()
+                    await came.wait()
+        finally:
+            end()
 
     async def verdict(self, asked: JobState | Refused) -> JobState:
         """Return the job once it has ended."""
@@ -172,16 +180,21 @@ class Scene:
 
 async def ended(jobs: FlashJobs, job: str, timeout_s: float = 60) -> JobState:
     """Return the job once it has ended."""
+    await becomes(jobs, lambda: not jobs.jobs.by_id[job].open, timeout_s)
+    return jobs.jobs.by_id[job]
+
+
+async def becomes(jobs: FlashJobs, holds: Callable[[], object], timeout_s: float = 60) -> None:
+    """Return when it is so."""
     changed = asyncio.Event()
     end = jobs.subscribe(changed.set)
     try:
         async with asyncio.timeout(timeout_s):
-            while jobs.jobs.by_id[job].open:
+            while not holds():
                 changed.clear()
                 await changed.wait()
     finally:
         end()
-    return jobs.jobs.by_id[job]
 
 
 @asynccontextmanager
