@@ -12,13 +12,12 @@ Source: signing.md 6.3 with its simulation.
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timedelta
 from functools import lru_cache
 
 from agent.firmware.campaign.models import Member
 from agent.firmware.manifest.models import Wave
-from agent.fleet.identity import Mac
+from agent.firmware.manifest.rollout import wave_position
 
 FIRST_FAILURE_UNTIL = 50
 TOLERATED = 0.02
@@ -26,23 +25,12 @@ SOAKED_STAGES = 3
 _HOUR = timedelta(hours=1)
 
 
-def position(mac: Mac, manifest_sha256: str) -> float:
-    """Return a bridge's place in a release's lot, from 0 to 1."""
-    drawn = hashlib.sha256(f"{mac}{manifest_sha256}".encode()).digest()
-    return int.from_bytes(drawn[:8], "big") / 2**64
-
-
 @lru_cache(maxsize=16)
 def ordered(members: tuple[Member, ...], manifest_sha256: str) -> tuple[Member, ...]:
     """Return the members, canaries first."""
-    return tuple(sorted(members, key=lambda it: (not it.canary, position(it.mac, manifest_sha256))))
-
-
-def share(waves: tuple[Wave, ...], released: datetime | None, now: datetime) -> float:
-    """Return which share of all bridges is due by the signed waves; 1 without any."""
-    if not waves or released is None:
-        return 1.0
-    return max((it.share for it in waves if released + it.after_h * _HOUR <= now), default=0.0)
+    return tuple(
+        sorted(members, key=lambda it: (not it.canary, wave_position(it.mac, manifest_sha256)))
+    )
 
 
 def next_wave(waves: tuple[Wave, ...], released: datetime | None, now: datetime) -> datetime | None:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -175,7 +175,7 @@ class CampaignDesk:
         """Do what is due for one campaign; return in how many seconds to look again."""
         state = self._campaigns[name]
         try:
-            acts = next_acts(state, self._attempts(name), self._world(state.plan), self._now())
+            acts = next_acts(state, self._attempts(name), self._world_of(state), self._now())
             waits = [await self._do(state, act) for act in acts]
         except JournalError as error:
             LOG.error("campaign %s waits for the journal: %s", name, error)  # noqa: TRY400 - a full disk has no traceback worth reading
@@ -239,6 +239,11 @@ class CampaignDesk:
     def _attempts(self, campaign: str) -> tuple[Attempt, ...]:
         jobs = self._jobs.jobs.by_id.values()
         return tuple(attempt_of(it) for it in jobs if it.request.campaign == campaign)
+
+    def _world_of(self, state: CampaignState) -> World:
+        told = self._world(state.plan)
+        others = (it for it in self._jobs.jobs.open if it.request.campaign != state.plan.id)
+        return replace(told, locked=told.locked | {it.mac for it in others})
 
     def _places(self, state: CampaignState) -> Mapping[Mac, Place]:
         return standings(state.plan, self._attempts(state.plan.id), self._now())

@@ -38,13 +38,12 @@ from agent.firmware.campaign.models import (
 from agent.firmware.campaign.order import (
     next_wave,
     ordered,
-    position,
-    share,
     soaks,
     stage_end,
     stops,
 )
 from agent.firmware.job.models import Blame, Result
+from agent.firmware.manifest.rollout import due_share, wave_position
 from agent.fleet.identity import Mac, written
 
 RETRY = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
@@ -183,14 +182,16 @@ def _open(
             who = ", ".join(written(it) for it in sorted(gone)[:5])
             text = f"Confirmed, and not there any more: {who}."
             return (Stop(f"{text} Look at them, then resume or abort."),)
-    due = share(plan.waves, plan.released, now) if plan.automatic else 1.0
+    due = 1.0
+    if plan.automatic and plan.released is not None:
+        due = due_share(plan.waves, plan.released, now)
     ready = [
         mac
         for mac, it in places.items()
         if it.standing is Standing.READY
         and mac in world.online
         and mac not in world.locked
-        and (due >= 1.0 or position(mac, plan.manifest_sha256) < due)
+        and (due >= 1.0 or wave_position(mac, plan.manifest_sha256) < due)
     ]
     room = max(0, min(plan.parallel, stage_end(done) - done))
     if batch := tuple(Entrant(mac, places[mac].attempts + 1) for mac in ready[:room]):

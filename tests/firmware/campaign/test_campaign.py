@@ -30,10 +30,11 @@ from agent.firmware.campaign.models import (
     Window,
     World,
 )
-from agent.firmware.campaign.order import ordered, position, share, soaks, stage_end, stops
+from agent.firmware.campaign.order import ordered, soaks, stage_end, stops
 from agent.firmware.campaign.step import next_acts, standings
 from agent.firmware.job.models import Blame, Result
 from agent.firmware.manifest.models import Brakes, Wave
+from agent.firmware.manifest.rollout import wave_position
 from tests.firmware.campaign.fleet_sim import BEGIN, LONDON, RELEASE, Sim, drawn, mac, plan
 
 
@@ -98,9 +99,8 @@ def test_canaries_go_first_and_the_rest_by_lot(seed: int, canaries: frozenset[in
     digest = f"{seed:064x}"
     order = ordered(tuple(members), digest)
     assert {it.mac for it in order[: len(canaries)]} == {mac(number) for number in canaries}
-    lot = [position(it.mac, digest) for it in order[len(canaries) :]]
+    lot = [wave_position(it.mac, digest) for it in order[len(canaries) :]]
     assert lot == sorted(lot)
-    assert all(0 <= it < 1 for it in lot)
 
 
 def test_nobody_is_always_first() -> None:
@@ -196,9 +196,15 @@ def test_waves_count_for_who_looks_at_nothing_and_for_nobody_else() -> None:
     assert early.until == BEGIN + timedelta(hours=1)
     (opened,) = acts(told, here, BEGIN + timedelta(hours=2))
     assert isinstance(opened, Open)
-    assert all(position(it.mac, told.manifest_sha256) < 0.25 for it in opened.batch)
+    assert all(wave_position(it.mac, told.manifest_sha256) < 0.25 for it in opened.batch)
     assert isinstance(acts(replace(told, automatic=False), here, BEGIN)[0], Open)
-    assert share(waves, BEGIN, BEGIN + timedelta(hours=25)) == 1.0
+    late = BEGIN + timedelta(hours=25)
+    early_half = {
+        it.mac for it in told.members if wave_position(it.mac, told.manifest_sha256) < 0.25
+    }
+    rest = replace(here, online=here.online - early_half)
+    assert isinstance(acts(told, rest, BEGIN + timedelta(hours=2))[0], Sleep)
+    assert isinstance(acts(told, rest, late)[0], Open)
 
 
 def test_an_abort_ends_what_has_not_begun_to_send_and_keeps_what_is_done() -> None:
