@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.firmware.job.models import Blame, FileWord, How, Result, Stage
-from agent.firmware.job.watch import Mark
-from tests.firmware.job.timeline import MAC, NEW, Drive, Fate, never_back
+from agent.firmware.job.models import (
+    Blame,
+    BuildId,
+    FileWord,
+    How,
+    Result,
+    Stage,
+    Verdict,
+)
+from agent.firmware.job.verdict import NotYet, concluded, runs
+from agent.firmware.job.watch import Mark, Runs, Sight, Watch, saw
+from agent.fleet.contact import ContactState
+from tests.firmware.job.timeline import (
+    MAC,
+    NEW,
+    OLD,
+    PATIENCE,
+    REQUEST,
+    Drive,
+    Fate,
+    never_back,
+)
 
 SAID = {
     Fate.GOOD: Result.CONFIRMED,
@@ -78,6 +100,34 @@ def test_a_release_that_is_already_there_is_confirmed_by_its_reboot_only() -> No
     never = Drive(Fate.NEVER_BOOTS, before=NEW).run()
     assert never.verdict is not None
     assert never.verdict.result is not Result.CONFIRMED
+
+
+def trial(**said: Any) -> Verdict | NotYet:
+    """Return what is concluded of a bridge that has run the new build for its whole trial."""
+    state = replace(Drive(Fate.GOOD).run(), stage=Stage.POSTCHECK, verdict=None)
+    good: dict[str, Any] = {"runs": Runs.NEW, "told": str(NEW), "log_read": True}
+    sight = Sight(200.0, ContactState.ONLINE, 110.0, **{**good, **said})
+    watch = saw(Watch(100.0, last=Sight(100.0, ContactState.ONLINE, 50.0, Runs.OLD)), sight)
+    return concluded(state, watch, 110.0 + 75.0, PATIENCE)
+
+
+@pytest.mark.parametrize(
+    "lacks", [{"log_read": False}, {"missing": ("sensor.a",)}, {"runs": Runs.UNKNOWN}]
+)
+def test_each_evidence_alone_is_wanted_for_a_confirmation(lacks: dict[str, Any]) -> None:
+    whole = trial()
+    assert isinstance(whole, Verdict)
+    assert whole.result is Result.CONFIRMED
+    assert not isinstance(trial(**lacks), Verdict)
+
+
+def test_a_build_whose_time_is_not_in_the_bytes_is_another_one() -> None:
+    """A version number can be anybody's; the device's own build string is in the image or not."""
+    told = BuildId(NEW.project, NEW.version, "2026-11-22 08:00:00 +0000")
+    assert runs(told, REQUEST, OLD, in_image=False) is Runs.OTHER
+    assert runs(told, REQUEST, OLD, in_image=True) is Runs.NEW
+    assert runs(OLD, REQUEST, OLD, in_image=False) is Runs.OLD
+    assert runs(BuildId(None, None), REQUEST, OLD, None) is Runs.UNKNOWN
 
 
 def test_the_words_say_what_to_do() -> None:

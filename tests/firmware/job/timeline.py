@@ -81,7 +81,7 @@ class Fate(Enum):
         (At(0.1, OFF), At(8, ON, NEW), At(11, OFF), At(20, ON, OLD, log=ROLLBACK)),
     )
     ROLLS_BACK_UNSEEN = How.SENT, (At(0.1, OFF), At(14, ON, OLD))
-    ROLLS_BACK_LATE = How.SENT, (At(0.1, OFF), At(8, ON, NEW), At(66, OFF), At(75, ON, OLD))
+    ROLLS_BACK_LATE = How.SENT, (At(0.1, OFF), At(8, ON, NEW), At(73, OFF), At(82, ON, OLD))
     DIES = How.SENT, (At(0.1, OFF),)
     DIES_LATE = How.SENT, (At(0.1, OFF), At(8, ON, NEW), At(40, OFF))
     HANGS = How.SENT, (At(0.1, OFF), At(8, ON, NEW), At(20, ContactState.HUNG))
