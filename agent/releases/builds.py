@@ -13,10 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
-from multiprocessing import get_context
 from pathlib import Path
 
 from agent.firmware.image.models import ImageError, ImageFacts
@@ -68,23 +65,30 @@ class OwnBuilds:
         if self._monotonic() - waiting[2] > WAITS_S:
             self._waiting = None
             raise ValueError(f"It was shown too long ago. {_AGAIN}")
-        asked = self._data_dir, waiting[1], f"Own build, accepted by {by}", self._now()
+        text, refused = await self._signed(waiting[1], f"Own build, accepted by {by}")
+        if refused:
+            raise ValueError(text)
+        self._waiting = None
+        return text
+
+    async def _signed(self, file: bytes, source: str) -> tuple[str, bool]:
+        # Only here: the agent at rest does without what starts processes this way.
+        from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+        from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415
+        from multiprocessing import get_context  # noqa: PLC0415
+
         pool = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
+        loop = asyncio.get_running_loop()
+        asked = self._data_dir, file, source, self._now()
         try:
             async with asyncio.timeout(DEADLINE_S):
-                text, refused = await asyncio.get_running_loop().run_in_executor(
-                    pool, _accept, *asked
-                )
+                return await loop.run_in_executor(pool, _accept, *asked)
         except TimeoutError as error:
             raise OSError("Accepting it took too long; look whether it is listed.") from error
         except BrokenProcessPool as error:
             raise OSError("The process that signs has ended early; try again.") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-        if refused:
-            raise ValueError(text)
-        self._waiting = None
-        return text
 
 
 def _read(file: bytes) -> ImageFacts:

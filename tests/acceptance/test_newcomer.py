@@ -54,6 +54,10 @@ async def test_clone_run_look_and_leave_without_a_trace(tmp_path: Path, figure: 
                 return tested and state["phase"] == "DISCHARGE_ACTIVE"
 
             await eventually(discharging, GUARDED_WITHIN_S, "a guarded discharge", newcomer.tail)
+            async with http.get("/api/releases") as answer:
+                releases = await answer.json()
+            assert releases["state"] == "fresh"
+            assert [it["development"] for it in releases["sources"]] == [True]
             figure("clone to a guarded discharge", "demo", time.monotonic() - began_s)
         code, seconds = await newcomer.interrupted(GONE_WITHIN_S)
         figure("Ctrl-C to exit", "demo", seconds)

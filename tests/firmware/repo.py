@@ -78,16 +78,19 @@ def day(number: float) -> datetime:
 class Repo:
     """A publisher's repository; `files` is what is published."""
 
-    def __init__(self, *, hashed: bool = True, purpose: str | None = None) -> None:
+    def __init__(
+        self, *, hashed: bool = True, purpose: str | None = None, at: datetime = BUILT
+    ) -> None:
         """
         Publish version 1 of everything, with release 1.0.0 in both channels.
 
         Args:
             hashed: whether the snapshot carries hashes and lengths, as ours does.
             purpose: what the root says that it is for.
+            at: when.
         """
         self.hashed = hashed
-        self.now = BUILT
+        self.now = at
         self.files: dict[str, bytes] = {}
         self.signers = {role: keys(role) for role in KEYS}
         self.meta: dict[str, Metadata[Any]] = {

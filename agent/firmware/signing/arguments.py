@@ -23,6 +23,9 @@ def add_manifests(manifests: argparse.ArgumentParser) -> None:
     _add_releases(verbs)
     _add_publishing(verbs)
     _add_looking(verbs)
+    for verb in verbs.choices.values():  # people write them behind the verb too
+        verb.add_argument("--repository", type=Path, default=argparse.SUPPRESS)
+        verb.add_argument("--at", type=_moment, default=argparse.SUPPRESS, metavar="DATE")
 
 
 def _add_keys(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

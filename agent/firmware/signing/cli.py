@@ -29,8 +29,8 @@ from agent.firmware.signing.expiry import bundle, life
 from agent.firmware.signing.folder import Folder
 from agent.firmware.signing.keys import (
     PUBLIC_SUFFIX,
-    ask_passphrase,
     generate,
+    new_passphrase,
     parse_public,
     public_text,
     signer_of,
@@ -59,8 +59,8 @@ class Terminal:
 def command(args: argparse.Namespace, terminal: Terminal) -> int:
     """Do what the command line asks, and return the exit code."""
     now = (args.at or datetime.now(UTC)).replace(microsecond=0)
-    repair(args.repository)
     folder = Folder(args.repository)
+    repair(folder.path)
     try:
         return VERBS[args.verb](args, folder, now, terminal)
     except UsageError as error:
@@ -68,6 +68,9 @@ def command(args: argparse.Namespace, terminal: Terminal) -> int:
         return EXIT_USAGE
     except SigningError as error:
         terminal.complain(str(error))
+        return EXIT_REFUSED
+    except KeyboardInterrupt:
+        terminal.complain("Stopped. What was staged or signed before stays so.")
         return EXIT_REFUSED
     except OSError as error:
         terminal.complain(f"{error.filename or args.repository}: {error.strerror}. Look at its "
@@ -81,10 +84,7 @@ def _keygen(args: argparse.Namespace, _folder: Folder, _now: datetime, terminal:
     public = args.out.with_name(f"{args.out.name}{PUBLIC_SUFFIX}")
     if public.exists():
         raise SigningError(f"{public} is there already. Choose another name.")
-    passphrase = ask_passphrase(private.name) if args.encrypt else ""
-    if args.encrypt and not passphrase:
-        raise UsageError("An empty passphrase encrypts nothing. Give one, or leave out --encrypt.")
-    write_private(private, signer, passphrase)
+    write_private(private, signer, new_passphrase(private.name) if args.encrypt else "")
     public.write_text(public_text(signer.public_key), encoding="utf-8")
     terminal.say(f"{private}: keep it to yourself, and a copy somewhere else.")
     terminal.say(f"{public}: goes into keys/ of the repository. Id {signer.public_key.keyid}.")

@@ -7,10 +7,12 @@ import hashlib
 from collections.abc import Iterator
 from datetime import datetime
 
+from tuf.api.metadata import Metadata, Root
+
 from agent.firmware.signing.contents import read_contents, read_halt
 from agent.firmware.signing.expiry import expiries
 from agent.firmware.signing.folder import Folder
-from agent.firmware.signing.keys import owner_of
+from agent.firmware.signing.keys import owner_of, plain
 from agent.firmware.signing.lint import delegated_keys, lint
 from agent.firmware.signing.models import DEVELOPMENT, PURPOSE_FIELD, SigningError
 from agent.firmware.signing.proof import prove, walk
@@ -65,8 +67,12 @@ def show(_args: argparse.Namespace, folder: Folder, _now: datetime) -> tuple[str
 
 def development_purpose(folder: Folder) -> str:
     """Return what the newest root says that it is for if that is development, else ""."""
-    purpose = str(folder.root(folder.published).signed.unrecognized_fields.get(PURPOSE_FIELD, ""))
+    purpose = _purpose(folder.root(folder.published))
     return purpose if purpose.startswith(DEVELOPMENT) else ""
+
+
+def _purpose(root: Metadata[Root]) -> str:
+    return plain(str(root.signed.unrecognized_fields.get(PURPOSE_FIELD, "")))
 
 
 def _for_houses(folder: Folder) -> None:
@@ -80,7 +86,7 @@ def _for_houses(folder: Folder) -> None:
 
 
 def _shown(folder: Folder) -> Iterator[str]:
-    purpose = str(folder.root().signed.unrecognized_fields.get(PURPOSE_FIELD, ""))
+    purpose = _purpose(folder.root())
     if purpose:
         yield f"Purpose: {purpose}"
     first = folder.published.version_bytes("root", 1)

@@ -116,7 +116,8 @@ class Folder:
     """`firmware_manifests/`: plan, public keys, what is published and what is staged."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        # A link to the folder is not what takes part in an exchange; the folder is.
+        self.path = path = path.resolve()
         self.published = Shelf(path)
         self.staging = Shelf(path / "staging")
 

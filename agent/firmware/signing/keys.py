@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterable
 from getpass import getpass
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -29,12 +30,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from securesystemslib.exceptions import Error as LibraryError
 from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata
 
 from agent.firmware.signing.models import OWNER_FIELD, SigningError, UsageError
 
 PASSPHRASE_NAME = "PV_EDGE_PASSPHRASE"  # noqa: S105 - the name of a variable
 PUBLIC_SUFFIX = ".pub.json"
 _PRIVATE_MODE = 0o600
+_LONGEST_SHOWN = 80
 _OWN_SCHEMES = ("pem", "env", "file2")
 _GENERATORS = {"ed25519": CryptoSigner.generate_ed25519, "ecdsa": CryptoSigner.generate_ecdsa}
 
@@ -122,14 +126,60 @@ def parse_public(text: str, name: str) -> Key:
 
 
 def owner_of(key: Key) -> str:
-    """Return who holds the key, or the start of its id."""
-    return str(key.unrecognized_fields.get(OWNER_FIELD) or key.keyid[:8])
+    """Return who holds the key, or the start of its id, fit for a terminal."""
+    return plain(str(key.unrecognized_fields.get(OWNER_FIELD) or key.keyid[:8]))
+
+
+def plain(text: str) -> str:
+    """Return a text of somebody else without what a terminal would obey."""
+    return "".join(it if it.isprintable() else "?" for it in text[:_LONGEST_SHOWN])
 
 
 def ask_passphrase(what: str) -> str:
-    """Return the passphrase from the environment, or ask the person at the terminal."""
+    """
+    Return the passphrase from the environment, or ask the person at the terminal.
+
+    Raises:
+        SigningError: nobody is there to ask.
+    """
     given = os.environ.get(PASSPHRASE_NAME)
-    return given if given is not None else getpass(f"Passphrase of {what}: ")
+    try:
+        return given if given is not None else getpass(f"Passphrase of {what}: ")
+    except EOFError as error:
+        raise SigningError(f"Nobody gave the passphrase of {what}. Set {PASSPHRASE_NAME}.") from (
+            error
+        )
+
+
+def new_passphrase(what: str) -> str:
+    """
+    Return the passphrase of a new key, asked for twice: a slip would lose the key.
+
+    Raises:
+        UsageError: it is empty, or the second is another.
+    """
+    passphrase = ask_passphrase(what)
+    if not passphrase:
+        raise UsageError("An empty passphrase encrypts nothing. Give one, or leave out --encrypt.")
+    if passphrase != ask_passphrase(f"{what}, again"):
+        raise UsageError("The two passphrases differ. No key was made; try again.")
+    return passphrase
+
+
+def add_signature(metadata: Metadata[Any], signer: Signer) -> None:
+    """
+    Add one signature to those that metadata has.
+
+    Raises:
+        SigningError: the key could not sign: no token, no network, no right to it.
+    """
+    try:
+        metadata.sign(signer, append=True)
+    except RepositoryError as error:
+        raise SigningError(
+            f"The key of {owner_of(signer.public_key)} did not sign: {error.__cause__ or error}. "
+            "Look whether its token or service is there, and try again."
+        ) from error
 
 
 def _library_signer(uri: str, public: Key | None) -> Signer:

@@ -45,7 +45,12 @@ def lint(folder: Folder, *, on_main: bool = False) -> list[str]:
         on_main: nothing may be staged, because this is what houses get.
     """
     roles = delegated_keys(folder.root().signed, folder.targets().signed)
-    found = [*key_faults(roles), *_plan_faults(folder, roles), *_changed(folder)]
+    found = [
+        *key_faults(roles),
+        *_plan_faults(folder, roles),
+        *_staged_faults(folder),
+        *_changed(folder),
+    ]
     for channel in folder.plan.channels:
         try:
             found += channel_faults(read_contents(folder.target, channel))
@@ -151,6 +156,21 @@ def _plan_faults(folder: Folder, roles: list[RoleKeys]) -> Iterator[str]:
     missing = set(plan.roles) - {role.role for role in roles}
     for name in sorted(missing):
         yield f"{name} is in roles.toml and not in the metadata. Remove it there."
+
+
+def _staged_faults(folder: Folder) -> Iterator[str]:
+    """Yield staged metadata that no command has put there."""
+    for role in folder.staging.roles():
+        versions, before = folder.staging.versions(role), folder.published.versions(role)
+        expected = (before[-1] if before else 0) + 1
+        if role not in ("root", "targets", *folder.plan.delegated):
+            yield f"{role} is staged, and people do not sign it. Remove it from staging."
+        elif versions != [expected]:
+            # Clients walk the roots one by one: behind a gap they would never see the next.
+            yield (
+                f"{role} is staged as version {', '.join(map(str, versions))}, the next one is "
+                f"{expected}. Remove what is too much from staging, and stage it again."
+            )
 
 
 def _changed(folder: Folder) -> Iterator[str]:

@@ -9,6 +9,7 @@ Source: signing.md 4.2 and 4.3.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -52,7 +53,7 @@ def write_plan(plan: Plan) -> str:
     """Return the text of `roles.toml`."""
     lines = [_HEAD]
     if plan.purpose:
-        lines.append(f'purpose = "{plan.purpose}"\n')
+        lines.append(f"purpose = {json.dumps(plan.purpose)}\n")
     for role in plan.roles.values():
         keys = ", ".join(f'"{name}"' for name in role.keys)
         lines.append(f"[{role.name}]\nkeys = [{keys}]\nthreshold = {role.threshold}")

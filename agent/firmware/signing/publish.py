@@ -23,7 +23,7 @@ from tuf.api.metadata import Metadata, MetaFile, Snapshot, Timestamp
 
 from agent.firmware.signing.exchange import beside, swap_in
 from agent.firmware.signing.folder import TIMESTAMP, Folder
-from agent.firmware.signing.keys import owner_of
+from agent.firmware.signing.keys import add_signature, owner_of
 from agent.firmware.signing.lint import lint
 from agent.firmware.signing.models import SigningError
 from agent.firmware.signing.proof import Proof, prove, walk
@@ -125,7 +125,8 @@ def _check_complete(folder: Folder) -> None:
 def _copy(folder: Folder, *, without_staging: bool) -> Folder:
     aside = beside(folder.path)
     shutil.rmtree(aside, ignore_errors=True)
-    ignored = shutil.ignore_patterns("staging") if without_staging else None
+    unwanted = [".*.new", *(["staging"] if without_staging else [])]
+    ignored = shutil.ignore_patterns(*unwanted)
     shutil.copytree(folder.path, aside, ignore=ignored, copy_function=_linked)
     return Folder(aside)
 
@@ -186,4 +187,4 @@ def _sign(new: Folder, role: str, metadata: Metadata[Any], signer: Signer) -> No
             f"--{role}-key URI."
         )
     metadata.signatures.clear()
-    metadata.sign(signer)
+    add_signature(metadata, signer)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from securesystemslib.exceptions import Error as LibraryError
 from securesystemslib.signer import Signer
 
 from agent.firmware.signing.folder import Folder
-from agent.firmware.signing.keys import owner_of
+from agent.firmware.signing.keys import add_signature, owner_of
 from agent.firmware.signing.lint import lint
 from agent.firmware.signing.models import TOP_LEVEL, SigningError
 from agent.firmware.signing.roles import progress, signable
@@ -60,10 +59,7 @@ def sign(folder: Folder, role: str, signer: Signer) -> str:
     metadata = folder.staging.metadata(role)
     if metadata is None:
         raise SigningError(f"{role} is not staged.")
-    try:
-        metadata.sign(signer, append=True)
-    except (ValueError, LibraryError) as error:
-        raise SigningError(f"{role} was not signed: {error}. Try again.") from error
+    add_signature(metadata, signer)
     folder.staging.put(role, metadata)
     missing = progress(folder, role, metadata).missing
     word = "it is complete" if not missing else f"{missing} more needed"

@@ -18,7 +18,6 @@ from tuf.api.exceptions import (
     DownloadLengthMismatchError,
     LengthOrHashMismatchError,
     RepositoryError,
-    StorageError,
 )
 from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 
@@ -165,9 +164,9 @@ class Visit:
         if role not in self.held or not isinstance(targets, Targets):
             return False
         try:
-            old = Metadata[Targets].from_file(str(self.work / f"{role}.json"))
+            old = Metadata[Targets].from_bytes((self.work / f"{role}.json").read_bytes())
             targets.verify_delegate(role, old.signed_bytes, old.signatures)
-        except (RepositoryError, StorageError):
+        except (RepositoryError, OSError):
             return False
         return True
 

@@ -17,6 +17,7 @@ from agent.simulator.ota_rules import Auth, Failure, Fault, OtaRules, Stage
 from tests.peers.process import LOOPBACK, free_port
 from tests.simulator.test_ota_bridge import BAD, GOOD, IMAGE, OLD
 from tests.simulator.waiting import until
+from tests.test_footprint_imports import loaded_by
 
 pytestmark = pytest.mark.peers("bridge")
 
@@ -199,3 +200,8 @@ async def test_what_cannot_be_uploaded_is_said_before_anything_is_opened() -> No
         Payload(b"")
     with pytest.raises(ValueError, match="needs an address"):
         await upload([], 3232, Payload(IMAGE), Secrets(), deadline_s=1)
+
+
+def test_an_agent_that_never_encrypted_an_upload_has_not_loaded_what_that_takes() -> None:
+    loaded = loaded_by("import agent.firmware.ota.driver")
+    assert not {"aioesphomeapi", "noise", "cryptography"} & loaded

@@ -106,6 +106,12 @@ def test_an_error_byte_is_understood_wherever_an_answer_is_awaited() -> None:
             "announced 65535 bytes",
         ),
         ((*READY, b"\x47\x47\x47"), SECRETS, Reason.PROTOCOL, "acknowledged what was not sent"),
+        (
+            (b"\x00\x01", b"\x40", b"\x41", b"\x42", b"\x43\x44\x45"),
+            SECRETS,
+            Reason.PROTOCOL,
+            "received all before all was sent",
+        ),
         ((*READY, b"\x44"), SECRETS, Reason.PROTOCOL, "answered 0x44 after 16384 of"),
         ((b"\x00\x02", b"\x40", b"\x41" + b"\x42" * 2000), SECRETS, Reason.PROTOCOL, "being asked"),
     ],

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from agent.firmware.signing.beginning import stage_first
+from agent.firmware.signing.changes import changes
 from agent.firmware.signing.cli_look import development_purpose
+from agent.firmware.signing.contents import WEB_SUFFIX
 from agent.firmware.signing.expiry import expiries
 from agent.firmware.signing.folder import Folder
 from agent.firmware.signing.keys import PUBLIC_SUFFIX
 from agent.firmware.signing.lint import delegated_keys, lint
 from agent.firmware.signing.proof import prove
 from tests.firmware.development_keys import signer
-from tests.firmware.development_root import COMMITTED, MADE, PURPOSE, build, made
+from tests.firmware.development_root import COMMITTED, MADE, PURPOSE, begin, build, made
 from tests.firmware.signing.desk import cli
 
 ROOT = COMMITTED.parent
@@ -49,10 +54,28 @@ def test_it_says_in_what_root_signs_that_it_is_for_development_only() -> None:
     assert PURPOSE.startswith("DEVELOPMENT ONLY - ")
 
 
+def test_who_signs_such_a_root_reads_what_it_is(tmp_path: Path) -> None:
+    folder = begin(tmp_path)
+    stage_first(folder, AT)
+    assert f"purpose: {PURPOSE}" in changes(folder, "root")
+
+
 def test_its_keys_follow_from_a_text_that_everybody_can_read() -> None:
     for path in (COMMITTED / "keys").iterdir():
         name = path.name.removesuffix(PUBLIC_SUFFIX)
         assert signer(name).public_key.keyid in path.read_text()
+
+
+def test_its_documents_fit_the_schemas_beside_them() -> None:
+    def schema(name: str) -> dict[str, object]:
+        found: dict[str, object] = json.loads((COMMITTED / "schema" / name).read_text())
+        return found
+
+    for path, data in Folder(COMMITTED).published.targets():
+        if not path.endswith(WEB_SUFFIX):
+            kind = ("halt" if path.startswith("halt/")
+                    else "channel" if path.endswith("/channel.json") else "manifest")  # fmt: skip
+            jsonschema.validate(json.loads(data), schema(f"{kind}.schema.json"))
 
 
 def test_it_holds_text_only() -> None:

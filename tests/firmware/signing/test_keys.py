@@ -6,12 +6,16 @@ import stat
 from pathlib import Path
 
 import pytest
+from securesystemslib.signer import CryptoSigner, Signature
 
+from agent.firmware.signing import keys
 from agent.firmware.signing.folder import Folder
 from agent.firmware.signing.keys import signer_of
 from agent.firmware.signing.models import SigningError, UsageError
-from tests.firmware.development_keys import pem, signer
-from tests.firmware.signing.desk import cli
+from agent.firmware.signing.roles import renew
+from agent.firmware.signing.signatures import sign
+from tests.firmware.development_keys import pem, private_key, signer
+from tests.firmware.signing.desk import cli, day
 
 SECRET = "correct horse"
 
@@ -98,6 +102,40 @@ def test_an_unknown_kind_of_key_names_the_known_ones() -> None:
     public = signer("stable-1").public_key
     with pytest.raises(SigningError, match=r"carrier-pigeon: .*pem:, env:, file2:, hsm:"):
         signer_of("carrier-pigeon:grey", [public], public)
+
+
+class Unplugged(CryptoSigner):
+    """A token that is not there."""
+
+    def sign(self, payload: bytes) -> Signature:
+        raise OSError("no token in the slot")
+
+
+def test_a_token_that_is_not_there_says_so_and_signs_nothing(folder: Folder) -> None:
+    renew(folder, "beta", day(1))
+    public = signer("beta-1").public_key
+    with pytest.raises(SigningError, match=r"of beta-1 did not sign: no token in the slot.*try"):
+        sign(folder, "beta", Unplugged(private_key("beta-1"), public))
+    metadata = folder.staging.metadata("beta")
+    assert metadata
+    assert not metadata.signatures
+
+
+def test_a_passphrase_that_was_mistyped_makes_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = iter(["one", "two"])
+    monkeypatch.delenv("PV_EDGE_PASSPHRASE", raising=False)
+    monkeypatch.setattr(keys, "getpass", lambda _what: next(typed))
+    answer = cli("keygen", tmp_path / "ben", "--owner", "Ben", "--encrypt")
+    assert (answer.code, list(tmp_path.iterdir())) == (2, [])
+    assert "The two passphrases differ." in answer.err
+
+
+def test_the_name_of_a_holder_cannot_command_a_terminal() -> None:
+    public = signer("stable-1").public_key
+    public.unrecognized_fields["x-pv-edge-owner"] = "Ann\x1b[2J\x07\u202e"
+    assert keys.owner_of(public) == "Ann?[2J??"
 
 
 def test_what_is_no_public_key_is_refused_by_its_name(tmp_path: Path) -> None:

@@ -178,6 +178,25 @@ def test_a_staged_document_that_nobody_signs_is_found(
     assert any(path in it and sentence in it for it in lint(folder))
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("3.root.json", "root is staged as version 3, the next one is 2"),
+        ("1.root.json", "root is staged as version 1, the next one is 2"),
+        ("9.snapshot.json", "snapshot is staged, and people do not sign it"),
+        ("1.nightly.json", "nightly is staged, and people do not sign it"),
+    ],
+)
+def test_metadata_that_no_command_has_staged_is_found(
+    folder: Folder, name: str, sentence: str
+) -> None:
+    """A root behind a gap would be published well signed, and no client would ever reach it."""
+    staged = folder.staging.path / "metadata" / name
+    staged.parent.mkdir(parents=True)
+    staged.write_bytes((folder.path / "metadata" / "1.root.json").read_bytes())
+    assert any(sentence in it for it in lint(folder))
+
+
 def test_roles_toml_has_to_say_what_was_signed(folder: Folder) -> None:
     plan = folder.plan
     folder.put_plan(with_role(plan, replace(plan.roles["beta"], threshold=2)))

@@ -27,6 +27,7 @@ from tests.firmware.development_keys import signer
 from tests.firmware.development_root import plan
 from tests.firmware.shipped import PROJECT, releases
 from tests.firmware.signing.desk import DIGEST, NOW, cli, day
+from tests.test_footprint_imports import loaded_by
 
 OLD = ChannelEntry("1.9.0", 1, "stable/acme.bridge/1.9.0.json")
 NEW = ChannelEntry("1.10.0", 2, "stable/acme.bridge/1.10.0.json", (Wave(0, 0.1), Wave(24, 1)))
@@ -100,7 +101,7 @@ def test_the_policy_of_a_channel_is_staged_by_its_words(folder: Folder) -> None:
 def test_a_role_that_is_due_ends_the_check_with_two(
     folder: Folder, later: int, code: int, state: str
 ) -> None:
-    answer = cli("--repository", folder.path, "--at", day(later).isoformat(), "expire-check")
+    answer = cli("expire-check", "--repository", folder.path, "--at", day(later).isoformat())
     assert answer.code == code
     first = answer.out.splitlines()[1]
     assert first.startswith("timestamp")
@@ -177,6 +178,12 @@ def test_an_empty_folder_says_what_to_do(
     answer = cli("--repository", tmp_path, *words)
     assert answer.code == code
     assert sentence in answer.err
+
+
+def test_who_only_wants_help_does_not_wait_for_the_tools_of_signing() -> None:
+    loaded = loaded_by("import agent.__main__; agent.__main__._parser()")
+    assert "agent.firmware.signing.arguments" in loaded
+    assert not {"tuf", "securesystemslib", "cryptography", "agent.firmware.signing.cli"} & loaded
 
 
 def test_a_second_ceremony_in_the_same_folder_is_refused(folder: Folder) -> None:

@@ -12,6 +12,8 @@ from typing import NoReturn
 import pytest
 
 from agent.firmware.signing import exchange
+from agent.firmware.signing import publish as publish_module
+from agent.firmware.signing.contents import stage
 from agent.firmware.signing.exchange import beside, repair
 from agent.firmware.signing.expiry import expiries
 from agent.firmware.signing.folder import Folder
@@ -194,6 +196,14 @@ def test_an_online_role_is_not_signed_by_a_key_of_another(folder: Folder) -> Non
         renew_timestamp(folder, signer("snapshot"), day(1))
 
 
+def test_a_link_to_the_repository_stays_a_link(folder: Folder, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(folder.path)
+    renew_timestamp(Folder(link), signer("timestamp"), day(1))
+    assert link.is_symlink()
+    assert sorted(folder.path.parent.iterdir()) == [folder.path, link]
+
+
 def test_a_host_serves_documents_under_their_digest(folder: Folder, tmp_path: Path) -> None:
     write_site(folder, tmp_path / "site")
     shutil.rmtree(folder.path / "targets")
@@ -212,3 +222,15 @@ def test_two_people_sign_all_that_is_staged(folder: Folder) -> None:
     rotate(folder, "stable", [], ["stable-1"], None, day(1))
     sign_all(folder)
     assert publish(folder, online(), day(1))[0].from_root == 1
+
+
+def test_what_only_the_client_of_houses_refuses_is_not_published_either(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signed and listed as TUF wants it, but no house could read it; past the lint, too."""
+    monkeypatch.setattr(publish_module, "lint", lambda _folder: [])
+    stage(folder, "stable/channel.json", b'{"schema": 2}', day(1))
+    sign_all(folder)
+    with pytest.raises(SigningError, match=r"root 1 refuses .*stable cannot be used.*update the"):
+        publish(folder, online(), day(1))
+    assert folder.published.versions("stable") == [1, 2]

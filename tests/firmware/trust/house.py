@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -66,7 +66,7 @@ class House:
     place: Path
     root: bytes
     built: datetime = BUILT
-    policy: TrustPolicy = TrustPolicy()
+    policy: TrustPolicy = field(default_factory=TrustPolicy)
     budget_s: float = 20.0
 
     def question(self, *carriers: Carrier, on: float = 1) -> Question:

@@ -20,7 +20,6 @@ from tests.firmware.trust.house import (
     freshness,
     house,
     kinds,
-    versions,
 )
 
 MANIFEST = f"stable/{PROJECT}/1.0.0.json"

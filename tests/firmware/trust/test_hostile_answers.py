@@ -1,4 +1,4 @@
-"""Answers made to crash, fill, hold up or lead astray who reads them: rows A60 to A65, N, X and R."""
+"""Answers made to crash, fill, hold up or lead astray: rows A60 to A65, N, X and R."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_n08_n09_who_cannot_be_reached_is_no_answer_and_no_event(
     known = known_home.look(away, on=2)
     assert (known.events, known.carrier, known.freshness) == ((), "cache", Freshness.FRESH)
     fetcher = GuardedFetcher(away, 5)
-    with pytest.raises(DownloadError, match="Connection|CERTIFICATE_VERIFY_FAILED"):
+    with pytest.raises(DownloadError, match=r"Connection|CERTIFICATE_VERIFY_FAILED"):
         fetcher.download_bytes(f"{away.url}/{STAMP}", 100)
     fetcher.close()
 

@@ -91,7 +91,7 @@ def test_an_orphaned_worker_ends_by_itself(home: House) -> None:
     lock = os.open(_made(home.place) / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     try:
-        ended = subprocess.run(  # noqa: S603 - our own module
+        ended = subprocess.run(
             [sys.executable, "-m", "agent.firmware.trust.worker"],
             input=asked,
             timeout=30,
