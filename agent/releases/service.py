@@ -130,6 +130,14 @@ class ReleaseService:
         """Return every channel of every source with the manifests that were read."""
         return self._shelves
 
+    def question(self, source: str) -> Question | None:
+        """Return how a source was asked last; `None` where there is no such source."""
+        return self._questions.get(source)
+
+    def floors(self, mac: Mac) -> Mapping[str, int]:
+        """Return the highest rollback index that a bridge was seen to run, by project."""
+        return self._memory.floors.get(mac, {})
+
     def notifications(self) -> Mapping[str, Notification]:
         """Return what a person should be told now, by the id on the wall."""
         return releases_due(self._memory.alarms)
@@ -137,7 +145,7 @@ class ReleaseService:
     def offer(self, record: BridgeRecord) -> BridgeOffer:
         """Return what one bridge is offered."""
         channel = self._store.current.releases.channel_of(record.mac)
-        floors = self._memory.floors.get(record.mac, {})
+        floors = self.floors(record.mac)
         told = record.told
         said = (told.project_name, told.project_version, told.platform, told.board, told.ota_signed)
         key = (channel, said, floors)

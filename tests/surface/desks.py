@@ -24,6 +24,7 @@ from agent.export.snapshot import (
     Reason,
 )
 from agent.fleet.gate_models import Refusal
+from agent.fleet.identity import Mac
 from agent.fleet.operations import Op, Operation, OpState, refused
 from agent.settings import SettingsStore
 from agent.surface.desk import HistoryPoint, NewSource, Upload
@@ -179,6 +180,7 @@ class HandFleet:
     def __init__(self, view: FleetView) -> None:
         self.now = view
         self.pressed: list[tuple[Op, str]] = []
+        self.installed: list[tuple[Mac, str]] = []
         self.refusal: Refusal | None = None
         self._wakes: list[Callable[[], None]] = []
 
@@ -202,6 +204,10 @@ class HandFleet:
         asked = refused(op, self.now.target, self.refusal, NOON) if self.refusal else done
         self.show(operations={**self.now.operations, op: asked})
         return asked
+
+    def install(self, target: Mac, by: str) -> Operation:
+        self.installed.append((target, by))
+        return self.press(Op.FLASH, by)
 
     def choose(self, option: str, by: str) -> None:
         try:
