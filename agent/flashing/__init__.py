@@ -1,1 +1,1 @@
-"""Flashing bridges from the running agent: jobs and campaigns bound to guard, releases and fleet."""
+"""Flashing bridges from the running agent, bound to guard, releases and fleet."""

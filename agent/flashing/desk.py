@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from agent.firmware.campaign.models import Calendar, CampaignState, Member, Plan, Window
@@ -30,7 +30,6 @@ from agent.fleet.operations import Op, Operation, OpState, refused
 from agent.fleet.record import BridgeRecord, Fleet
 from agent.journal import JournalError
 from agent.releases.offers import Shelf
-from agent.releases.service import ReleaseService
 from agent.releases.sources import LOCAL
 from agent.setting_flashing import FlashSettings, days, windows
 from agent.surface.flash_view import FlashView
@@ -62,11 +61,9 @@ class FlashDesk:
         self,
         jobs: FlashJobs,
         campaigns: CampaignDesk,
-        releases: ReleaseService,
         lookout: Lookout,
         fleet: Callable[[], Fleet],
         settings: Callable[[], FlashSettings],
-        now: Callable[[], datetime],
         names: dict[str, str],
     ) -> None:
         """
@@ -75,20 +72,18 @@ class FlashDesk:
         Args:
             jobs: one flash each.
             campaigns: many bridges.
-            releases: what is trusted and offered.
-            lookout: asks the policy.
+            lookout: knows what is trusted, and asks the policy.
             fleet: all bridges.
             settings: who may ask, and how campaigns go.
-            now: the site's time.
             names: takes the file name of each image by its digest, for who fetches it.
         """
         self._jobs = jobs
         self._campaigns = campaigns
-        self._releases = releases
         self._lookout = lookout
+        self._releases = lookout.releases
+        self._now = lookout.now
         self._fleet = fleet
         self._settings = settings
-        self._now = now
         self._names = names
         self._pressed: Operation | None = None
         self.fault = ""

@@ -102,10 +102,10 @@ class Lookout:
             jobs: what was confirmed on a bridge.
         """
         self._bridges = bridges
-        self._releases = releases
+        self.releases = releases
         self._rules = rules
         self._through = through
-        self._now = now
+        self.now = now
         self._jobs = jobs
 
     async def gather(self, request: Request) -> Looked | str:
@@ -133,7 +133,7 @@ class Lookout:
             bridge.panel.entities if bridge else frozenset(),
             around,
             now_s,
-            self._now(),
+            self.now(),
         )
         decision = self.decision(request, record, found)
         return Looked(evidence, found.release, found.image, decision, self._rules(), now_s)
@@ -155,24 +155,24 @@ class Lookout:
     ) -> Decision:
         """Return the policy's word on this bridge and this image now."""
         project = found.release.project
-        floors = dict(self._releases.floors(request.mac))
+        floors = dict(self.releases.floors(request.mac))
         floors[project] = max(floors.get(project, 0), _confirmed(self._jobs(), request, project))
         device = device_of(record, Traits(floors), found.shelf)
         told = policy_offer(found.shelf, found.release, found.image)
         own = found.shelf.source == LOCAL
         offer = Offer(told.release, told.image, told.freshness, told.brakes, facts, own)
-        return decide(device, offer, wish_of(request, found, self._now().astimezone(UTC)))
+        return decide(device, offer, wish_of(request, found, self.now().astimezone(UTC)))
 
     async def found(self, ref: ReleaseRef) -> Found | str:
         """Return the release as it is trusted now, or why it is not."""
         what = f"{ref.project} {ref.version}"
-        shelf = shelf_of(ref, self._releases.shelves)
+        shelf = shelf_of(ref, self.releases.shelves)
         channel = shelf.knowledge.channel if shelf else None
         entry = entry_of(channel, ref.project, ref.version) if channel else None
         if shelf is None or entry is None:
             return f"{what} is not among the trusted releases any more. Choose another one."
         release = shelf.manifests.get(entry.manifest)
-        question = self._releases.question(ref.source)
+        question = self.releases.question(ref.source)
         if release is None and question is not None:
             try:
                 release = await release_in_worker(question, ref.channel, ref.project, ref.version)

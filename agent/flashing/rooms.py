@@ -112,11 +112,9 @@ class FlashRooms:
         self.desk = FlashDesk(
             self.jobs,
             self.campaigns,
-            self._releases,
             self._lookout,
             lambda: fleet.fleet,
             lambda: store.current.flashing,
-            local,
             self._images.names,
         )
         work.flashes = self.desk
