@@ -19,6 +19,7 @@ from agent.bridge_rooms import BridgeRooms
 from agent.brokers import find_broker
 from agent.desks import HISTORY_EVERY_S, Reception, SettingsCounter
 from agent.doctor_ahead import Ahead
+from agent.flashing.bus import BusTeller
 from agent.flashing.rooms import FlashRooms
 from agent.fleet.keys import KeyFile
 from agent.homeassistant.errors import CoreError
@@ -104,6 +105,9 @@ class Serving:
         if core is not None:
             prefix = lambda: store.current.entity_prefix  # noqa: E731 - a name for one line
             work["ids"] = watch_ids(core, ENTITIES, prefix, self._desk.notice)
+            if (bridges := self._rooms.bridges) is not None:
+                bus = BusTeller(bridges.work.view, bridges.work.subscribe, core)
+                work["bus"] = bus.run()
         return work
 
     async def open(self, doors: AsyncExitStack) -> int:

@@ -27,7 +27,7 @@ from agent.fleet.gate_models import Rules
 from agent.releases import rooms
 
 PROJECT = "pv-edge.alphaess-bridge"
-BUNDLE = "PV_EDGE_TEST_BUNDLE"
+BUNDLE = "TRIAL_BUNDLE"
 MARGIN_S = 1.5
 
 

@@ -12,6 +12,7 @@ from tests.flashing.scene import Installer, installing
 from tests.peers.esphome_firmware import TRIAL, firmware
 from tests.peers.esphome_trial import Fate, TrialDevice, image
 from tests.peers.fixtures import MakeCore
+from tests.peers.ha_client import CoreClient
 from tests.peers.install import NEWEST
 from tests.peers.mosquitto import Broker
 from tests.surface.mqtt_scene import until, watching
@@ -30,7 +31,7 @@ async def test_a_click_is_confirmed_and_one_that_crashes_is_told_as_what_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_core: MakeCore, broker: Broker
 ) -> None:
     device = on_trial(tmp_path, "bridge-1", "02005e300001")
-    core = make_core(NEWEST)
+    core = make_core(NEWEST, broker=broker)
     update = f"pv_edge_agent/bridge/{device.mac}/update"
     async with core, watching(broker, "pv_edge_agent") as home:
         with device:
@@ -61,12 +62,13 @@ async def test_a_click_is_confirmed_and_one_that_crashes_is_told_as_what_it_is(
                 job = await agent.verdict(bad)
                 assert (job["result"], job["by"]) == ("rolled_back", "mqtt"), job
                 assert device.events[-2:] == ["staged", "rolled back"]
-                notice = f"pv_edge_flash_{device.mac}"
+                async with CoreClient(core.url, core.token) as client:
 
-                async def told() -> bool:
-                    return notice in await core_notices(core)
+                    async def told() -> bool:
+                        return f"pv_edge_flash_{device.mac}" in await client.notifications()
 
-                await eventually(told, 20, "a person is told", lambda: core_notices(core))
+                    await eventually(told, 20, "a person is told", client.notifications)
+                assert device.name in job["title"].lower().replace(" ", "-")
                 await until(lambda: shown().get("installed_version") == "1.1.0")
 
 
