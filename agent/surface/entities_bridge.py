@@ -99,10 +99,14 @@ def _update(view: FleetView, record: BridgeRecord) -> Value:
         "release_summary": short(release.notes) if release else None,
         "release_url": release.notes_url if release else None,
     }
+    told = {key: value for key, value in told.items() if value is not None}
+    if flash is not None:
+        # Core keeps what is left out: an update that has ended has to say so.
+        told["in_progress"] = flash.running
+        told["update_percentage"] = flash.percent if flash.running else None
     if flash is not None and flash.running:
-        told |= {"in_progress": True, "update_percentage": flash.percent}
         told["latest_version"] = flash.version
-    return json.dumps({key: value for key, value in told.items() if value is not None})
+    return json.dumps(told)
 
 
 def _update_attributes(view: FleetView, record: BridgeRecord) -> Attributes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import sys
 import time
@@ -54,6 +55,8 @@ class Installer(Caretaker):
             "file": f"bridge-{version}.ota.bin",
             "size": len(image),
             "sha256": digest,
+            "md5": hashlib.md5(image, usedforsecurity=False).hexdigest(),
+            "slot_size": len(image),
         }
         plain = {"hw": [], "boards": [], "min_chip_revision": 0, "trusts": [], "images": [file]}
         health = {"confirm_after_s": 5, "expect_entities": ["sensor.beat"]}
@@ -124,7 +127,7 @@ async def installing(
     monkeypatch.setattr(repo, "PROJECT", PROJECT)
     keys = {it.mac: it.key or "" for it in devices}
     url, token = (core.url, core.token) if core else ("http://127.0.0.1:9", "token")
-    given = {"bridge_list": listed(*devices), **settings}
+    given: dict[str, Any] = {"bridge_list": listed(*devices), **settings}
     async with caretaker(folder, url, token, keys, kind=Installer, **given) as agent:
         assert isinstance(agent, Installer)
         agent.bundle = folder / "bundle"

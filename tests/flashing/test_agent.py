@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.acceptance.parts import eventually
-from tests.flashing.scene import Installer, installing
+from tests.firmware.ota.between import Between, Trouble
+from tests.flashing.scene import Installer, installing, sticker
 from tests.peers.esphome_firmware import TRIAL, firmware
 from tests.peers.esphome_trial import Fate, TrialDevice, image
 from tests.peers.fixtures import MakeCore
 from tests.peers.ha_client import CoreClient
 from tests.peers.install import NEWEST
 from tests.peers.mosquitto import Broker
-from tests.surface.mqtt_scene import until, watching
+from tests.peers.process import LOOPBACK
 
 pytestmark = pytest.mark.peers("esphome")
 STORY = ["asked", "preflight", "download", "verify", "upload", "uploaded", "postcheck"]
@@ -32,44 +35,59 @@ async def test_a_click_is_confirmed_and_one_that_crashes_is_told_as_what_it_is(
 ) -> None:
     device = on_trial(tmp_path, "bridge-1", "02005e300001")
     core = make_core(NEWEST, broker=broker)
-    update = f"pv_edge_agent/bridge/{device.mac}/update"
-    async with core, watching(broker, "pv_edge_agent") as home:
+    update = f"update.pv_edge_bridge_{device.mac}_update"
+    async with core, CoreClient(core.url, core.token) as home:
+        stages = await home.subscribe("pvautonomy_ops_flash_stage")
         with device:
             async with installing(tmp_path, monkeypatch, device, core=core, broker=broker) as agent:
                 await agent.publishes("1.1.0", image("1.1.0"))
                 await agent.start()
                 await agent.is_offered(device, "1.1.0")
+                await home.until(update, "on")
                 name = await agent.installs(device, "1.1.0")
+                await home.until_state(update, lambda it: it["attributes"]["in_progress"])
                 job = await agent.verdict(name)
                 assert job["result"] == "confirmed", job
                 story = agent.story(name)
                 assert [it for it in story if it in STORY] == STORY
                 assert story[-1] == "complete"
                 assert device.events == ["staged", "confirmed"]
-
-                def shown() -> dict[str, object]:
-                    return dict(json.loads(home.last.get(f"{update}/state", "{}")))
-
-                await until(lambda: shown().get("installed_version") == "1.1.0")
-                assert "in_progress" not in shown()
+                await home.until_state(update, lambda it: not it["attributes"]["in_progress"])
+                assert home.states[update]["state"] == "off"
+                assert home.states[update]["attributes"]["installed_version"] == "1.1.0"
+                assert told(stages)[-1] == ("complete", 100, "1.1.0", None)
 
                 await agent.publishes("1.2.0", image("1.2.0", Fate.CRASHES))
                 await agent.settings(**{"flashing.mqtt_install": True})
                 await agent.is_offered(device, "1.2.0")
-                await until(lambda: shown().get("latest_version") == "1.2.0")
-                home.say(f"{update}/install", "INSTALL")
-                bad = await began(agent, "1.2.0")
-                job = await agent.verdict(bad)
+                await home.until(update, "on")
+                await can_install(home, update)
+                await home.call("update.install", update)
+                job = await agent.verdict(await began(agent, "1.2.0"))
                 assert (job["result"], job["by"]) == ("rolled_back", "mqtt"), job
                 assert device.events[-2:] == ["staged", "rolled back"]
-                async with CoreClient(core.url, core.token) as client:
 
-                    async def told() -> bool:
-                        return f"pv_edge_flash_{device.mac}" in await client.notifications()
+                async def is_told() -> bool:
+                    return f"pv_edge_flash_{device.mac}" in await home.notifications()
 
-                    await eventually(told, 20, "a person is told", client.notifications)
-                assert device.name in job["title"].lower().replace(" ", "-")
-                await until(lambda: shown().get("installed_version") == "1.1.0")
+                await eventually(is_told, 20, "a person is told", home.notifications)
+                stage, _, version, error = told(stages)[-1]
+                assert (stage, version) == ("failed", "1.2.0")
+                assert error == job["text"]
+
+
+def told(events: asyncio.Queue[dict[str, Any]]) -> list[tuple[str, int, str, str | None]]:
+    """Return the stages that came over Core's bus since the last look."""
+    found = []
+    while not events.empty():
+        it = events.get_nowait()["data"]
+        found.append((it["stage"], it["progress"], it["version"], it["error"]))
+    return found
+
+
+async def can_install(home: CoreClient, update: str) -> None:
+    """Return when Core's entity has its button: the discovery message has changed."""
+    await home.until_state(update, lambda it: bool(it["attributes"]["supported_features"] & 1))
 
 
 async def began(agent: Installer, version: str) -> str:
@@ -78,3 +96,58 @@ async def began(agent: Installer, version: str) -> str:
 
     await eventually(holds, 20, f"a job for {version}", agent.jobs)
     return next(str(it["job"]) for it in await agent.jobs() if it["version"] == version)
+
+
+async def test_an_agent_that_is_killed_while_it_sends_classifies_the_job_at_its_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bridge is gone for the guard at once, and is given back with a verdict."""
+    device = on_trial(tmp_path, "bridge-1", "02005e300001")
+    with device:
+        async with Between(device.ota_port, Trouble(up_bytes=60_000, stalls=True)) as between:
+            place = f"{LOOPBACK}:{device.api_port}/{between.port} = {sticker(device)}"
+            async with installing(tmp_path, monkeypatch, device, bridge_list=place) as agent:
+                await agent.publishes("1.1.0", image("1.1.0"))
+                await agent.start()
+                await agent.is_offered(device, "1.1.0")
+                name = await agent.installs(device, "1.1.0")
+
+                async def sending() -> bool:
+                    return (await agent.job(name))["percent"] > 30
+
+                await eventually(sending, 20, "bytes are on their way", agent.jobs)
+                status, answer = await agent.posts("flashing/cancel", {"job": name})
+                assert status == 409
+                assert "could leave it half done" in answer["text"]
+                refused = await agent.ask("restart_device", sticker(device))
+                assert "trial" in refused["text"]
+                agent.kill()
+                await agent.start()
+                job = await agent.verdict(name)
+                assert job["result"] == "unchanged", job
+                assert "interrupted" in str([it for it in agent.events() if "upload" in it])
+                again = await agent.ask("restart_device", sticker(device))
+                assert again["accepted"], again
+
+
+async def test_a_stop_of_the_agent_waits_for_the_upload_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = on_trial(tmp_path, "bridge-1", "02005e300001")
+    with device:
+        async with installing(tmp_path, monkeypatch, device) as agent:
+            await agent.publishes("1.1.0", image("1.1.0"))
+            await agent.start()
+            await agent.is_offered(device, "1.1.0")
+            name = await agent.installs(device, "1.1.0")
+
+            async def sending() -> bool:
+                return "upload" in agent.story(name)
+
+            await eventually(sending, 20, "it is sent", agent.jobs)
+            code, _ = await agent.terminated(signal.SIGTERM, 30)
+            assert code == 0
+            assert "uploaded" in agent.story(name)
+            await agent.start()
+            job = await agent.verdict(name)
+            assert (job["result"], device.events) == ("confirmed", ["staged", "confirmed"]), job
