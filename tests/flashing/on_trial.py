@@ -2,8 +2,9 @@
 The agent as it is started, for bridges that are programs of this machine.
 
 A real device of the tests has no chip, no inverter and no time: its board stands for an ESP32, it
-counts as a bridge that reads no inverter yet, and what takes minutes on the wall takes seconds. What the file says of itself
-cannot be read out of a Linux program, so that is made up; the hash is not. All else is the agent.
+counts as a bridge that reads no inverter yet, and what takes minutes takes seconds here. What the
+file says of itself cannot be read out of a Linux program, so that is made up; the hash is not. All
+else is the agent.
 """
 
 from __future__ import annotations

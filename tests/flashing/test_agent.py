@@ -104,7 +104,8 @@ async def test_an_agent_that_is_killed_while_it_sends_classifies_the_job_at_its_
     """The bridge is gone for the guard at once, and is given back with a verdict."""
     device = on_trial(tmp_path, "bridge-1", "02005e300001")
     with device:
-        async with Between(device.ota_port, Trouble(up_bytes=60_000, stalls=True)) as between:
+        stalled = [Trouble(up_bytes=60_000, stalls=True)] * 20  # the gates knock, too
+        async with Between(device.ota_port, *stalled) as between:
             place = f"{LOOPBACK}:{device.api_port}/{between.port} = {sticker(device)}"
             async with installing(tmp_path, monkeypatch, device, bridge_list=place) as agent:
                 await agent.publishes("1.1.0", image("1.1.0"))
