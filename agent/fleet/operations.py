@@ -24,9 +24,7 @@ from agent.fleet.gates import flash_refusal, restart_refusal
 from agent.fleet.identity import Mac
 from agent.fleet.record import Fleet
 
-NO_UPDATES = (
-    "This version does not update bridges over the air yet. Install its firmware with ESPHome."
-)
+NO_UPDATES = "No release is offered to it. Look at Firmware on the agent's page, which says why."
 
 
 class Op(StrEnum):

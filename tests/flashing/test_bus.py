@@ -22,15 +22,35 @@ def flashing(**changes: Any) -> FleetView:
     return replace(QUIET, flashes=FlashView({mac(1): BridgeFlash(**{**shown, **changes})}))
 
 
+RUNS = Operation(op=Op.FLASH, state=OpState.RUNNING, started=AT, target=mac(1))
+GATES = (
+    Gate(GateId.REACHABLE, Result.PASS, "It is connected.", AT),
+    Gate(GateId.HEALTH, Result.FAIL, "It has no health sensor.", AT),
+)
+JUDGED = replace(QUIET, verdicts={mac(1): Verdict(mac(1), "", 1.0, AT, GATES)})
+
+
+def doing(operation: Operation) -> FleetView:
+    return replace(QUIET, operations={operation.op: operation})
+
+
+def pairs() -> list[tuple[FleetView, FleetView]]:
+    """Return pictures between which there is every kind of event."""
+    moved, over = replace(RUNS, progress_percent=42.0), replace(RUNS, state=OpState.SUCCESS)
+    begun = doing(RUNS)
+    return [
+        (QUIET, begun),
+        (begun, doing(moved)),
+        (begun, doing(over)),
+        (QUIET, JUDGED),
+        (QUIET, flashing()),
+    ]
+
+
 def test_an_operation_is_told_when_it_begins_moves_and_ends() -> None:
-    runs = Operation(op=Op.FLASH, state=OpState.RUNNING, started=AT, target=mac(1))
-    begun, moved = (replace(QUIET, operations={Op.FLASH: it}) for it in (
-        runs, replace(runs, progress_percent=42.0),
-    ))  # fmt: skip
-    over = replace(
-        runs, state=OpState.FAILED, finished=AT + timedelta(seconds=9), error="It went back."
-    )
-    ended = replace(QUIET, operations={Op.FLASH: over})
+    begun, moved = doing(RUNS), doing(replace(RUNS, progress_percent=42.0))
+    end = AT + timedelta(seconds=9)
+    ended = doing(replace(RUNS, state=OpState.FAILED, finished=end, error="It went back."))
     told = [dict(bus_events(*pair)) for pair in ((QUIET, begun), (begun, moved), (moved, ended))]
     assert [list(it) for it in told] == [
         ["pvautonomy_ops_operation_started"],
@@ -51,19 +71,12 @@ def test_an_operation_is_told_when_it_begins_moves_and_ends() -> None:
 
 def test_one_that_was_refused_at_once_is_told_as_begun_and_ended() -> None:
     refused = Operation(op=Op.RESTART, state=OpState.FAILED, started=AT, finished=AT, error="No.")
-    kinds = [
-        kind for kind, _ in bus_events(QUIET, replace(QUIET, operations={Op.RESTART: refused}))
-    ]
+    kinds = [kind for kind, _ in bus_events(QUIET, doing(refused))]
     assert kinds == ["pvautonomy_ops_operation_started", "pvautonomy_ops_operation_completed"]
 
 
 def test_gates_are_told_once_with_what_failed() -> None:
-    gates = (
-        Gate(GateId.REACHABLE, Result.PASS, "It is connected.", AT),
-        Gate(GateId.HEALTH, Result.FAIL, "It has no health sensor.", AT),
-    )
-    judged = replace(QUIET, verdicts={mac(1): Verdict(mac(1), "", 1.0, AT, gates)})
-    ((kind, data),) = bus_events(QUIET, judged)
+    ((kind, data),) = bus_events(QUIET, JUDGED)
     assert kind == "pvautonomy_ops_gates_completed"
     assert (data["overall"], data["gates_total"], data["failed_gates"]) == (
         "fail",
@@ -71,7 +84,7 @@ def test_gates_are_told_once_with_what_failed() -> None:
         ["GATE-002"],
     )
     assert data["target_device"] == "bridge-1"
-    assert not list(bus_events(judged, judged))
+    assert not list(bus_events(JUDGED, JUDGED))
 
 
 def test_a_stage_is_told_in_steps_and_its_end_with_the_error() -> None:
