@@ -53,7 +53,7 @@ _EXPECTED = {
     "bridges": "addresses with commas between them, each with :port/port and = MAC if needed",
     "mac": "a MAC, twelve hexadecimal digits as on the sticker",
     "networks": "all, or IPv4 addresses of this machine with commas between them",
-    "channels": "MACs, each with = stable or = beta, and commas between them",
+    "channels": "MACs, each with = stable, = beta or = x-…, and commas between them",
     "mirrors": "https addresses without user or password, with commas between them",
     "hosts": "host names with commas between them",
     "windows": "spans of the day HH:MM-HH:MM with commas between them",

@@ -22,6 +22,8 @@ from agent.setting_entities import FROZEN
 from agent.setting_fields import Group
 
 CHANNELS = ("stable", "beta")
+OWN_CHANNEL = re.compile(r"x-[a-z0-9-]{1,37}")
+"""A channel of a publisher whom a person has added."""
 MOST_MIRRORS = 8
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*(:[0-9]{1,5})?")
 _group = Group("Firmware releases")
@@ -38,9 +40,11 @@ def bridge_channels(text: str) -> Mapping[Mac, str]:
     for part in (it.strip() for it in text.split(",") if it.strip()):
         given, _, channel = (it.strip() for it in part.partition("="))
         mac = mac_of(given)
-        if mac is None or channel.casefold() not in CHANNELS or mac in found:
+        name = channel.casefold()
+        known = name in CHANNELS or OWN_CHANNEL.fullmatch(name)
+        if mac is None or not known or mac in found:
             raise ValueError(f"{part!r} is no MAC with a channel, or is given twice")
-        found[mac] = channel.casefold()
+        found[mac] = name
     return MappingProxyType(found)
 
 
@@ -114,7 +118,8 @@ class ReleaseSettings(BaseModel):
         "channels",
         "",
         "02:00:5E:10:00:01 = beta",
-        "Bridges that are offered another channel than the rest: MAC and channel each.",
+        "Bridges that are offered another channel than the rest: MAC and channel each; also that "
+        "of a publisher whom you have added, such as `x-acme`.",
         max_length=4000,
     )
     mirrors: Annotated[str, AfterValidator(_mirrors)] = _group.other(

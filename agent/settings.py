@@ -272,7 +272,7 @@ _VALUES = {
     "currency": "three letters",
     "bridges": "addresses, host[:port[/port]][= MAC]",
     "mac": "MAC",
-    "channels": "MAC = `stable` or `beta`, …",
+    "channels": "MAC = `stable`, `beta` or `x-…`, …",
     "mirrors": "https addresses",
     "hosts": "host names",
     "networks": "`all`, or IPv4 addresses of this machine",

@@ -19,7 +19,7 @@ def test_it_tells_what_is_promised_of_the_largest_repository(told: dict[str, flo
     assert told["releases"] == 3
     assert told["ours_ms"] == told["3_ours_ms"] > 0
     assert told["stock_ms"] == told["3_stock_ms"] > 0
-    assert told["https_ours_ms"] > 0
+    assert told["folder_ours_ms"] > 0
 
 
 def test_a_ratio_above_the_target_or_too_much_memory_is_a_miss(told: dict[str, float]) -> None:

@@ -28,8 +28,8 @@ async def test_a_bridge_may_have_another_channel_than_the_rest(tmp_path: Path) -
     ("key", "value", "words"),
     [
         ("releases.channel", "nightly", "is not one of stable, beta"),
-        ("releases.channels", "02005e100001 = dev", "MACs, each with = stable or = beta"),
-        ("releases.channels", "bridge-1 = beta", "MACs, each with = stable or = beta"),
+        ("releases.channels", "02005e100001 = dev", "MACs, each with = stable, = beta or"),
+        ("releases.channels", "bridge-1 = beta", "MACs, each with = stable, = beta or"),
         ("releases.channels", "02005e100001=beta, 02:00:5e:10:00:01=beta", "MACs, each with"),
         ("releases.mirrors", "http://mirror.example", "https addresses without user or password"),
         ("releases.mirrors", "https://me:secret@mirror.example", "https addresses without"),

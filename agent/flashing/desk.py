@@ -273,9 +273,9 @@ class FlashDesk:
         if version is not None and version != release.version:
             text = f"It is offered {release.version} now, not {version}. Look again, then install."
             return Answer(False, "another-version", text)
-        for shelf in self._releases.shelves:
-            if (shelf.source, shelf.knowledge.name) == (offer.source, offer.channel):
-                return self._named(shelf, release, image)
+        shelf = self._releases.shelf(offer.channel)
+        if shelf is not None and shelf.source == offer.source:
+            return self._named(shelf, release, image)
         return Answer(False, "no-release", "What it was offered is not known any more. Look again.")
 
     def _own(self, record: BridgeRecord, digest: str | None) -> tuple[Found, ReleaseRef] | Answer:

@@ -9,7 +9,7 @@ though it was offered when somebody asked for it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -48,12 +48,6 @@ class Found:
     release: Release
     image: ReleaseImage
     """The one that was asked for, or the one that took its place."""
-
-
-def shelf_of(ref: ReleaseRef, shelves: Iterable[Shelf]) -> Shelf | None:
-    """Return the channel that a release came from, `None` if it is not known any more."""
-    wanted = ref.source, ref.channel
-    return next((it for it in shelves if (it.source, it.knowledge.name) == wanted), None)
 
 
 def image_of(ref: ReleaseRef, release: Release) -> ReleaseImage | None:
@@ -166,14 +160,14 @@ class Lookout:
     async def found(self, ref: ReleaseRef) -> Found | str:
         """Return the release as it is trusted now, or why it is not."""
         what = f"{ref.project} {ref.version}"
-        shelf = shelf_of(ref, self.releases.shelves)
+        shelf = self.releases.shelf(ref.channel)
         channel = shelf.knowledge.channel if shelf else None
         entry = entry_of(channel, ref.project, ref.version) if channel else None
-        if shelf is None or entry is None:
+        if shelf is None or entry is None or shelf.source != ref.source:
             return f"{what} is not among the trusted releases any more. Choose another one."
         release = shelf.manifests.get(entry.manifest)
         question = self.releases.question(ref.source)
-        if release is None and question is not None:
+        if release is None and question is not None and not self.releases.gated(ref.channel):
             try:
                 release = await release_in_worker(question, ref.channel, ref.project, ref.version)
             except TrustError as error:

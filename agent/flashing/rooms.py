@@ -33,7 +33,7 @@ from agent.firmware.ota.models import Secrets
 from agent.firmware.trust.source import Online
 from agent.flashing.desk import FlashDesk, digests
 from agent.flashing.images import StoredImages
-from agent.flashing.looking import UPLOAD_PORT, Lookout, shelf_of
+from agent.flashing.looking import UPLOAD_PORT, Lookout
 from agent.flashing.moments import BridgeMoments, Moment, moment, path_of
 from agent.fleet.identity import Mac
 from agent.fleet.keys import KeyFile
@@ -217,7 +217,7 @@ class FlashRooms:
         )
 
     def _brakes(self, plan: Plan) -> Brakes:
-        shelf = shelf_of(plan.release, self._releases.shelves)
+        shelf = self._releases.shelf(plan.release.channel)
         known = shelf.knowledge if shelf else None
         if known is None or known.channel is None:
             return Brakes(paused=True, reason="Its channel is not known or not trusted now.")

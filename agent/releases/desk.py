@@ -8,8 +8,6 @@ uploaded counts for nothing before its signatures, or a person who accepts it, s
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +17,9 @@ from agent.releases.builds import OwnBuilds
 from agent.releases.bundles import FOLDER, unpack
 from agent.releases.roots import fetch_root
 from agent.releases.service import ReleaseService, Setup
-from agent.releases.sources import Publisher, SourceBook, checked, fingerprint_of
-from agent.releases.views import build_json, builds_json, picture
+from agent.releases.sources import Book, fitting, keep_root, read_book, root_of, write_book
+from agent.releases.sources import wanted as source_of
+from agent.releases.views import build_json, builds_json, channels_of, picture
 from agent.setting_releases import CHANNELS, bridge_channels, channels_text
 from agent.settings import SettingError, SettingsStore
 from agent.surface.desk import NewSource
@@ -33,13 +32,11 @@ class ReleaseDesk:
         self,
         setup: Setup,
         service: ReleaseService,
-        book: SourceBook,
         builds: OwnBuilds,
         store: SettingsStore,
     ) -> None:
         self._setup = setup
         self._service = service
-        self._book = book
         self._builds = builds
         self._store = store
         self._changing = asyncio.Lock()
@@ -53,13 +50,11 @@ class ReleaseDesk:
         fleet = service.fleet()
         if self._shown is None or self._shown_of is not fleet:
             self._shown_of, offers = fleet, service.offers()
-            known = picture(
-                service.trust, fleet, offers, self._store.current.releases, service.prefixes
-            )
+            known = picture(service.trust, fleet, offers, self._store.current.releases)
             self._shown = {
                 **known,
                 "looking": service.looking,
-                "warning": self._book.warning,
+                "warning": service.problem,
                 "builds": builds_json(service.shelves),
             }
         return self._shown
@@ -96,42 +91,49 @@ class ReleaseDesk:
     async def add_source(self, wanted: NewSource, by: str) -> str:
         """Trust another publisher; raises `ValueError` and `OSError` in words."""
         del by
+        data_dir = self._setup.data_dir
+        made = source_of(wanted.name, wanted.mirror, wanted.channel, wanted.fingerprint)
         async with self._changing:
-            there = self._book.publishers
-            name, mirror, prefix = checked(wanted.name, wanted.mirror, wanted.prefix, there)
-            told = fingerprint_of(wanted.fingerprint)
-            root = await fetch_root(mirror, self._setup.cafile)
-            found = hashlib.sha256(root).hexdigest()
-            if not hmac.compare_digest(found, told):
-                raise ValueError(
-                    f"The root at {mirror} has another fingerprint than the one that you were told "
-                    f"(it is {found}). Nothing was added. Ask the publisher."
-                )
-            made = Publisher(name, mirror, prefix, root)
-            await asyncio.to_thread(self._book.replace, (*there, made))
+            app, book = await self._book()
+            every = (*book.added, made)
+            await asyncio.to_thread(fitting, every, app)
+            root = await fetch_root(made.carriers[0], self._setup.cafile)
+            await asyncio.to_thread(keep_root, data_dir, made, root)
+            await asyncio.to_thread(write_book, data_dir, every, app)
         words = await self._service.look()
-        return f"{name} is trusted for projects that begin with {prefix} {words}"
+        beside = " beside the publisher of the app" if made.threshold > 1 else ""
+        return f"{made.name} is trusted for the channel {wanted.channel}{beside}. {words}"
 
     async def remove_source(self, name: str, by: str) -> str:
         """Trust a publisher no more; raises `ValueError` and `OSError` in words."""
         del by
         async with self._changing:
-            left = tuple(it for it in self._book.publishers if it.name != name)
-            if len(left) == len(self._book.publishers):
+            app, book = await self._book()
+            left = [it for it in book.added if it.name != name]
+            if len(left) == len(book.added):
                 raise ValueError(
                     "There is no such source that was added; that of the app cannot be removed."
                 )
-            await asyncio.to_thread(self._book.replace, left)
+            await asyncio.to_thread(write_book, self._setup.data_dir, left, app)
         await self._service.look()
         return f"{name} is not trusted any more; what it has installed stays as it is."
+
+    async def _book(self) -> tuple[bytes | None, Book]:
+        """Return the root of the app and who was added; raises `ValueError` where it is damaged."""
+        app = await asyncio.to_thread(root_of, self._setup.bundle)
+        book = await asyncio.to_thread(read_book, self._setup.data_dir, app)
+        if book.damaged:
+            raise ValueError(book.damaged)
+        return app, book
 
     async def choose_channel(self, mac: str | None, channel: str | None, by: str) -> str:
         """Choose the channel of a bridge, or of all; raises `ValueError` in words."""
         whose = mac_of(mac)
         if mac is not None and whose is None:
             raise ValueError("This is no MAC; choose a bridge.")
-        if channel not in CHANNELS and not (channel is None and whose is not None):
-            raise ValueError(f"The channel has to be one of: {', '.join(CHANNELS)}.")
+        known = CHANNELS if whose is None else channels_of(self._service.trust)
+        if channel not in known and not (channel is None and whose is not None):
+            raise ValueError(f"The channel has to be one of: {', '.join(known)}.")
         try:
             await self._store.update(self._choice(whose, channel), by)
         except SettingError as error:

@@ -2,10 +2,9 @@
 Which release a bridge is offered, and what speaks against it.
 
 A bridge is offered the newest release of its channel that is made for it: of its own project, or
-of the production project that its factory image waits for, for its chip and its board. A project
-belongs to one source: the one whose prefix it bears, else the publisher of the app. Nothing is
-taken from a second source because the first has nothing, so nobody can offer a newer "release"
-of somebody else's project.
+of the production project that its factory image waits for, for its chip and its board. A channel
+belongs to its sources, and nothing is taken from another because they have nothing: nobody else
+can offer a newer "release". Where an installer gates a channel, both have to have signed the same.
 
 Pure functions: knowledge, manifests and records come in.
 
@@ -15,11 +14,11 @@ Source: signing.md 4.5 and 4.7.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from agent.firmware.manifest.agree import brakes_of, entry_of, latest_of
-from agent.firmware.manifest.models import ImageKind, Release, ReleaseImage
+from agent.firmware.manifest.models import Channel, ImageKind, Release, ReleaseImage
 from agent.firmware.manifest.versions import older, version_key
 from agent.firmware.policy.decide import decide
 from agent.firmware.policy.families import OUR_FAMILIES
@@ -49,8 +48,6 @@ class Shelf:
     manifests: Manifests = field(default_factory=lambda: MappingProxyType({}))
     problems: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Why a manifest could not be read, by its path."""
-    prefix: str = ""
-    """How all its projects have to begin; "" for the publisher of the app."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +65,57 @@ def project_for(project: str) -> str:
     return OUR_FAMILIES.get(project, project)
 
 
-def shelf_for(project: str, shelves: Sequence[Shelf]) -> Shelf | None:
-    """Return where releases of a project come from, `None` where nobody may offer it."""
-    prefixed = (it for it in shelves if it.prefix and project.startswith(it.prefix))
-    publisher = (it for it in shelves if not it.prefix)
-    return next(prefixed, None) or next(publisher, None)
+def shelf_of(channel: str, shelves: Iterable[Shelf], needed: Mapping[str, int]) -> Shelf | None:
+    """
+    Return what a channel offers, `None` where no source speaks of it.
+
+    Args:
+        channel: its name.
+        shelves: all, the publisher's first.
+        needed: how many sources have to agree, by channel; 1 where it is not said.
+    """
+    found = [it for it in shelves if it.knowledge.name == channel]
+    if not found:
+        return None
+    least = needed.get(channel, 1)
+    return found[0] if least == len(found) == 1 else _gated(found, least)
+
+
+def _gated(shelves: Sequence[Shelf], least: int) -> Shelf:
+    """Return what that many sources have signed alike; every brake of any of them counts."""
+    first = shelves[0]
+    agreed, problems = {}, dict(first.problems)
+    for path, release in first.manifests.items():
+        said = [it.manifests[path] for it in shelves if path in it.manifests]
+        if len(said) >= least and all(it == release for it in said):
+            agreed[path] = release
+        else:
+            who = ", ".join(it.source for it in shelves)
+            problems[path] = f"{least} of {who} have to have signed the same, and have not yet."
+    worst = max(shelves, key=lambda it: list(Freshness).index(it.knowledge.freshness)).knowledge
+    known = replace(first.knowledge, freshness=worst.freshness, why=worst.why)
+    if known.channel is not None:
+        known = replace(known, channel=_braked(known.channel, [it.knowledge for it in shelves]))
+    return Shelf(first.source, known, agreed, problems)
+
+
+def _braked(first: Channel, known: Iterable[ChannelKnowledge]) -> Channel:
+    """Return a channel with the brakes of all who speak of it."""
+    brakes = [brakes_of(it.channel, it.halt, halt_role=it.halt_role) for it in known if it.channel]
+    floors: dict[str, int] = {}
+    for it in brakes:
+        for project, index in it.min_rollback_index.items():
+            floors[project] = max(index, floors.get(project, 0))
+    return replace(
+        first,
+        min_rollback_index=MappingProxyType(floors),
+        revoked=frozenset[str]().union(*(it.revoked for it in brakes)),
+        paused=any(it.paused for it in brakes),
+    )
 
 
 def offer_of(
-    record: BridgeRecord, traits: Traits, channel: str, shelves: Sequence[Shelf]
+    record: BridgeRecord, traits: Traits, channel: str, shelf: Shelf | None
 ) -> BridgeOffer:
     """
     Return what a bridge is offered.
@@ -85,7 +124,7 @@ def offer_of(
         record: the bridge.
         traits: what else is known of it.
         channel: its channel.
-        shelves: that channel of each source, the publisher's first.
+        shelf: what that channel offers.
     """
     told = record.told
     installed = told.project_version or None
@@ -98,7 +137,6 @@ def offer_of(
     if told.project_name is None:
         return nothing("It does not say which firmware it runs; connect it first.")
     project = project_for(told.project_name)
-    shelf = shelf_for(project, shelves)
     if shelf is None or shelf.knowledge.channel is None:
         return nothing(
             (shelf.knowledge.why if shelf else "") or "No source of releases is trusted yet."
@@ -179,21 +217,15 @@ def observed_floor(record: BridgeRecord, shelves: Iterable[Shelf]) -> tuple[str,
     """
     Return the project and rollback index that a bridge runs, as it says itself.
 
-    Any channel may know the version: a bridge keeps what it had in `beta`. `None` where it says
-    nothing, or says a version that nobody signed.
+    Any of these channels may know the version: a bridge keeps what it had in `beta`. `None` where
+    it says nothing, or says a version that nobody signed.
     """
     project, version = record.told.project_name, record.told.project_version
     if not project or not version:
         return None
-    by_channel: dict[str, list[Shelf]] = {}
-    for shelf in shelves:
-        by_channel.setdefault(shelf.knowledge.name, []).append(shelf)
-    found = []
-    for each in by_channel.values():
-        shelf_now = shelf_for(project, each)
-        channel = shelf_now.knowledge.channel if shelf_now else None
-        entry = entry_of(channel, project, version) if channel else None
-        found += [entry.rollback_index] if entry else []
+    channels = (it.knowledge.channel for it in shelves)
+    entries = (entry_of(it, project, version) for it in channels if it is not None)
+    found = [it.rollback_index for it in entries if it is not None]
     return (project, max(found)) if found else None
 
 
@@ -242,9 +274,3 @@ def _standing(device: Device, release: Release) -> Standing:
     if version_key(device.version) == version_key(release.version):
         return Standing.CURRENT
     return Standing.OLDER if older(release.version, device.version) else Standing.UPDATE
-
-
-def shelves_of(channel: str, shelves: Iterable[Shelf]) -> list[Shelf]:
-    """Return the shelves of that channel, the publisher's first."""
-    found = [it for it in shelves if it.knowledge.name == channel]
-    return sorted(found, key=lambda it: bool(it.prefix))

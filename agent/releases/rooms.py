@@ -16,8 +16,8 @@ from agent.place import Place
 from agent.releases.builds import OwnBuilds
 from agent.releases.bundles import FOLDER
 from agent.releases.desk import ReleaseDesk
-from agent.releases.service import Found, ReleaseService, Setup
-from agent.releases.sources import SourceBook, added, official, own
+from agent.releases.service import ReleaseService, Setup
+from agent.releases.sources import Found, added, official, own, read_book, root_of
 from agent.settings import SettingsStore
 
 INSTALLED = Path("/usr/share/pv-edge-agent/firmware_manifests")
@@ -40,17 +40,17 @@ class ReleaseRooms:
     ) -> None:
         self._setup = setup
         self._store = store
-        self._book = SourceBook(setup.data_dir)
-        self.builds = OwnBuilds(setup.data_dir, now)
+        self._builds = OwnBuilds(setup.data_dir, now)
         self.service = ReleaseService(setup, store, journal, now, self._sources)
-        self.desk = ReleaseDesk(setup, self.service, self._book, self.builds, store)
+        self.desk = ReleaseDesk(setup, self.service, self._builds, store)
 
-    def _sources(self) -> list[Found]:
-        """Return every source with the prefix of its projects; reads the disk."""
+    def _sources(self) -> Found:
+        """Return every source; reads the disk."""
         setup, chosen = self._setup, self._store.current.releases
-        brought = setup.data_dir / FOLDER
-        publisher = official(setup.bundle, brought, chosen, setup.cafile)
-        found = [(publisher, "")] if publisher else []
-        found += [(added(it, chosen, setup.cafile), it.prefix) for it in self._book.publishers]
-        house = own(setup.data_dir)
-        return [*found, (house, "")] if house else found
+        book = read_book(setup.data_dir, root_of(setup.bundle))
+        if book.damaged:
+            return Found(problem=book.damaged)
+        publisher = official(setup.bundle, setup.data_dir / FOLDER, chosen, setup.cafile)
+        others = (added(setup.data_dir, it, chosen, setup.cafile) for it in book.added)
+        found = (publisher, *others, own(setup.data_dir))
+        return Found(tuple(it for it in found if it is not None), book.needed)

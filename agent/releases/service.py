@@ -2,7 +2,7 @@
 Keeps what is known of releases: looks when it starts, every six hours, and when it is asked to.
 
 Every look happens in a worker process; here nothing waits for a disk or a mirror. What the app
-brought and what was verified before is known within a second of the start, mirrors are asked
+brought and what was verified before is known within seconds of the start, mirrors are asked
 afterwards. A look that goes wrong is a state with words: what was known goes on counting, as
 stale. Nothing here can end the agent, and nothing here writes to a bridge.
 
@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from agent.firmware.manifest.models import Release
@@ -39,8 +38,9 @@ from agent.releases.memory import (
     recalled,
 )
 from agent.releases.needs import Wanted, wanted_manifests
-from agent.releases.offers import Shelf, Traits, observed_floor, offer_of, shelves_of
+from agent.releases.offers import Shelf, Traits, observed_floor, offer_of, shelf_of
 from agent.releases.pace import capped, changed, next_look_s
+from agent.releases.sources import OFFICIAL, Found
 from agent.settings import Settings, SettingsStore
 from agent.surface.notification_rules import Notification
 from agent.surface.release_notifications import releases_due
@@ -53,8 +53,6 @@ AGAIN_S = 60.0
 SPACING_S = 1.0
 """Shortest time between two looks at the bridges; of many one always moves."""
 _LOGGER = logging.getLogger(__name__)
-Found = tuple[Source, str]
-"""A source and the prefix of its projects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +67,8 @@ class Setup:
     """For the demo and a test bench: the keys of such a root are public."""
     cafile: str | None = None
     """Certificates to trust in place of the system's."""
+    settle_s: float = 3.0
+    """How long the first look waits: a start belongs to the guard and the bridges."""
 
 
 class ReleaseService:
@@ -80,7 +80,7 @@ class ReleaseService:
         store: SettingsStore,
         journal: Journal,
         now: Callable[[], datetime],
-        sources: Callable[[], list[Found]],
+        sources: Callable[[], Found],
     ) -> None:
         """
         Prepare; `run` looks.
@@ -90,18 +90,19 @@ class ReleaseService:
             store: channels and mirrors.
             journal: keeps floors and alarms.
             now: the site's time.
-            sources: returns every source with the prefix of its projects; reads the disk.
+            sources: returns every source; reads the disk.
         """
         self._setup = setup
         self._store = store
         self._journal = journal
         self._now = now
-        self._found = sources
+        self._sources = sources
+        self._found = Found()
         self.fleet: Callable[[], Fleet] = Fleet
         """The bridges; set by whoever has some."""
+        self._chosen = store.current.releases
         self._memory = Memory()
         self._known: dict[str, SourceKnowledge] = {}
-        self._prefixes: dict[str, str] = {}
         self._questions: dict[str, Question] = {}
         self._manifests: dict[Wanted, Release] = {}
         self._problems: dict[Wanted, str] = {}
@@ -121,14 +122,17 @@ class ReleaseService:
         return TrustView(tuple(self._known.values()), self._memory.since)
 
     @property
-    def prefixes(self) -> Mapping[str, str]:
-        """Return the prefix of each source's projects, "" for the publisher of the app."""
-        return MappingProxyType(self._prefixes)
-
-    @property
     def shelves(self) -> tuple[Shelf, ...]:
         """Return every channel of every source with the manifests that were read."""
         return self._shelves
+
+    def shelf(self, channel: str) -> Shelf | None:
+        """Return what a channel offers, with the word of everybody who gates it."""
+        return shelf_of(channel, self._shelves, self._found.needed)
+
+    def gated(self, channel: str) -> bool:
+        """Return whether more than one has to sign what comes to a channel."""
+        return self._found.needed.get(channel, 1) > 1
 
     def question(self, source: str) -> Question | None:
         """Return how a source was asked last; `None` where there is no such source."""
@@ -151,8 +155,7 @@ class ReleaseService:
         key = (channel, said, floors)
         before = self._offers.get(record.mac)
         if before is None or before[0] != key:
-            shelves = shelves_of(channel, self._shelves)
-            before = key, offer_of(record, Traits(floors), channel, shelves)
+            before = key, offer_of(record, Traits(floors), channel, self.shelf(channel))
             self._offers[record.mac] = before
         return before[1]
 
@@ -177,6 +180,7 @@ class ReleaseService:
     async def run(self) -> None:
         """Keep all of it up to date until cancelled."""
         await self._recall()
+        await asyncio.sleep(self._setup.settle_s)
         end = self._store.subscribe(self._settings)
         online = False
         try:
@@ -195,7 +199,13 @@ class ReleaseService:
     async def look(self) -> str:
         """Look at every source again, and say in a sentence what is known now."""
         await self._look_at_all(online=True)
-        return " ".join(_words(it) for it in self._known.values()) or "There is no source."
+        told = " ".join(_words(it) for it in self._known.values())
+        return told or self._found.problem or "There is no source."
+
+    @property
+    def problem(self) -> str:
+        """Why nobody is trusted, if somebody should be; else ""."""
+        return self._found.problem
 
     async def _follow(self) -> None:
         """Wait until the next look is due; meanwhile read what the bridges make necessary."""
@@ -221,11 +231,10 @@ class ReleaseService:
             self.looking = True
             self._changes()
             try:
-                found = await asyncio.to_thread(self._found)
-                self._leave_out(found)
+                self._found = await asyncio.to_thread(self._sources)
+                self._leave_out()
                 self._problems.clear()
-                for source, prefix in found:
-                    self._prefixes[source.name] = prefix
+                for source in self._found.sources:
                     await self._look_at(source, online=online)
                 self._shelve()
                 await self._read_manifests()
@@ -274,11 +283,10 @@ class ReleaseService:
         place = place_of(setup.data_dir, source.name)
         return Question(source, place, setup.built, self._now().astimezone(UTC), policy)
 
-    def _leave_out(self, found: list[Found]) -> None:
+    def _leave_out(self) -> None:
         """Forget the sources that are no longer there."""
-        for gone in self._known.keys() - {source.name for source, _ in found}:
+        for gone in self._known.keys() - {it.name for it in self._found.sources}:
             del self._known[gone]
-            self._prefixes.pop(gone, None)
             self._questions.pop(gone, None)
             self._manifests = {it: of for it, of in self._manifests.items() if it.source != gone}
             self._memory = forgotten(self._memory, gone)
@@ -319,8 +327,7 @@ class ReleaseService:
                     here = known.source, channel.name  # noqa: B023 - called at once
                     return {k.path: v for k, v in kept.items() if (k.source, k.channel) == here}
 
-                prefix = self._prefixes.get(known.source, "")
-                yield Shelf(known.source, channel, of(self._manifests), of(self._problems), prefix)
+                yield Shelf(known.source, channel, of(self._manifests), of(self._problems))
 
     def _no_channels(self, known: SourceKnowledge) -> list[ChannelKnowledge]:
         """Return empty channels that say why nothing is known of their source."""
@@ -332,9 +339,10 @@ class ReleaseService:
     def _risen(self) -> list[tuple[BridgeRecord, Memory]]:
         found = []
         for record in self.fleet().records.values():
-            ran_now = (
-                observed_floor(record, self._shelves) if Told.CONNECTION in record.live else None
-            )
+            channel = self._store.current.releases.channel_of(record.mac)
+            heard = (OFFICIAL, channel)
+            told = [it for it in self._shelves if {it.source, it.knowledge.name} & {*heard}]
+            ran_now = observed_floor(record, told) if Told.CONNECTION in record.live else None
             higher = ran(self._memory, record.mac, *ran_now) if ran_now else None
             found += [(record, higher)] if higher else []
         return found
@@ -360,9 +368,12 @@ class ReleaseService:
         except JournalError as error:
             _LOGGER.error("not in the journal: %s (%s)", events[0][0], error)  # noqa: TRY400 - its words are enough
 
-    def _settings(self, _now: Settings) -> None:
-        self._offers.clear()
-        self._due = True
+    def _settings(self, settings: Settings) -> None:
+        before, self._chosen = self._chosen, settings.releases
+        if self._chosen == before:
+            return
+        # Another channel may need other manifests, another mirror another look.
+        self._due |= (before.mirrors, before.hosts) != (self._chosen.mirrors, self._chosen.hosts)
         self._wake.set()
         self._changes()
 

@@ -2,58 +2,68 @@
 Whose releases this house trusts: the publisher of the app, and whom a person has added.
 
 The app brings its publisher's root in its bundle. An installer is added by a person who was told
-the fingerprint of that installer's root by another way than the mirror, and only for projects
-that begin with the installer's own name: nothing that anybody signs counts for another's project.
-Sources are written down here and never fetched.
+the fingerprint of that installer's root by another way than the mirror. He speaks of a channel of
+his own, `x-acme`, and of nothing else; or he gates a channel of the publisher, and then both have
+to have signed the same release. Sources are written down here and never fetched.
 
-Source: signing.md 4.7, L01 to L05.
+Source: signing.md 4.7, L01 to L08.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
-from agent.firmware.trust.source import Carrier, Directory, Online, Source
-from agent.fleet.identity import OUR_PROJECTS
-from agent.private_file import keep_aside, replace_file
-from agent.setting_releases import ReleaseSettings, hosts, mirrors
+from agent.firmware.own.builds import CHANNEL
+from agent.firmware.own.rules import PinError, TrustedSource, check_pin
+from agent.firmware.own.sources import SourcesError, load_sources, save_sources, write_sources
+from agent.firmware.trust.source import CHANNELS, Carrier, Directory, Online, Source
+from agent.private_file import replace_file
+from agent.setting_releases import OWN_CHANNEL, ReleaseSettings, hosts, mirrors
 
-OFFICIAL, LOCAL = "official", "local"
-FILE_NAME = "release_sources.json"
-MOST_SOURCES = 8
+OFFICIAL, LOCAL = "official", CHANNEL
+"""Names of sources; the house's own is called as its channel."""
+ROOTS = "release_roots"
+"""Folder of the roots that a person confirmed, each under its fingerprint."""
 LOCAL_FOLDER = "local_repo"
 """Where the house signs its own builds; `agent.firmware.own.local` makes it."""
 BUNDLE = "the bundle of the app"
 BROUGHT = "the bundle that was uploaded"
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}\.")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_OURS = frozenset(it.partition(".")[0].casefold() for it in OUR_PROJECTS.kinds)
-_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Publisher:
-    """A source that a person has added."""
+class Found:
+    """Every source there is, and how many have to agree on a channel."""
 
-    name: str
-    mirror: str
-    prefix: str
-    """How all its projects begin, with the dot: `acme.`."""
-    root: bytes
-    """Its first root metadata, as it was confirmed."""
+    sources: tuple[Source, ...] = ()
+    """The publisher of the app first."""
+    needed: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    problem: str = ""
+    """Why nobody is trusted, if somebody should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Who was added, as it lies on the disk."""
+
+    added: tuple[TrustedSource, ...] = ()
+    damaged: str = ""
+    """Why the list cannot be used; then nobody is trusted, because a gate may be in it."""
 
     @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the root, in lower-case hexadecimal."""
-        return hashlib.sha256(self.root).hexdigest()
+    def needed(self) -> Mapping[str, int]:
+        """Return how many sources have to agree, by channel; 1 where it is not said."""
+        found: dict[str, int] = {}
+        for it in self.added:
+            channel = it.prefix.rstrip("/")
+            found[channel] = max(it.threshold, found.get(channel, 1))
+        return found
 
 
 def fingerprint_of(text: str) -> str:
@@ -72,96 +82,101 @@ def fingerprint_of(text: str) -> str:
     return digits
 
 
-def checked(
-    name: str, mirror: str, prefix: str, there: tuple[Publisher, ...]
-) -> tuple[str, str, str]:
+def wanted(name: str, mirror: str, channel: str, fingerprint: str) -> TrustedSource:
     """
-    Return name, mirror and prefix of a new source as they are kept.
+    Return a source that a person wants to trust.
 
     Raises:
-        ValueError: one of them cannot be; the text says what to do.
+        ValueError: one of these cannot be; the text says what to do.
     """
-    if not _NAME.fullmatch(name) or name in {OFFICIAL, LOCAL, *(it.name for it in there)}:
-        raise ValueError(
-            "The name needs lower-case letters, digits and dashes, and no source may have it yet."
-        )
-    if len(there) >= MOST_SOURCES:
-        raise ValueError(f"There are {MOST_SOURCES} sources already; remove one first.")
     try:
         (where,) = mirrors(mirror)
     except ValueError:
         raise ValueError(
             "The mirror has to be one https address without user or password."
         ) from None
-    begins = prefix if prefix.endswith(".") else f"{prefix}."
-    taken = {it.prefix.casefold() for it in there}
-    if (
-        not _PREFIX.fullmatch(begins)
-        or begins[:-1].casefold() in _OURS
-        or begins.casefold() in taken
-    ):
+    if channel not in CHANNELS and not OWN_CHANNEL.fullmatch(channel):
         raise ValueError(
-            "The first part of its project names has to be its own: `acme` for acme.bridge. Those "
-            "of the app's publisher and of other sources cannot be taken."
+            "The channel has to be one of his own, which begins with x-, such as x-acme; or stable "
+            "or beta, where he has to sign beside the publisher of the app."
         )
-    return name, where, begins
+    gate = 2 if channel in CHANNELS else 1
+    return TrustedSource(name, fingerprint_of(fingerprint), (where,), f"{channel}/", gate)
 
 
-class SourceBook:
-    """The added sources, in memory and in a file of the data directory."""
-
-    def __init__(self, data_dir: Path) -> None:
-        """Read the file; what cannot be used is set aside, and its sources are not trusted."""
-        self._path = data_dir / FILE_NAME
-        self.warning = ""
-        self.publishers: tuple[Publisher, ...] = self._read()
-
-    def replace(self, publishers: tuple[Publisher, ...]) -> None:
-        """
-        Keep exactly these; blocks on the disk.
-
-        Raises:
-            OSError: nothing was changed.
-        """
-        rows = [
-            {
-                "name": it.name,
-                "mirror": it.mirror,
-                "prefix": it.prefix,
-                "root": it.root.decode(),
-                "root_sha256": it.fingerprint,
-            }
-            for it in publishers
-        ]
-        replace_file(self._path, json.dumps({"sources": rows}, indent=1))
-        self.publishers = publishers
-
-    def _read(self) -> tuple[Publisher, ...]:
-        try:
-            document = json.loads(self._path.read_text(encoding="utf-8"))
-            return tuple(_publisher(row) for row in document["sources"])
-        except FileNotFoundError:
-            return ()
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            self.warning = (
-                f"{FILE_NAME} cannot be used and was set aside: sources that were added are not "
-                "trusted any more. Add them again by their fingerprints."
-            )
-            _LOGGER.warning("%s (%s)", self.warning, error)
-            try:
-                keep_aside(self._path)
-            except OSError as stays:
-                _LOGGER.warning("%s could not be moved aside: %s", FILE_NAME, stays)
-            return ()
+def read_book(data_dir: Path, official: bytes | None) -> Book:
+    """Return who was added; reads the disk."""
+    try:
+        return Book(load_sources(data_dir, _built_in(official)))
+    except SourcesError as error:
+        return Book(damaged=str(error))
 
 
-def _publisher(row: Mapping[str, Any]) -> Publisher:
-    found = Publisher(
-        str(row["name"]), str(row["mirror"]), str(row["prefix"]), str(row["root"]).encode()
+def fitting(added: Sequence[TrustedSource], official: bytes | None) -> None:
+    """
+    Check that sources fit together, before anybody is asked.
+
+    Raises:
+        ValueError: they do not; the text says why.
+    """
+    try:
+        write_sources(added, _built_in(official))
+    except SourcesError as error:
+        raise ValueError(str(error)) from error
+
+
+def write_book(data_dir: Path, added: Sequence[TrustedSource], official: bytes | None) -> None:
+    """
+    Keep exactly these; blocks on the disk.
+
+    Raises:
+        ValueError: they do not fit together, or could not be stored; nothing was changed.
+    """
+    try:
+        save_sources(data_dir, added, _built_in(official))
+    except SourcesError as error:
+        raise ValueError(str(error)) from error
+
+
+def keep_root(data_dir: Path, it: TrustedSource, root: bytes) -> None:
+    """
+    Keep the first root of a source; blocks on the disk.
+
+    Raises:
+        ValueError: it is not the one that was confirmed.
+        OSError: it could not be stored.
+    """
+    try:
+        check_pin(it, root)
+    except PinError as error:
+        raise ValueError(str(error)) from error
+    (data_dir / ROOTS).mkdir(mode=0o700, exist_ok=True)
+    # As text that no newline changes: the fingerprint is of every byte.
+    replace_file(_root(data_dir, it), b64encode(root).decode())
+
+
+def _root(data_dir: Path, it: TrustedSource) -> Path:
+    return data_dir / ROOTS / f"{it.root_sha256}.b64"
+
+
+def _built_in(official: bytes | None) -> tuple[TrustedSource, ...]:
+    """Return the publisher as the rules know him: he speaks of his own channels."""
+    if official is None:
+        return ()
+    digest = hashlib.sha256(official).hexdigest()
+    names = (OFFICIAL, *(f"{OFFICIAL}-{it}" for it in CHANNELS[1:]))
+    return tuple(
+        TrustedSource(name, digest, (), f"{channel}/")
+        for name, channel in zip(names, CHANNELS, strict=True)
     )
-    if found.fingerprint != row["root_sha256"]:
-        raise ValueError(f"the root of {found.name!r} is not the one that was confirmed")
-    return found
+
+
+def root_of(bundle: Path | None) -> bytes | None:
+    """Return the root that the app came with, `None` without one; reads the disk."""
+    try:
+        return (bundle / "metadata" / "1.root.json").read_bytes() if bundle else None
+    except OSError:
+        return None
 
 
 def official(
@@ -176,11 +191,8 @@ def official(
         chosen: mirrors and further hosts.
         cafile: certificates to trust in place of the system's.
     """
-    if bundle is None:
-        return None
-    try:
-        root = (bundle / "metadata" / "1.root.json").read_bytes()
-    except OSError:
+    root = root_of(bundle)
+    if bundle is None or root is None:
         return None
     carriers: list[Carrier] = [Directory(bundle, BUNDLE)]
     if (brought / "metadata").is_dir():
@@ -201,6 +213,15 @@ def own(data_dir: Path) -> Source | None:
     return Source(LOCAL, root, here, channels=(LOCAL,), halt_role=False)
 
 
-def added(it: Publisher, chosen: ReleaseSettings, cafile: str | None = None) -> Source:
-    """Return a source that a person has added."""
-    return Source(it.name, it.root, (Online(it.mirror, frozenset(hosts(chosen.hosts)), cafile),))
+def added(
+    data_dir: Path, it: TrustedSource, chosen: ReleaseSettings, cafile: str | None = None
+) -> Source:
+    """Return a source that a person has added; one without its root can be verified in nothing."""
+    try:
+        root = b64decode(_root(data_dir, it).read_bytes())
+        check_pin(it, root)
+    except (OSError, ValueError, PinError):
+        root = b""
+    further = frozenset(hosts(chosen.hosts))
+    carriers = tuple(Online(url, further, cafile) for url in it.carriers)
+    return Source(it.name, root, carriers, channels=(it.prefix.rstrip("/"),))

@@ -16,8 +16,8 @@ from agent.firmware.trust.models import ChannelKnowledge, Freshness, SourceKnowl
 from agent.fleet.identity import Mac, label, written
 from agent.fleet.record import Fleet
 from agent.releases.offers import Shelf
-from agent.releases.sources import LOCAL
-from agent.setting_releases import ReleaseSettings, bridge_channels
+from agent.releases.sources import LOCAL, OFFICIAL
+from agent.setting_releases import CHANNELS, OWN_CHANNEL, ReleaseSettings, bridge_channels
 from agent.surface.fleet_view import iso
 from agent.surface.release_view import BridgeOffer, TrustView, confirmed_words
 
@@ -36,7 +36,6 @@ def picture(
     fleet: Fleet,
     offers: Mapping[Mac, BridgeOffer],
     chosen: ReleaseSettings,
-    prefixes: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the state of all sources, and what each bridge is offered."""
     own = bridge_channels(chosen.channels)
@@ -44,7 +43,8 @@ def picture(
         "state": trust.state.value,
         "hint": "" if chosen.mirrors else NO_MIRROR,
         "channel": chosen.channel,
-        "sources": [_source(it, trust, prefixes.get(it.source, "")) for it in trust.sources],
+        "channels": list(channels_of(trust)),
+        "sources": [_source(it, trust) for it in trust.sources],
         "bridges": [
             _offered(fleet, it, own.get(mac))
             for mac, it in sorted(offers.items(), key=lambda each: each[0])
@@ -52,11 +52,16 @@ def picture(
     }
 
 
-def _source(known: SourceKnowledge, trust: TrustView, prefix: str) -> dict[str, Any]:
+def channels_of(trust: TrustView) -> tuple[str, ...]:
+    """Return the channels that a bridge may have: the publisher's, and those that were added."""
+    known = {it.name for source in trust.sources for it in source.channels}
+    return (*CHANNELS, *sorted(it for it in known if OWN_CHANNEL.fullmatch(it)))
+
+
+def _source(known: SourceKnowledge, trust: TrustView) -> dict[str, Any]:
     return {
         "name": known.source,
-        "prefix": prefix,
-        "kind": "own" if known.source == LOCAL else "added" if prefix else "official",
+        "kind": {OFFICIAL: "official", LOCAL: "own"}.get(known.source, "added"),
         "freshness": known.freshness.value,
         "why": known.why,
         "words": confirmed_words(known),

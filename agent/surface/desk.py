@@ -136,8 +136,8 @@ class NewSource:
     """Base address, https."""
     fingerprint: str
     """SHA-256 of its first root, as the publisher told it by another way."""
-    prefix: str
-    """How all its projects begin."""
+    channel: str
+    """Of its own, `x-acme`; or one of the app's publisher, where both then have to sign."""
 
 
 class ReleasesDesk(Protocol):

@@ -232,7 +232,6 @@ class HttpsServer:
                 _head(writer, 200, None)
                 while True:
                     await self._send(writer, bytes(CHUNK))
-                    await asyncio.sleep(0)  # or the loop never hears that the client has gone
 
     async def _deliver(
         self, asked: Asked, body: bytes, fault: Fault | None, writer: asyncio.StreamWriter
@@ -259,6 +258,10 @@ class HttpsServer:
     ) -> None:
         step = 1 if every_s is not None else CHUNK
         for at in range(0, len(body), step):
+            # Over TLS, `drain` alone neither yields nor notices that the client has hung up.
+            await asyncio.sleep(0)
+            if writer.transport.is_closing():
+                raise ConnectionResetError
             writer.write(body[at : at + step])
             self.sent += len(body[at : at + step])
             await writer.drain()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +28,7 @@ from tests.firmware.esp_images import application, bootloader
 from tests.firmware.esp_signing import ecdsa_key, key_digest, sign
 from tests.firmware.shipped import PROJECT, shipped
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 OTA = shipped("1.1.0", "esp32", "ota").data
 FACTORY = shipped("1.1.0", "esp32", "factory").data
@@ -159,6 +163,18 @@ def test_a_build_without_a_project_is_named_after_its_node(house: LocalRepositor
     assert (done.release.project, done.release.version) == ("own.garage", "2026.10.0")
 
 
+def test_what_was_accepted_stays_though_room_is_short(tmp_path: Path) -> None:
+    """Nobody can bring it again."""
+    blobs = BlobStore(tmp_path / "blobs", limit=len(OTA))
+    house = LocalRepository(tmp_path, blobs)
+    house.create(NOW)
+    blobs.add(b"fetched from a mirror")
+    accept(house, OTA)
+    accept(house, FACTORY)
+    assert house.digests() == {hashlib.sha256(it).hexdigest() for it in (OTA, FACTORY)}
+    assert {it.digest for it in blobs.blobs()} == house.digests()
+
+
 def test_valid_signatures_are_remembered(house: LocalRepository) -> None:
     done = accept(house, sign(OTA, ecdsa_key(1)))
     assert done.image.signed_by == (key_digest(ecdsa_key(1)),)
@@ -271,3 +287,22 @@ def test_a_crash_while_it_is_created_leaves_none_or_a_whole_one(
     left = 7
     house.create(NOW)
     assert set(seen_by_the_reference_client(house)) == {"local/channel.json"}
+
+
+def test_two_files_at_the_same_time_are_both_accepted(house: LocalRepository) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        files = [shipped("1.1.0", chip, "ota").data for chip in ("esp32", "esp32c3")] + [FACTORY]
+        list(pool.map(lambda data: accept(house, data), files))
+    documents = seen_by_the_reference_client(house)
+    assert len(parse_release(documents[f"local/{PROJECT}/1.1.0.json"]).images) == 3
+
+
+def test_the_rules_about_own_builds_cost_no_python_tuf() -> None:
+    code = (
+        "import sys, agent.firmware.own.sources, agent.firmware.own.builds, "
+        "agent.firmware.image.download; print({'tuf', 'cryptography'} & set(sys.modules))"
+    )
+    shown = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT, text=True
+    )
+    assert shown.stdout.strip() == "set()"

@@ -49,6 +49,7 @@ BUDGETS_S = {
     "firmware": 120,
     "homeassistant": 90,
     "house": 240,
+    "releases": 90,
     "simulator": 180,
     "surface": 330,
     "tests": 150,

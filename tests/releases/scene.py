@@ -66,7 +66,12 @@ class Scene:
     def begin(self) -> None:
         """Start the rooms, as a process does."""
         setup = Setup(
-            self.folder, self.folder / "bundle", BUILT, self.allow_development, self.ca_file
+            self.folder,
+            self.folder / "bundle",
+            BUILT,
+            self.allow_development,
+            self.ca_file,
+            settle_s=0.0,
         )
         self.rooms = ReleaseRooms(setup, self.store, self.journal, lambda: self.now)
         self.service.fleet = lambda: self.fleet

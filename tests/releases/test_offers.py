@@ -31,7 +31,7 @@ from agent.releases.offers import (
     gate_release,
     observed_floor,
     offer_of,
-    shelves_of,
+    shelf_of,
 )
 from agent.releases.pace import EVERY_S, LEAST_S, SPREAD_S, capped, changed, next_look_s
 from agent.setting_releases import ReleaseSettings
@@ -49,7 +49,9 @@ def made(project: str = OURS, version: str = "1.1.0", **changes: Any) -> Release
     return replace(found, hw=(), min_version=None)
 
 
-def shelf(*releases: Release, prefix: str = "", **changes: Any) -> Shelf:
+def shelf(
+    *releases: Release, source: str = "official", name: str = "stable", **changes: Any
+) -> Shelf:
     """Return a channel with these releases, the last of a project its latest."""
     projects: dict[str, ChannelProject] = {}
     for it in releases:
@@ -57,10 +59,9 @@ def shelf(*releases: Release, prefix: str = "", **changes: Any) -> Shelf:
         entry = ChannelEntry(it.version, it.rollback_index, f"stable/{it.project}/{it.version}")
         entries = (*(before.releases if before else ()), entry)
         projects[it.project] = ChannelProject(it.version, entries)
-    known = ChannelKnowledge("stable", Freshness.FRESH, "", Channel(projects), None, False)
+    known = ChannelKnowledge(name, Freshness.FRESH, "", Channel(projects), None, False)
     manifests = {f"stable/{it.project}/{it.version}": it for it in releases}
-    name = prefix.rstrip(".") or "official"
-    return Shelf(name, replace(known, **changes), manifests, prefix=prefix)
+    return Shelf(source, replace(known, **changes), manifests)
 
 
 def record(**said: Any) -> BridgeRecord:
@@ -68,8 +69,8 @@ def record(**said: Any) -> BridgeRecord:
     return bridge(1, **told).records[Mac(mac(1))]
 
 
-def offered(*shelves: Shelf, traits: Traits | None = None, **said: Any) -> Any:
-    return offer_of(record(**said), traits or Traits(), "stable", shelves)
+def offered(known: Shelf | None, traits: Traits | None = None, **said: Any) -> Any:
+    return offer_of(record(**said), traits or Traits(), "stable", known)
 
 
 def codes(offer: Any) -> set[Code]:
@@ -109,18 +110,39 @@ def test_the_newest_that_is_made_for_its_chip_and_board_is_offered() -> None:
     assert offered(ahead).latest == "1.1.0"
 
 
-def test_nobody_offers_a_release_of_somebody_elses_project() -> None:
+def test_nobody_offers_a_release_in_somebody_elses_channel() -> None:
     """No source is asked because another has nothing: dependency confusion begins there."""
-    acme = shelf(made("acme.bridge", "9.0.0"), made(OURS, "9.9.9"), prefix="acme.")
+    acme = shelf(made(OURS, "9.9.9"), source="acme", name="x-acme")
     official = shelf(made("acme.bridge", "5.0.0"))
-    nothing = offered(official, acme)
+    nothing = offered(shelf_of("stable", [official, acme], {}))
     assert (nothing.standing, nothing.release) == (Standing.NONE, None)
     assert nothing.why == f"The channel stable has no release for {OURS}."
-    theirs = offered(official, acme, project_name="acme.bridge")
-    assert (theirs.source, theirs.latest) == ("acme", "9.0.0")
-    dead = replace(acme, knowledge=replace(acme.knowledge, channel=None, why="It is gone."))
-    assert offered(official, dead, project_name="acme.bridge").why == "It is gone."
-    assert shelves_of("stable", [acme, official]) == [official, acme]
+    theirs = offered(shelf_of("x-acme", [official, acme], {}))
+    assert (theirs.source, theirs.latest) == ("acme", "9.9.9")
+    assert shelf_of("x-other", [official, acme], {}) is None
+    assert "No source" in offered(None).why
+
+
+def test_a_gated_channel_offers_what_all_have_signed_alike_and_every_brake_of_them_counts() -> None:
+    new, needed = made(), {"stable": 2}
+    official, acme = shelf(new), shelf(new, source="acme")
+    assert offered(shelf_of("stable", [official, acme], needed)).latest == "1.1.0"
+    other = shelf(replace(new, notes="Other notes."), source="acme")
+    for gate in ([official], [official, shelf(source="acme")], [official, other]):
+        offer = offered(shelf_of("stable", gate, needed))
+        assert offer.release is None
+        assert "have to have signed the same" in offer.why
+    # Also without a threshold two words against each other mean no.
+    assert offered(shelf_of("stable", [official, other], {})).release is None
+    assert acme.knowledge.channel
+    harsh = replace(
+        acme.knowledge.channel, revoked=frozenset({"a" * 64}), min_rollback_index={OURS: 9}
+    )
+    braked = replace(acme, knowledge=replace(acme.knowledge, channel=harsh))
+    said = codes(offered(shelf_of("stable", [official, braked], needed)))
+    assert said == {Code.IMAGE_REVOKED, Code.BELOW_SIGNED_FLOOR}
+    old = replace(acme, knowledge=replace(acme.knowledge, freshness=Freshness.STALE, why="Old."))
+    assert codes(offered(shelf_of("stable", [official, old], needed))) == {Code.STALE}
 
 
 def test_why_nothing_is_offered_is_said() -> None:
@@ -158,7 +180,7 @@ def test_a_firmware_that_verifies_signatures_is_asked_whose_it_takes() -> None:
     assert device_of(record(), Traits(), known).trusts is None
     assert device_of(record(ota_signed=True), Traits(), known).trusts == {"a" * 64, "b" * 64}
     unread = replace(known, manifests={f"stable/{OURS}/1.1.0": new})
-    strict = offer_of(record(ota_signed=True), Traits(), "stable", [unread])
+    strict = offer_of(record(ota_signed=True), Traits(), "stable", unread)
     assert codes(strict) == {Code.DEVICE_WOULD_REJECT_SIGNATURE}
     source = SourceKnowledge("official", Freshness.FRESH, "", (known.knowledge,))
     fleet = Fleet({Mac(mac(1)): record(ota_signed=True)})

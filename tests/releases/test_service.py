@@ -28,7 +28,6 @@ async def test_the_bundle_is_known_at_once_and_a_mirror_tells_what_is_newer(tmp_
     """And a mirror that lies afterwards is an alarm until a good look."""
     with HttpsServer() as server:
         async with scene(tmp_path, ca_file=str(server.ca_file)) as it:
-            await it.store.update({"releases.mirrors": server.url("/pv")}, "test")
             it.repo.release("stable", "1.1.0", hw=[], rollback_index=4)
             it.repo.publish("stable", at=day(1))
             it.serve(server)
@@ -37,6 +36,8 @@ async def test_the_bundle_is_known_at_once_and_a_mirror_tells_what_is_newer(tmp_
                 await it.until(lambda: it.offer().latest == "1.0.0")
                 first = it.service.trust.sources[0]
                 assert (first.freshness, first.carrier) == (FRESH, "the bundle of the app")
+                assert server.asked == []
+                await it.store.update({"releases.mirrors": server.url("/pv")}, "test")
                 await it.until(lambda: it.offer().latest == "1.1.0" and not it.service.looking)
                 known = it.service.trust.sources[0]
                 assert known.confirmed == day(1)
@@ -58,13 +59,13 @@ async def test_the_bundle_is_known_at_once_and_a_mirror_tells_what_is_newer(tmp_
                 server.files["/pv/metadata/timestamp.json"] = good
                 assert await it.service.look() == "official: fresh."
                 assert it.service.notifications() == {}
+            asked = len(server.asked)
+            it.begin()
+            async with it.running():
+                await it.until(lambda: len(server.asked) > asked and not it.service.looking)
             looked = await it.events("releases_looked")
-            assert [each.data["freshness"] for each in looked] == [
-                "fresh",
-                "fresh",
-                "stale",
-                "fresh",
-            ]
+            states = [each.data["freshness"] for each in looked]
+            assert states[:4] == ["fresh", "fresh", "stale", "fresh"]
             (alarm,) = await it.events("releases_alarm")
             assert (alarm.data["of"], alarm.data["source"]) == ("wrong_signature", "official")
             (floor,) = await it.events("release_floor")

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import pytest
 
 from agent.releases.bundles import BundleError, unpack
-from agent.releases.sources import FILE_NAME, Publisher, SourceBook, checked, fingerprint_of
+from agent.releases.sources import fingerprint_of, fitting, wanted
 from agent.surface.desk import NewSource
 from tests.firmware.https import Hang, HttpsServer, Redirect
 from tests.firmware.repo import Repo
-from tests.releases.scene import archive, bridge, scene
+from tests.releases.scene import archive, scene
 
 ROOT = "1.root.json"
 
 
-async def test_an_installer_is_added_by_the_fingerprint_that_he_told_and_removed_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.releases.roots.DEADLINE_S", 5.0)
+async def test_an_installer_gates_a_channel_by_the_fingerprint_that_he_told(tmp_path: Path) -> None:
     theirs = Repo(purpose="an installer's")
     with HttpsServer() as server:
         async with scene(tmp_path, ca_file=str(server.ca_file)) as it:
@@ -29,29 +25,38 @@ async def test_an_installer_is_added_by_the_fingerprint_that_he_told_and_removed
             desk, mirror = it.rooms.desk, server.url("")
             told = hashlib.sha256(theirs.files[f"metadata/{ROOT}"]).hexdigest()
             printed = ":".join(told[i : i + 2] for i in range(0, 64, 2)).upper()
-            wrong = NewSource("acme", mirror, "ab" * 32, "acme")
-            with pytest.raises(ValueError, match=f"another fingerprint.*it is {told}"):
-                await desk.add_source(wrong, "Ann")
+            with pytest.raises(ValueError, match="has the fingerprint"):
+                await desk.add_source(NewSource("acme", mirror, "ab" * 32, "stable"), "Ann")
             server.fails(f"/metadata/{ROOT}", Redirect(server.url("/elsewhere")))
-            right = NewSource("acme", mirror, printed, "acme")
+            right = NewSource("acme", mirror, printed, "stable")
             with pytest.raises(OSError, match="answers with 302"):
                 await desk.add_source(right, "Ann")
-            assert it.rooms.desk.shown()["sources"] == []
+            assert desk.shown()["sources"] == []
             said = await desk.add_source(right, "Ann")
-            assert said.startswith("acme is trusted for projects that begin with acme.")
-            # The publisher of the app has this project too; the prefix decides whose it is.
-            it.fleet = bridge()
-            assert it.offer().source == "acme"
-            names = {each["name"]: each["prefix"] for each in desk.shown()["sources"]}
-            assert names == {"official": "", "acme": "acme."}
-            assert SourceBook(tmp_path).publishers[0].fingerprint == told
-            with pytest.raises(ValueError, match="no source may have it yet"):
+            assert said.startswith("acme is trusted for the channel stable beside the publisher")
+            kinds = {each["name"]: each["kind"] for each in desk.shown()["sources"]}
+            assert kinds == {"official": "official", "acme": "added"}
+            assert it.offer().latest == "1.0.0"  # both have signed the same
+            it.repo.release("stable", "1.1.0")
+            it.repo.publish("stable")
+            it.repo.save(tmp_path / "bundle")
+            it.begin()
+            await it.service.look()
+            assert it.offer().release is None
+            assert it.offer().why == (
+                "2 of official, acme have to have signed the same, and have not yet."
+            )
+            desk = it.rooms.desk
+            with pytest.raises(ValueError, match="two have the same name"):
                 await desk.add_source(right, "Ann")
             with pytest.raises(ValueError, match="that of the app cannot be removed"):
                 await desk.remove_source("official", "Ann")
+            (root,) = (tmp_path / "release_roots").iterdir()
+            root.write_text("{}")  # exchanged behind our back
+            assert "acme: none." in await it.service.look()
             await desk.remove_source("acme", "Ann")
             assert [each["name"] for each in desk.shown()["sources"]] == ["official"]
-            assert it.offer().source == "official"
+            assert it.offer().latest == "1.1.0"
 
 
 async def test_a_mirror_that_never_answers_is_given_up_in_words(
@@ -61,31 +66,29 @@ async def test_a_mirror_that_never_answers_is_given_up_in_words(
     with HttpsServer() as server:
         async with scene(tmp_path, ca_file=str(server.ca_file)) as it:
             server.always_fails(f"/metadata/{ROOT}", Hang())
-            wanted = NewSource("acme", server.url(""), "ab" * 32, "acme")
+            wanted = NewSource("acme", server.url(""), "ab" * 32, "x-acme")
             with pytest.raises(OSError, match="did not answer in 0 s"):
                 await it.rooms.desk.add_source(wanted, "Ann")
 
 
 @pytest.mark.parametrize(
-    ("name", "mirror", "prefix", "words"),
+    ("name", "mirror", "channel", "words"),
     [
-        ("official", "https://a.example", "acme", "no source may have it"),
-        ("../acme", "https://a.example", "acme", "lower-case letters"),
-        ("acme", "http://a.example", "acme", "one https address"),
-        ("acme", "https://a.example, https://b.example", "acme", "one https address"),
-        ("acme", "https://a.example", "pv-edge", "has to be its own"),
-        ("acme", "https://a.example", "PVAutonomy.", "has to be its own"),
-        ("acme", "https://a.example", "pvautonomy", "has to be its own"),
-        ("acme", "https://a.example", "", "has to be its own"),
-        ("acme", "https://a.example", "other", "has to be its own"),
+        ("official", "https://a.example", "x-acme", "two have the same name"),
+        ("../acme", "https://a.example", "x-acme", "name"),
+        ("acme", "http://a.example", "x-acme", "one https address"),
+        ("acme", "https://a.example, https://b.example", "x-acme", "one https address"),
+        ("acme", "https://a.example", "acme", "begins with x-"),
+        ("acme", "https://a.example", "local", "begins with x-"),
+        ("acme", "https://a.example", "halt", "begins with x-"),
+        ("acme", "https://a.example", "", "begins with x-"),
     ],
 )
 def test_what_a_source_may_not_be_is_refused_in_words(
-    name: str, mirror: str, prefix: str, words: str
+    name: str, mirror: str, channel: str, words: str
 ) -> None:
-    there = (Publisher("other", "https://o.example", "other.", b"{}"),)
     with pytest.raises(ValueError, match=words):
-        checked(name, mirror, prefix, there)
+        fitting([wanted(name, mirror, channel, "ab" * 32)], b"the root of the app")
 
 
 def test_a_fingerprint_is_taken_as_people_copy_it() -> None:
@@ -95,22 +98,19 @@ def test_a_fingerprint_is_taken_as_people_copy_it() -> None:
             fingerprint_of(wrong)
 
 
-@pytest.mark.parametrize("damage", ["{", '{"sources": [{"name": "x"}]}', "exchanged"])
-def test_a_book_that_was_changed_by_hand_is_set_aside_and_trusted_in_nothing(
-    tmp_path: Path, damage: str
+async def test_a_damaged_list_trusts_nobody_because_a_gate_may_have_been_in_it(
+    tmp_path: Path,
 ) -> None:
-    book = SourceBook(tmp_path)
-    book.replace((Publisher("acme", "https://a.example", "acme.", b'{"signed": {}}'),))
-    path = tmp_path / FILE_NAME
-    if damage == "exchanged":
-        document = json.loads(path.read_text())
-        document["sources"][0]["root"] = '{"signed": 1}'
-        damage = json.dumps(document)
-    path.write_text(damage)
-    again = SourceBook(tmp_path)
-    assert again.publishers == ()
-    assert "set aside" in again.warning
-    assert (tmp_path / f"{FILE_NAME}.broken-1").exists()
+    async with scene(tmp_path) as it:
+        await it.service.look()
+        assert it.offer().latest == "1.0.0"
+        (tmp_path / "sources.json").write_text('{"sources": [')
+        told = await it.service.look()
+        assert "list of sources is not used" in told
+        assert it.rooms.desk.shown()["warning"] == told
+        assert it.offer().release is None
+        with pytest.raises(ValueError, match="list of sources is not used"):
+            await it.rooms.desk.remove_source("acme", "Ann")
 
 
 def test_a_bundle_brings_documents_and_nothing_else(tmp_path: Path) -> None:

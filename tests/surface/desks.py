@@ -280,6 +280,7 @@ class HandReleases:
             "why": "",
             "looking": False,
             "channel": "stable",
+            "channels": ["stable", "beta", "x-acme"],
             "sources": [],
             "bridges": [],
             "builds": [],

@@ -23,7 +23,6 @@ def source(**changes: Any) -> dict[str, Any]:
     """Return a source, as the agent sends it."""
     shown: dict[str, Any] = {
         "name": "official",
-        "prefix": "",
         "kind": "official",
         "freshness": "stale",
         "why": f"The signatures of timestamp expired. {HOSTILE}",
@@ -131,7 +130,7 @@ async def test_looking_channels_and_publishers_are_asked_for_and_audited(
     page: Page, house: House
 ) -> None:
     house.releases.show(
-        sources=[source(), source(name="acme", prefix="acme.", kind="added")],
+        sources=[source(), source(name="acme", kind="added")],
         bridges=[offer(title="Shed")],
     )
     await opened(page, house)
@@ -141,21 +140,21 @@ async def test_looking_channels_and_publishers_are_asked_for_and_audited(
     await expect(page.locator("#answer")).to_contain_text("It was done.")
     await page.locator("summary", has_text="Another publisher").click()
     for name, text in (("Name", "acme"), ("Mirror", "https://f.example"),
-                       ("His projects begin with", "acme."),
+                       ("Channel", "x-acme"),
                        ("Fingerprint of his root (SHA-256)", DIGEST)):  # fmt: skip
         await page.locator("#source-form").get_by_label(name, exact=True).fill(text)
     house.releases.refusal = ValueError("The root has another fingerprint.")
-    await page.get_by_role("button", name="Trust him for these projects").click()
+    await page.get_by_role("button", name="Trust him for this channel").click()
     await expect(page.locator("#source-message")).to_have_text("The root has another fingerprint.")
     await expect(page.locator("#source-name")).to_have_value("acme")  # to be corrected
     house.releases.refusal = None
-    await page.get_by_role("button", name="Trust him for these projects").click()
+    await page.get_by_role("button", name="Trust him for this channel").click()
     await expect(page.locator("#source-message")).to_have_text("It was done.")
     await expect(page.get_by_role("button", name="Remove", exact=False)).to_have_count(1)
     await page.get_by_role("button", name="Remove the source acme").click()
     await expect(page.locator("#answer")).to_contain_text("It was done.")
     by = "page: local"
-    wanted = NewSource("acme", "https://f.example", DIGEST, "acme.")
+    wanted = NewSource("acme", "https://f.example", DIGEST, "x-acme")
     assert house.releases.asked == [
         ("look", by), ("channel", MAC, "beta", by), ("add", wanted, by), ("add", wanted, by),
         ("remove", "acme", by),

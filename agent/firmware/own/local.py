@@ -128,6 +128,22 @@ class LocalRepository:
         with _explained("read"):
             return parse_channel(self._target(self._targets(), _CHANNEL_PATH), CHANNEL)
 
+    def digests(self) -> frozenset[str]:
+        """
+        Return the SHA-256 of all accepted images: pin them, nobody can bring them again.
+
+        Raises:
+            LocalRepositoryError: they cannot be read.
+        """
+        with _explained("read"):
+            targets = self._targets()
+            releases = (
+                parse_release(self._target(targets, path))
+                for path in targets.targets
+                if path != _CHANNEL_PATH
+            )
+            return frozenset(image.sha256 for it in releases for image in it.images)
+
     def accept(
         self, data: bytes, source: str, now: datetime, *, in_place: bool = False
     ) -> Accepted:
@@ -155,7 +171,7 @@ class LocalRepository:
                 earlier = parse_release(self._target(targets, path))
             release = joined(earlier, new, in_place=in_place)
             image = new.images[0]
-            self._blobs.add(data, pinned={image.sha256})
+            self._blobs.add(data, pinned=self.digests())
             if release is earlier:
                 return Accepted(release, image, already=True)
             channel = parse_channel(self._target(targets, _CHANNEL_PATH), CHANNEL)

@@ -123,6 +123,11 @@ def _check_complete(folder: Folder) -> None:
 
 
 def _copy(folder: Folder, *, without_staging: bool) -> Folder:
+    if Path.cwd().is_relative_to(folder.path):
+        raise SigningError(
+            f"You are in {folder.path}, which is about to be replaced by the next one. Change to "
+            "another folder and name it with --repository."
+        )
     aside = beside(folder.path)
     shutil.rmtree(aside, ignore_errors=True)
     unwanted = [".*.new", *(["staging"] if without_staging else [])]

@@ -100,7 +100,8 @@ def release(question: Question, channel: str, project: str, version: str) -> Rel
             seen, view = _cached(alone, read_floor(question.place), store)
             return _release(seen, view, channel, project, version)
     except (RepositoryError, DownloadError, ManifestError, OSError) as error:
-        raise TrustError(f"{project} {version} of {channel} cannot be verified: {error}") from error
+        text = f"{project} {version} of {channel} cannot be verified: {_plain(error)}."
+        raise TrustError(text) from error
 
 
 def _cached(question: Question, floor: Floor, store: Store) -> tuple[Visit, View]:
@@ -223,7 +224,9 @@ class _Look:
             return
         if view.whole:
             self.store.forget_documents(view.documents)
-        self.view, self.carrier = view, carrier.name
+        if isinstance(carrier, Online) or not self.view or self.view.roles != view.roles:
+            self.carrier = carrier.name
+        self.view = view
         if isinstance(carrier, Online):
             self._online(carrier, view)
 

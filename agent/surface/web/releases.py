@@ -94,7 +94,7 @@ class ReleasesApi:
         body = await self.body(request)
         given = {
             it: str(body.get(it) or "").strip()
-            for it in ("name", "mirror", "fingerprint", "prefix")
+            for it in ("name", "mirror", "fingerprint", "channel")
         }
         action = f"trust the source {given['name']} ({given['fingerprint']})"[:LONGEST_ACTION]
         wanted = NewSource(**given)

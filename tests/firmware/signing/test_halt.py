@@ -7,6 +7,7 @@ from tuf.api.metadata import TargetFile
 
 from agent.firmware.manifest.agree import brakes_of
 from agent.firmware.manifest.models import Brakes
+from agent.firmware.signing import publish as publish_module
 from agent.firmware.signing.contents import (
     read_channel,
     read_halt,
@@ -64,8 +65,10 @@ def test_f11_the_halt_key_cannot_let_go_what_the_channel_itself_has_paused(folde
     assert brakes(folder).revoked == {DIGEST}
 
 
-def test_f11_the_halt_key_cannot_publish_under_a_channel(folder: Folder) -> None:
-    """Signed by halt and listed by it: no client looks for it there, so it is not published."""
+def test_f11_the_halt_key_cannot_publish_under_a_channel(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signed by halt and listed by it: the lint sees it, and no client looks for it there."""
     path = "stable/pv-edge.alphaess-bridge/9.9.9.json"
     metadata = revised(folder, "halt", day(1))
     metadata.signed.targets[path] = TargetFile.from_data(path, b"{}", ["sha256"])
@@ -73,6 +76,9 @@ def test_f11_the_halt_key_cannot_publish_under_a_channel(folder: Folder) -> None
     folder.staging.put("halt", metadata)
     sign(folder, "halt", signer("halt-1"))
     with pytest.raises(SigningError, match="stable does not list it"):
+        publish(folder, online(), day(1))
+    monkeypatch.setattr(publish_module, "lint", lambda _folder: [])
+    with pytest.raises(SigningError, match=r"refuses .*no delegation leads to stable/.*9.9.9.json"):
         publish(folder, online(), day(1))
 
 

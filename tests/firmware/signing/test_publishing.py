@@ -204,6 +204,14 @@ def test_a_link_to_the_repository_stays_a_link(folder: Folder, tmp_path: Path) -
     assert sorted(folder.path.parent.iterdir()) == [folder.path, link]
 
 
+def test_nobody_is_left_standing_in_a_folder_that_is_gone(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.path / "metadata")
+    with pytest.raises(SigningError, match=r"about to be replaced .*Change to another folder"):
+        renew_timestamp(folder, signer("timestamp"), day(1))
+
+
 def test_a_host_serves_documents_under_their_digest(folder: Folder, tmp_path: Path) -> None:
     write_site(folder, tmp_path / "site")
     shutil.rmtree(folder.path / "targets")

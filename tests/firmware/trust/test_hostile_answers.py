@@ -249,6 +249,20 @@ def test_x03_x04_a_transport_that_breaks_in_mid_body_is_no_answer(
         fetched(mirror, STAMP)
 
 
+@pytest.mark.parametrize("role", ["snapshot", "stable", "halt", "beta"])
+def test_x04_a_set_of_which_one_file_does_not_come_takes_nothing_away(
+    known_home: House, repo: Repo, mirror: Mirror, role: str
+) -> None:
+    """Stock ngclient keeps what came so far, and offline that verifies nowhere."""
+    repo.publish("stable", "halt", "beta", at=day(2))
+    mirror.serves(repo.files)
+    mirror.fails(repo.path(role), Status(404))
+    known = known_home.look(mirror.carrier, on=2)
+    assert (known.freshness, known.carrier, known.events) == (Freshness.FRESH, "cache", ())
+    assert {it.version for it in known.roles} == {1}
+    assert [it.halt is not None for it in known.channels] == [True, True]
+
+
 def test_x05_plain_http_is_not_even_asked() -> None:
     fetcher = GuardedFetcher(Online("http://localhost:1"), 5)
     with pytest.raises(DownloadError, match="does not begin with https"):

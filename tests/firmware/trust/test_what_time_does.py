@@ -27,7 +27,8 @@ FRESH, STALE, NONE = Freshness.FRESH, Freshness.STALE, Freshness.NONE
 def test_p01_an_online_look_on_day_one_is_fresh(
     home: House, repo: Repo, mirror: Mirror, tmp_path: Path
 ) -> None:
-    known = home.look(bundle(repo, tmp_path / "bundle"), mirror.carrier)
+    image, stick = (bundle(repo, tmp_path / it, it) for it in ("bundle", "stick"))
+    known = home.look(image, mirror.carrier, stick)
     assert (known.freshness, known.carrier) == (FRESH, mirror.carrier.name)
     assert [it.as_of for it in known.channels] == [day(1)] * 2
 

@@ -6,7 +6,7 @@ import { cell, element, moment, day } from "./dom.js";
 const byId = (id) => document.getElementById(id);
 const TONES = { fresh: "good", stale: "warn", none: "bad" };
 const STATES = {
-  fresh: "Everything is confirmed and valid now.",
+  fresh: "Everything is valid now.",
   stale: "What is known was right when it was last confirmed. Only a person may use it, knowingly.",
   none: "Nothing is verified, so nothing can be installed.",
 };
@@ -49,7 +49,7 @@ export class Releases {
   source(source) {
     const row = document.createElement("tr");
     row.dataset.source = source.name;
-    const projects = { own: "own builds of this house", added: `projects ${source.prefix}…` }[source.kind] ?? "the publisher of the app";
+    const projects = { own: "own builds of this house", added: `added by a person, for ${source.channels.map((channel) => channel.name).join(", ") || "his channel"}` }[source.kind] ?? "the publisher of the app";
     const name = cell(row, source.name, source.development ? `${projects}; DEVELOPMENT ONLY` : projects);
     if (source.kind === "added") name.append(this.removal(source));
     const state = cell(row, source.freshness, [source.why, source.words].filter(Boolean).join(" "));
@@ -111,7 +111,7 @@ export class Releases {
   channel(bridge) {
     const select = element("select");
     select.setAttribute("aria-label", `Channel of ${bridge.title}`);
-    select.append(new Option(`as the rest (${this.shown.channel})`, ""), new Option("stable", "stable"), new Option("beta", "beta"));
+    select.append(new Option(`as the rest (${this.shown.channel})`, ""), ...this.shown.channels.map((name) => new Option(name, name)));
     select.value = bridge.own_channel ?? "";
     select.addEventListener("change", async () => {
       const wish = { mac: bridge.mac, channel: select.value || null };
@@ -164,7 +164,7 @@ export class Releases {
   async add(event) {
     event.preventDefault();
     const wish = {};
-    for (const name of ["name", "mirror", "fingerprint", "prefix"]) wish[name] = byId(`source-${name}`).value;
+    for (const name of ["name", "mirror", "fingerprint", "channel"]) wish[name] = byId(`source-${name}`).value;
     byId("source-message").textContent = "Asking…";
     const { status, body } = await this.send("POST", "api/releases/sources", wish);
     byId("source-message").textContent = body.text || `The agent answered with ${status}.`;
