@@ -136,7 +136,9 @@ class Carry:
             LOG.info("flash_%s: %s: %s", step.result, state.mac, step.text)
             return step
         if isinstance(step, Wait):
-            self._show(state.stage, step.done, step.why)
+            trial = state.stage is Stage.POSTCHECK and step.done > 0
+            left_s = max(0.0, step.until_s - self._now_s) if trial else None
+            self._show(state.stage, step.done, step.why, left_s)
             await self._sleep(step.until_s, state.stage)
             return None
         await self._act(step, state)
@@ -279,8 +281,8 @@ class Carry:
 
         return told
 
-    def _show(self, stage: Stage, done: float, text: str) -> None:
-        self.progress = reached(self.progress, stage, done, text)
+    def _show(self, stage: Stage, done: float, text: str, left_s: float | None = None) -> None:
+        self.progress = replace(reached(self.progress, stage, done, text), left_s=left_s)
         self._book.changed()
 
     async def _sleep(self, until_s: float, stage: Stage) -> None:
