@@ -11,6 +11,7 @@ Source: signing.md 4.10.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ssl
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
@@ -133,8 +134,9 @@ class StoredImages:
             found = (self._bundle / BLOBS / digest[:2] / digest).read_bytes()
         except OSError:
             return None
-        if self._store.add(found, pinned=self._pinned()) != digest:
+        if hashlib.sha256(found).hexdigest() != digest:
             return None
+        self._store.add(found, pinned=self._pinned())
         return found
 
     async def _download(self, release: ReleaseRef) -> bytes:

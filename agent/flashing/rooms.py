@@ -56,6 +56,10 @@ FAULT = (
     "The journal of earlier updates cannot be read, so nobody knows what is on trial, and nothing "
     "is flashed. Look at the disk and restart the agent."
 )
+BROKEN = (
+    "What flashes bridges has failed, and nothing is flashed until the agent is restarted. The guard "
+    "goes on. Please report it, with the log."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,14 @@ class FlashRooms:
         """Carry jobs and campaigns until cancelled; from `stopping` on, begin nothing."""
         if self.desk.fault:
             return
+        try:
+            await self._carry(stopping)
+        except Exception:  # a bug of ours here may not cost the guard
+            LOG.exception("flashing failed; nothing is flashed until the next start")
+            self.desk.fault = BROKEN
+            self._bridges.work.wake()
+
+    async def _carry(self, stopping: asyncio.Event) -> None:
         ends = (
             self.jobs.subscribe(self._jobs_changed),
             self._bridges.bridges.subscribe(self.campaigns.wake),

@@ -130,7 +130,7 @@ async def test_an_agent_that_is_killed_while_it_sends_classifies_the_job_at_its_
                 assert again["accepted"], again
 
 
-async def test_a_stop_of_the_agent_waits_for_the_upload_that_runs(
+async def test_a_stop_waits_for_the_upload_that_runs_and_the_campaign_ends_after_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device = on_trial(tmp_path, "bridge-1", "02005e300001")
@@ -139,7 +139,9 @@ async def test_a_stop_of_the_agent_waits_for_the_upload_that_runs(
             await agent.publishes("1.1.0", image("1.1.0"))
             await agent.start()
             await agent.is_offered(device, "1.1.0")
-            name = await agent.installs(device, "1.1.0")
+            status, answer = await agent.posts("flashing/campaigns", {"macs": [sticker(device)]})
+            assert status == 200, answer
+            name = await began(agent, "1.1.0")
 
             async def sending() -> bool:
                 return "upload" in agent.story(name)
@@ -151,3 +153,9 @@ async def test_a_stop_of_the_agent_waits_for_the_upload_that_runs(
             await agent.start()
             job = await agent.verdict(name)
             assert (job["result"], device.events) == ("confirmed", ["staged", "confirmed"]), job
+
+            async def finished() -> bool:
+                (campaign,) = (await agent.state())["flashing"]["campaigns"]
+                return bool(campaign["status"] == "finished" and campaign["counts"]["confirmed"])
+
+            await eventually(finished, 20, "the campaign has ended", agent.jobs)
