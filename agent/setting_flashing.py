@@ -69,8 +69,8 @@ class FlashSettings(BaseModel):
         1,
         (1, 16, 1),
         "",
-        "Bridges that are updated at the same time; 1 in a house, 4 in an installer's fleet. A change "
-        "counts from the next start on.",
+        "Bridges that are updated at the same time; 1 in a house, 4 in an installer's fleet. A "
+        "change counts from the next start on.",
     )
     soak_min: Number = _group.number(
         60,

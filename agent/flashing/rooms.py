@@ -57,8 +57,8 @@ FAULT = (
     "is flashed. Look at the disk and restart the agent."
 )
 BROKEN = (
-    "What flashes bridges has failed, and nothing is flashed until the agent is restarted. The guard "
-    "goes on. Please report it, with the log."
+    "What flashes bridges has failed, and nothing is flashed until the agent is restarted. The "
+    "guard goes on. Please report it, with the log."
 )
 
 

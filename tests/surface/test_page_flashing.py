@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from agent.surface.web.auth import Gate, Policy
 from tests.surface.conftest import WRITES, House, make_house, opened
-from tests.surface.test_page_releases import HOSTILE, MAC, as_supervisor, offer
+from tests.surface.test_page_releases import DIGEST, HOSTILE, MAC, as_supervisor, build, offer
 
 OTHER = "02:00:5E:10:00:02"
 BY = "page: local"
@@ -110,6 +110,20 @@ async def test_an_update_is_installed_once_everything_against_it_was_accepted_by
     ]
     # What nobody can accept has no button at all.
     await expect(page.locator(f"tr[data-offer='{OTHER}'] .install")).to_have_count(0)
+
+
+async def test_an_own_build_goes_to_the_bridge_that_is_chosen_and_says_that_nobody_signed_it(
+    page: Page, house: House
+) -> None:
+    own = build(accepted="2026-11-22T09:00:00+00:00", notes="By Ada", project="acme.bridge")
+    house.releases.show(builds=[own], bridges=[offer(), offer(mac=OTHER, title="Barn")])
+    await opened(page, house)
+    await page.get_by_text("Own builds", exact=True).click()
+    await page.get_by_label("Bridge for acme.bridge 1.2.3").select_option(OTHER)
+    await page.get_by_label("I accept (ack_unsigned)").check()
+    await page.get_by_role("button", name="Install acme.bridge 1.2.3").click()
+    await expect(page.locator("#answer")).to_contain_text("It was done.")
+    assert house.flashing.asked == [("install", OTHER, DIGEST, ("ack_unsigned",), BY, True)]
 
 
 def blocked() -> dict[str, Any]:

@@ -36,6 +36,7 @@ export class Flashing {
     const back = new Set(now.may_go_back);
     const bridges = state.releases?.bridges ?? [];
     for (const bridge of bridges) this.offer(bridge, busy.has(bridge.mac), back.has(bridge.mac));
+    for (const build of state.releases?.builds ?? []) this.own(build, bridges.filter((it) => !busy.has(it.mac)));
     keep(byId("flash-jobs"), now.jobs.filter((job) => job.open), (job) => job.job, (job, old) => this.job(job, old));
     byId("flash-history-table").hidden = !now.jobs.some((job) => !job.open);
     keep(byId("flash-history"), now.jobs.filter((job) => !job.open), (job) => job.job, (job, old) => old ?? this.past(job));
@@ -57,6 +58,26 @@ export class Flashing {
       box.append(this.button("Go back", `Go back on ${bridge.title}. ${text}`, () => this.post("back", wish)));
     }
     if (box.childElementCount) place.append(box);
+  }
+
+  /** An own build goes where a person says, who accepts that nobody else has signed it. */
+  own(build, bridges) {
+    const place = document.querySelector(`tr[data-build="${CSS.escape(build.sha256)}"] td:last-child`);
+    if (!place || place.querySelector(".install") || !bridges.length) return;
+    const box = element("div", "install");
+    const which = element("select");
+    which.setAttribute("aria-label", `Bridge for ${build.project} ${build.version}`);
+    which.append(...bridges.map((it) => new Option(`${it.title} (${it.mac})`, it.mac)));
+    const tick = element("input");
+    tick.type = "checkbox";
+    const label = element("label", "ack");
+    label.append(tick, " I accept (ack_unsigned): nobody but this house has signed it.");
+    const install = this.button("Install", `Install ${build.project} ${build.version}`, () => {
+      const acks = tick.checked ? ["ack_unsigned"] : [];
+      return this.post("install", { mac: which.value, version: build.sha256, own: true, acks });
+    });
+    box.append(which, label, install);
+    place.append(box);
   }
 
   wishes(box, bridge) {
