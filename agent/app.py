@@ -26,6 +26,8 @@ from agent.doctor_ahead import Ahead
 from agent.export.feed_in_keeper import FeedInKeeper
 from agent.export.guard import Guard
 from agent.export.recorder import Recorder
+from agent.flashing.rooms import FlashRooms, Ground
+from agent.fleet.identity import mac_of
 from agent.fleet.keys import KeyFile
 from agent.homeassistant.websocket import CoreConnection
 from agent.house.port import SiteMeter
@@ -84,11 +86,14 @@ class App:
         self._audit = Audit(journal, local)
         self._releases = ReleaseRooms(release_setup(place), store, journal, local)
         self._bridges: BridgeRooms | None = None
+        self._flashing: FlashRooms | None = None
         if self._core is not None:
             told = self._releases.service
             self._bridges = BridgeRooms(
                 store, self._core, self._keys, journal, local, self._audit, told
             )
+            ground = Ground(release_setup(place), store, journal, clock, self._keys)
+            self._flashing = FlashRooms(ground, self._bridges, self._releases)
         self.stopping = asyncio.Event()
         self._rebuild = asyncio.Event()
         self._sources, self._learner = self._found_sources(), LoadLearner(journal)
@@ -96,11 +101,13 @@ class App:
             lambda: store.current, clock, lambda: clock.zone, self._sources, self._learner
         )
         self._path_key = _path_key(store.current)
-        self._ways = TwoWays(store.current)
+        self._ways = TwoWays(store.current, leaves=self._bridge_leaves)
 
     async def run(self, ready: Callable[[int], None]) -> None:
         """Run until `stopping` is set; `ready` is told the port of the page."""
         desk: Reception | None = None
+        if self._flashing is not None:
+            await self._flashing.recall()  # a bridge on trial is gone before anybody looks
         async with asyncio.TaskGroup() as tasks, AsyncExitStack() as doors:
             while not self.stopping.is_set():
                 async with self._house() as house:
@@ -112,6 +119,8 @@ class App:
                     else:
                         desk.seat(guard)
                     await self._guard_house(house, guard, desk)
+            if self._flashing is not None:
+                await self._flashing.drain()
 
     async def _open(self, tasks: asyncio.TaskGroup, doors: AsyncExitStack, desk: Reception) -> int:
         """Open page and MQTT, and whatever else lasts as long as the process."""
@@ -127,6 +136,9 @@ class App:
         if self._bridges is not None:
             self._bridges.guard = desk
             lasting["bridges"] = self._bridges.run()
+        if self._flashing is not None:
+            self._flashing.notice = lambda problems: desk.notice(problems, "flashing")
+            lasting["flashing"] = self._flashing.run(self.stopping)
         if self._place.demo is not None:
             lasting["demo"] = demo.show(desk)
         for name, work in lasting.items():
@@ -145,7 +157,13 @@ class App:
             self._core,
             self._bridges,
             self._releases,
+            self._flashing,
         )
+
+    def _bridge_leaves(self) -> bool:
+        """Whether the bridge that commands go through is wanted for an update."""
+        leaving = self._flashing.moments.leaving if self._flashing else frozenset()
+        return mac_of(self._store.current.path_bridge) in leaving
 
     async def _guard_house(self, house: House, guard: Guard, desk: Reception) -> None:
         """Guard one house until the agent stops or another house is to be guarded."""

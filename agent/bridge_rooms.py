@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from agent.bridge_keys import BridgeKeys
-from agent.bridge_work import Audit, BridgeWork, dispatching_through
+from agent.bridge_work import Audit, BridgeWork
 from agent.bridges import Bridges
+from agent.dispatching import dispatching_through
 from agent.fleet.identity import Mac, mac_of
 from agent.fleet.keys import KeyFile, Keyring
 from agent.fleet.record import Fleet
@@ -42,7 +43,7 @@ class BridgeRooms:
         self.bridges = Bridges(store, core, keys, journal, now)
         self._keys = keys
         self.keys = BridgeKeys(keys, core, lambda: self.bridges.fleet, self.bridges.refresh)
-        self.work = BridgeWork(self.bridges, store, keys, journal, now, self._through, audit)
+        self.work = BridgeWork(self.bridges, store, keys, journal, now, self.through, audit)
         if releases is not None:
             # Each tells the other, and neither listens to what it has told.
             self.work.releases = releases
@@ -76,5 +77,6 @@ class BridgeRooms:
             tasks.create_task(self.bridges.run())
             tasks.create_task(self.work.run())
 
-    def _through(self) -> frozenset[Mac] | None:
+    def through(self) -> frozenset[Mac] | None:
+        """Return through which bridges a dispatch runs; `None` if nobody can say."""
         return dispatching_through(self.guard.snapshot() if self.guard else None, self.commanded())

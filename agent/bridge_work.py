@@ -14,26 +14,28 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from agent import __version__
+from agent.bridge_ports import Flashes, Releases
 from agent.bridges import STATE, Bridges, Fault
 from agent.export.snapshot import GuardSnapshot, Phase
 from agent.fleet.contact import Contact, Port
 from agent.fleet.evidence import Around, evidence_of
 from agent.fleet.findings import findings
-from agent.fleet.gate_models import Rules, Shown, Verdict
+from agent.fleet.gate_models import Block, Refusal, Rules, Shown, Verdict
 from agent.fleet.gates import judge
 from agent.fleet.identity import OUR_PROJECTS, Mac, mac_of, written
 from agent.fleet.keys import KeyFile
-from agent.fleet.operations import Op, Operation, OpState, Situation, refusal, refused
+from agent.fleet.operations import NO_UPDATES, Op, Operation, OpState, Situation, refusal, refused
 from agent.fleet.probe import ports
-from agent.fleet.record import BridgeRecord
 from agent.journal import Journal, JournalError
 from agent.releases.offers import gate_release
 from agent.settings import Settings, SettingsStore
+from agent.surface.flash_view import FlashView
 from agent.surface.fleet_view import FleetView, chosen, iso
-from agent.surface.release_view import BridgeOffer, TrustView
+from agent.surface.release_view import TrustView
+from agent.surface.verdict_view import verdicts_json
 
 LOG = logging.getLogger(__name__)
 TARGET = f"{STATE}_target"
@@ -55,23 +57,6 @@ class _Done:
     result: str
     error: str | None = None
     details: Mapping[str, Shown] | None = None
-
-
-class Releases(Protocol):
-    """What is known of releases; `ReleaseService` is one."""
-
-    @property
-    def trust(self) -> TrustView:
-        """What is known of all sources."""
-        ...
-
-    def offer(self, record: BridgeRecord) -> BridgeOffer:
-        """Return what one bridge is offered."""
-        ...
-
-    def offers(self) -> Mapping[Mac, BridgeOffer]:
-        """Return what each bridge is offered."""
-        ...
 
 
 class BridgeWork:
@@ -108,6 +93,8 @@ class BridgeWork:
         self._audit = audit
         self.releases: Releases | None = None
         """Who knows of releases; set before `run` where there is somebody."""
+        self.flashes: Flashes | None = None
+        """Who flashes; set before `run` where there is somebody."""
         self._target: Mac | None = None
         self._choice_refused: str | None = None
         self._operations: dict[Op, Operation] = {}
@@ -138,6 +125,7 @@ class BridgeWork:
         fleet, now_s = self._bridges.fleet, time.monotonic()
         connected = ((mac, self._bridges.bridge(mac)) for mac in fleet.records)
         fault = self._bridges.fault
+        flashes = self.flashes.view() if self.flashes else FlashView()
         if self._keys.damaged:
             fault = Fault(self._keys.warning, self._started)
         return FleetView(
@@ -152,7 +140,8 @@ class BridgeWork:
             choice_refused=self._choice_refused,
             verdicts=self._verdicts,
             remarkable=findings(fleet, OUR_PROJECTS, now_s),
-            operations=self._operations,
+            operations={**self._operations, **_flash(flashes)},
+            flashes=flashes,
             fault=fault.text if fault else None,
             fault_at=fault.at if fault else None,
             trust=self.releases.trust if self.releases else TrustView(),
@@ -165,27 +154,9 @@ class BridgeWork:
 
     def verdicts(self) -> dict[str, Any]:
         """Return the newest verdict of each bridge by its MAC, in JSON's words."""
-        rules = self._rules()
-        return {
-            written(mac): {
-                "overall": str(told.overall),
-                "at": iso(told.at),
-                "holds_s": rules.fresh_s,
-                "strict": rules.strict,
-                "gates": [
-                    {
-                        "gate": str(it.gate),
-                        "name": it.gate.name.replace("_", " ").capitalize(),
-                        "result": str(it.result),
-                        "evidence": it.evidence,
-                        "at": iso(it.at),
-                    }
-                    for it in told.gates
-                ],
-            }
-            for mac, told in self._verdicts.items()
-            if mac in self._bridges.fleet.records
-        }
+        known = self._bridges.fleet.records
+        told = {mac: it for mac, it in self._verdicts.items() if mac in known}
+        return verdicts_json(told, self.rules())
 
     def choose(self, option: str, by: str) -> None:
         """Mean the bridge with this label from now on; a refusal is shown with the choice."""
@@ -200,7 +171,18 @@ class BridgeWork:
 
     def press(self, op: Op, by: str) -> Operation:
         """Ask for something about the chosen bridge; the view says what becomes of it."""
+        if op is Op.FLASH and self.flashes is not None:
+            return self.install(self._target, by)
         asked, _ = self._begin(op, None if op is Op.DISCOVER else self._target, by)
+        return asked
+
+    def install(self, target: Mac | None, by: str) -> Operation:
+        """Install over MQTT what a bridge is offered; the view says what becomes of it."""
+        if self.flashes is None:
+            return refused(Op.FLASH, target, Refusal(Block.NO_IMAGE, NO_UPDATES), self._now())
+        asked = self.flashes.press(target, by, self._start)
+        self._audited(asked, by)
+        self._changes()
         return asked
 
     async def ask(self, op: Op, mac: str | None, by: str) -> Operation:
@@ -231,12 +213,16 @@ class BridgeWork:
 
     def _situation(self) -> Situation:
         runs = (it for it in self._operations.values() if it.state is OpState.RUNNING)
+        flashes, fleet = self.flashes, self._bridges.fleet
+        flashing = {mac: flashes.busy(mac) for mac in fleet.records} if flashes else {}
         return Situation(
-            fleet=self._bridges.fleet,
+            fleet=fleet,
             now_s=time.monotonic(),
-            rules=self._rules(),
+            rules=self.rules(),
             running=next(runs, None),
             verdicts=self._verdicts,
+            on_trial=flashes.on_trial if flashes else frozenset(),
+            flashing={mac: who for mac, who in flashing.items() if who},
             discharging_through=self._through(),
         )
 
@@ -289,13 +275,17 @@ class BridgeWork:
             record,
             bridge.panel.values if bridge else {},
             bridge.panel.entities if bridge else frozenset(),
-            Around(upload_port=found or Port.SILENT, discharging_through=self._through()),
+            Around(
+                upload_port=found or Port.SILENT,
+                discharging_through=self._through(),
+                busy=self.flashes.busy(target) if self.flashes else None,
+            ),
             time.monotonic(),
             self._now(),
         )
         offered = gate_release(self.releases.offer(record)) if self.releases else None
         release, image = offered or (None, None)
-        verdict = judge(evidence, release, image, self._rules())
+        verdict = judge(evidence, release, image, self.rules())
         self._verdicts[target] = verdict
         return _Done(str(verdict.overall))
 
@@ -339,7 +329,8 @@ class BridgeWork:
         finally:
             end()
 
-    def _rules(self) -> Rules:
+    def rules(self) -> Rules:
+        """Return how strict the gates are."""
         now = self._store.current
         return Rules(strict=now.strict_gates, fresh_s=now.gates_fresh_min * _S_PER_MIN)
 
@@ -393,3 +384,7 @@ def dispatching_through(picture: GuardSnapshot | None, bridge: Mac | None) -> fr
     if picture.path != "bridge" or not runs:
         return frozenset()
     return None if bridge is None else frozenset({bridge})
+
+
+def _flash(flashes: FlashView) -> dict[Op, Operation]:
+    return {Op.FLASH: flashes.operation} if flashes.operation else {}

@@ -84,6 +84,8 @@ class Bridges:
         self._fleet: Fleet | None = None
         """As the keeper showed it last; `None` before there was one."""
         self._ears = Ears(core, Hearing(self._word, self._withdrawn, self._silent, self._found))
+        self.lent: Callable[[], frozenset[Mac]] = frozenset
+        """Bridges that are being flashed: nobody reads or commands the inverter through them."""
         self.discovered: datetime | None = None
         """When every source that could be asked had last answered; `None` before."""
         self.fault: Fault | None = None

@@ -131,7 +131,7 @@ async def _bridge(
     # Loaded here: without a bridge nobody pays for its client.
     module = await asyncio.to_thread(importlib.import_module, "agent.house.bridge_alphaess")
     adapter: BridgeAlphaEss = module.BridgeAlphaEss(
-        lambda: bridges.bridge(mac),
+        lambda: None if mac in bridges.lent() else bridges.bridge(mac),
         soc_scale=settings.dispatch_soc_scale,
         forecast_today=forecast,
         reserve_soc=reserve,

@@ -19,6 +19,8 @@ from agent.bridge_rooms import BridgeRooms
 from agent.brokers import find_broker
 from agent.desks import HISTORY_EVERY_S, Reception, SettingsCounter
 from agent.doctor_ahead import Ahead
+from agent.flashing.bus import BusTeller
+from agent.flashing.rooms import FlashRooms
 from agent.fleet.keys import KeyFile
 from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
@@ -29,7 +31,7 @@ from agent.place import Place
 from agent.releases.rooms import ReleaseRooms
 from agent.settings import SettingsStore
 from agent.support import Support
-from agent.surface import bridge_notifications, release_notifications
+from agent.surface import bridge_notifications, flash_notifications, release_notifications
 from agent.surface.discovery_ids import watch_ids
 from agent.surface.entities import ENTITIES
 from agent.surface.mqtt import BrokerAddress, MqttNames, MqttPublisher
@@ -39,7 +41,11 @@ from agent.surface.web.api import Desks
 from agent.surface.web.auth import Gate, LookupFailedError, Policy
 from agent.surface.web.server import WebServer
 
-ALSO_IDS = (bridge_notifications.ID_PREFIX, release_notifications.ID_PREFIX)
+ALSO_IDS = (
+    bridge_notifications.ID_PREFIX,
+    release_notifications.ID_PREFIX,
+    flash_notifications.ID_PREFIX,
+)
 Work = Coroutine[Any, Any, None]
 
 
@@ -58,6 +64,7 @@ class Rooms:
     core: CoreConnection | None = None
     bridges: BridgeRooms | None = None
     releases: ReleaseRooms | None = None
+    flashing: FlashRooms | None = None
 
 
 class Serving:
@@ -98,6 +105,9 @@ class Serving:
         if core is not None:
             prefix = lambda: store.current.entity_prefix  # noqa: E731 - a name for one line
             work["ids"] = watch_ids(core, ENTITIES, prefix, self._desk.notice)
+            if (bridges := self._rooms.bridges) is not None:
+                bus = BusTeller(bridges.work.view, bridges.work.subscribe, core)
+                work["bus"] = bus.run()
         return work
 
     async def open(self, doors: AsyncExitStack) -> int:
@@ -127,6 +137,7 @@ class Serving:
                 support,
                 bridges.desks if bridges else None,
                 rooms.releases.desk if rooms.releases else None,
+                rooms.flashing.desk if rooms.flashing else None,
             ),
         )
         doors.push_async_callback(web.stop)
@@ -136,7 +147,8 @@ class Serving:
         """Return what else belongs on Home Assistant's wall."""
         bridges, releases = self._rooms.bridges, self._rooms.releases
         told = bridges.notifications() if bridges else {}
-        return {**told, **(releases.service.notifications() if releases else {})}
+        flashed = self._rooms.flashing.notifications() if self._rooms.flashing else {}
+        return {**told, **flashed, **(releases.service.notifications() if releases else {})}
 
     async def _remember(self) -> None:
         while True:

@@ -56,6 +56,8 @@ _EXPECTED = {
     "channels": "MACs, each with = stable, = beta or = x-…, and commas between them",
     "mirrors": "https addresses without user or password, with commas between them",
     "hosts": "host names with commas between them",
+    "windows": "spans of the day HH:MM-HH:MM with commas between them",
+    "dates": "dates YYYY-MM-DD with commas between them",
     "url": "an address of the form http://host:port without user or password",
 }
 

@@ -24,6 +24,7 @@ from agent.setting_fields import (
     one_of,
     said,
 )
+from agent.setting_flashing import FlashSettings
 from agent.setting_releases import ReleaseSettings
 from agent.setting_texts import BridgeList, MacText, Networks, Region, RoofText, Tariff
 
@@ -316,6 +317,7 @@ class Settings(BaseModel):
     )
 
     releases: ReleaseSettings = ReleaseSettings()
+    flashing: FlashSettings = FlashSettings()
     entities: Entities = Entities()
 
     @model_validator(mode="after")

@@ -27,8 +27,22 @@ LOG = logging.getLogger(__name__)
 class TwoWays:
     """Knows which way is in use."""
 
-    def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        monotonic: Callable[[], float] = time.monotonic,
+        leaves: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """
+        Begin with the wanted way.
+
+        Args:
+            settings: which ways there are.
+            monotonic: our clock, in seconds.
+            leaves: whether the bridge is about to be taken away for an update.
+        """
         self._monotonic = monotonic
+        self._leaves = leaves
         self._ways = Ways(settings.paths, settings.path)
 
     @property
@@ -58,6 +72,7 @@ class TwoWays:
                 up=there(own_sample, now_s),
                 other_up=there(other_sample, now_s),
                 busy=guard.busy,
+                leaves=before.in_use == "bridge" and self._leaves(),
             )
             problems = cross_check.disagreements(watch, now_s)
             desk.notice((*self._ways.problems(), *problems), "ways")

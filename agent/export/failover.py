@@ -58,7 +58,9 @@ def there(sample: HouseSample, now_s: float) -> bool:
     return sample.linked and all(each.good and each.age_s(now_s) <= _FRESH_S for each in needed)
 
 
-def watched(ways: Ways, now_s: float, *, up: bool, other_up: bool, busy: bool) -> Ways:
+def watched(
+    ways: Ways, now_s: float, *, up: bool, other_up: bool, busy: bool, leaves: bool = False
+) -> Ways:
     """
     Return the ways after one more look.
 
@@ -68,13 +70,15 @@ def watched(ways: Ways, now_s: float, *, up: bool, other_up: bool, busy: bool) -
         up: the one in use is there.
         other_up: the other one is.
         busy: something of ours runs, or is wanted to.
+        leaves: the one in use is about to go away, or was taken away; it is not waited for.
     """
     if ways.other is None:
         return ways
     away_s = None if up else now_s if ways.away_s is None else ways.away_s
     other_s = None if not other_up else now_s if ways.other_s is None else ways.other_s
     there_for_s = -1.0 if other_s is None else now_s - other_s
-    lost = away_s is not None and now_s - away_s >= LEAVE_AFTER_S and there_for_s >= THERE_FOR_S
+    away = leaves or (away_s is not None and now_s - away_s >= LEAVE_AFTER_S)
+    lost = away and there_for_s >= THERE_FOR_S
     back = ways.in_use != ways.paths[0] and there_for_s >= BACK_AFTER_S and not busy
     if lost or back:
         return Ways(ways.paths, ways.other)

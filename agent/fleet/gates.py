@@ -31,7 +31,7 @@ from agent.fleet.gate_models import (
 from agent.fleet.identity import Mac, written
 from agent.fleet.sighting import Source
 
-NO_RELEASE = "No release is known for it: bridges are not updated over the air by this version."
+NO_RELEASE = "No release is offered to it; the page says why under Firmware."
 
 
 def judge(

@@ -24,9 +24,7 @@ from agent.fleet.gates import flash_refusal, restart_refusal
 from agent.fleet.identity import Mac
 from agent.fleet.record import Fleet
 
-NO_UPDATES = (
-    "This version does not update bridges over the air yet. Install its firmware with ESPHome."
-)
+NO_UPDATES = "No release is offered to it. Look at Firmware on the agent's page, which says why."
 
 
 class Op(StrEnum):
@@ -84,6 +82,8 @@ class Situation:
     digest: str | None = None
     """The image that would be sent; `None` while no release is known."""
     on_trial: frozenset[Mac] = frozenset()
+    flashing: Mapping[Mac, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Who flashes which bridge now."""
     discharging_through: frozenset[Mac] | None = None
     """`None` if the guard could not say."""
 
@@ -126,8 +126,8 @@ def _about_target(op: Op, target: Mac | None, now: Situation) -> Refusal | None:
         return Refusal(Block.UNKNOWN_TARGET, text)
     if op is Op.RESTART:
         trial = target in now.on_trial
-        through = now.discharging_through
-        return restart_refusal(target, on_trial=trial, discharging_through=through, busy=None)
+        through, busy = now.discharging_through, now.flashing.get(target)
+        return restart_refusal(target, on_trial=trial, discharging_through=through, busy=busy)
     if op is Op.RUN_GATES:
         return None
     if now.digest is None:

@@ -18,12 +18,20 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
+from aioesphomeapi.api_pb2 import SubscribeLogsResponse  # type: ignore[attr-defined]
 from aioesphomeapi.client import APIClient
 from aioesphomeapi.core import APIConnectionError
-from aioesphomeapi.model import EntityInfo, EntityState, ExecuteServiceResponse, UserService
+from aioesphomeapi.model import (
+    EntityInfo,
+    EntityState,
+    ExecuteServiceResponse,
+    LogLevel,
+    UserService,
+)
 
 Scalar = bool | float | str | None
 _SCALARS = (bool, int, float, str)
@@ -75,6 +83,25 @@ class Panel:
         self._actions: dict[str, UserService] = {}
         self._shown = asyncio.Event()  # a value came, or the connection went
         self._gone = asyncio.Event()  # this connection went
+        self._ears: list[Callable[[str], None]] = []
+        self._log_asked = False
+
+    @property
+    def log_read(self) -> bool:
+        """Return whether the device was asked for its log on this connection."""
+        return self._log_asked
+
+    def hear(self, on_line: Callable[[str], None]) -> Callable[[], None]:
+        """
+        Tell each line of the device's log, on this connection and on each later one.
+
+        It is asked for with the dump of its configuration: there safe mode and the crash handler
+        say how the boot before has ended. Lines are the device's own words, and hostile. Returns
+        a function that ends it.
+        """
+        self._ears.append(on_line)
+        self._ask_for_log()
+        return partial(self._unhear, on_line)
 
     @property
     def values(self) -> Mapping[str, Value]:
@@ -156,10 +183,14 @@ class Panel:
             number = (info.device_id, info.key)
             self._by_number[number] = (entity, str(getattr(info, "unit_of_measurement", "")))
             self._numbers[entity] = number
+        self._log_asked = False
+        if self._ears:
+            self._ask_for_log()
 
     def end(self) -> None:
         """Forget the values: what a device said before it was lost is not how it is."""
         self._client = None
+        self._log_asked = False
         self._values.clear()
         self._shown.set()
         self._gone.set()
@@ -175,6 +206,28 @@ class Panel:
         self._values[entity] = value
         self._shown.set()
         return value
+
+    def _ask_for_log(self) -> None:
+        if self._client is None or self._log_asked:
+            return
+        with contextlib.suppress(APIConnectionError):
+            self._client.subscribe_logs(
+                self._line, log_level=LogLevel.LOG_LEVEL_INFO, dump_config=True
+            )
+            self._log_asked = True
+
+    def _line(self, told: SubscribeLogsResponse) -> None:
+        text = told.message.decode(errors="replace")
+        for ear in tuple(self._ears):
+            ear(text)
+
+    def _unhear(self, on_line: Callable[[str], None]) -> None:
+        if on_line in self._ears:
+            self._ears.remove(on_line)
+        if not self._ears and self._client is not None and self._log_asked:
+            self._log_asked = False
+            with contextlib.suppress(APIConnectionError):
+                self._client.subscribe_logs(lambda _: None, log_level=LogLevel.LOG_LEVEL_NONE)()
 
     def _ready(self, entity: str) -> tuple[APIClient, tuple[int, int]]:
         if self._client is None:

@@ -16,8 +16,8 @@ from agent.place import Place
 from agent.releases.builds import OwnBuilds
 from agent.releases.bundles import FOLDER
 from agent.releases.desk import ReleaseDesk
-from agent.releases.service import Found, ReleaseService, Setup
-from agent.releases.sources import added, official, own, read_book, root_of
+from agent.releases.service import ReleaseService, Setup
+from agent.releases.sources import Found, added, official, own, read_book, root_of
 from agent.settings import SettingsStore
 
 INSTALLED = Path("/usr/share/pv-edge-agent/firmware_manifests")

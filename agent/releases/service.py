@@ -15,10 +15,9 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from agent.firmware.manifest.models import Release
@@ -43,7 +42,7 @@ from agent.releases.memory import (
 from agent.releases.needs import Wanted, wanted_manifests
 from agent.releases.offers import Shelf, Traits, observed_floor, offer_of, shelf_of
 from agent.releases.pace import capped, changed, next_look_s
-from agent.releases.sources import OFFICIAL
+from agent.releases.sources import OFFICIAL, Found
 from agent.settings import Settings, SettingsStore
 from agent.surface.notification_rules import Notification
 from agent.surface.release_notifications import releases_due
@@ -56,17 +55,6 @@ AGAIN_S = 60.0
 SPACING_S = 1.0
 """Shortest time between two looks at the bridges; of many one always moves."""
 _LOGGER = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Every source there is, and how many have to agree on a channel."""
-
-    sources: tuple[Source, ...] = ()
-    """The publisher of the app first."""
-    needed: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    problem: str = ""
-    """Why nobody is trusted, if somebody should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +128,22 @@ class ReleaseService:
         """Return every channel of every source with the manifests that were read."""
         return self._shelves
 
+    def shelf(self, channel: str) -> Shelf | None:
+        """Return what a channel offers, with the word of everybody who gates it."""
+        return shelf_of(channel, self._shelves, self._found.needed)
+
+    def gated(self, channel: str) -> bool:
+        """Return whether more than one has to sign what comes to a channel."""
+        return self._found.needed.get(channel, 1) > 1
+
+    def question(self, source: str) -> Question | None:
+        """Return how a source was asked last; `None` where there is no such source."""
+        return self._questions.get(source)
+
+    def floors(self, mac: Mac) -> Mapping[str, int]:
+        """Return the highest rollback index that a bridge was seen to run, by project."""
+        return self._memory.floors.get(mac, {})
+
     def notifications(self) -> Mapping[str, Notification]:
         """Return what a person should be told now, by the id on the wall."""
         return releases_due(self._memory.alarms)
@@ -147,14 +151,13 @@ class ReleaseService:
     def offer(self, record: BridgeRecord) -> BridgeOffer:
         """Return what one bridge is offered."""
         channel = self._store.current.releases.channel_of(record.mac)
-        floors = self._memory.floors.get(record.mac, {})
+        floors = self.floors(record.mac)
         told = record.told
         said = (told.project_name, told.project_version, told.platform, told.board, told.ota_signed)
         key = (channel, said, floors)
         before = self._offers.get(record.mac)
         if before is None or before[0] != key:
-            shelf = shelf_of(channel, self._shelves, self._found.needed)
-            before = key, offer_of(record, Traits(floors), channel, shelf)
+            before = key, offer_of(record, Traits(floors), channel, self.shelf(channel))
             self._offers[record.mac] = before
         return before[1]
 

@@ -15,8 +15,9 @@ import hashlib
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from agent.firmware.own.builds import CHANNEL
 from agent.firmware.own.rules import PinError, TrustedSource, check_pin
@@ -34,6 +35,17 @@ LOCAL_FOLDER = "local_repo"
 BUNDLE = "the bundle of the app"
 BROUGHT = "the bundle that was uploaded"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Every source there is, and how many have to agree on a channel."""
+
+    sources: tuple[Source, ...] = ()
+    """The publisher of the app first."""
+    needed: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    problem: str = ""
+    """Why nobody is trusted, if somebody should be."""
 
 
 @dataclass(frozen=True, slots=True)

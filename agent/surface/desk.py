@@ -7,12 +7,13 @@ woken. So they can be tried with a desk made by hand, and cannot decide anything
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agent.export.requests import Answer, Request
 from agent.export.snapshot import GuardSnapshot
+from agent.fleet.identity import Mac
 from agent.fleet.operations import Op, Operation
 from agent.journal import Sample
 from agent.surface.fleet_view import FleetView
@@ -183,6 +184,71 @@ class ReleasesDesk(Protocol):
         ...
 
 
+class FlashAnswer(Protocol):
+    """What became of a wish about updates."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it was taken."""
+        ...
+
+    @property
+    def code(self) -> str:
+        """Return a word that stays."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """Return a sentence, and what to do."""
+        ...
+
+    @property
+    def job(self) -> str:
+        """Return the name of the job or the campaign; "" where there is none."""
+        ...
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Return what a person would have to accept, by name."""
+        ...
+
+
+class FlashingDesk(Protocol):
+    """Updates of bridges, as the page meets them; each wish ends in words."""
+
+    def shown(self) -> dict[str, Any]:
+        """Return everything that the page shows, in JSON's words."""
+        ...
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` in the event loop when it may have changed; the result ends it."""
+        ...
+
+    async def install(
+        self, mac: str | None, version: str | None, acks: Iterable[str], by: str, *, own: bool
+    ) -> FlashAnswer:
+        """Install what a bridge is offered, or an own build."""
+        ...
+
+    async def go_back(self, mac: str | None, acks: Iterable[str], by: str) -> FlashAnswer:
+        """Put back what was confirmed on a bridge before."""
+        ...
+
+    async def cancel(self, job: str, by: str) -> FlashAnswer:
+        """End a job that has not begun to send."""
+        ...
+
+    async def plan(
+        self, macs: Iterable[str], acks: Iterable[str], by: str, canaries: Iterable[str]
+    ) -> FlashAnswer:
+        """Update many bridges in stages."""
+        ...
+
+    async def steer(self, campaign: str, what: str, by: str) -> FlashAnswer:
+        """Pause, resume or abort the update of many."""
+        ...
+
+
 class FleetDesk(Protocol):
     """The bridges, as Home Assistant's entities show them. Everything answers at once."""
 
@@ -196,6 +262,10 @@ class FleetDesk(Protocol):
 
     def press(self, op: Op, by: str) -> Operation:
         """Ask for something about the chosen bridge."""
+        ...
+
+    def install(self, target: Mac, by: str) -> Operation:
+        """Install what a bridge is offered, if Home Assistant may ask for that."""
         ...
 
     def choose(self, option: str, by: str) -> None:

@@ -25,7 +25,9 @@ from agent.surface.fleet_view import FleetView
 
 FLEET_DEVICE = f"{NODE}_fleet"
 BRIDGES_A_ROUND = 25
-"""Brokers drop what they must queue beyond a thousand messages; a bridge's first words are 13."""
+"""Brokers drop what they must queue beyond a thousand messages; a bridge's first words are 16."""
+INSTALL = "INSTALL"
+_UPDATE = "update"
 _ALIVE = "connectivity"
 """The row whose state every bridge has: it tells of whom the broker still knows."""
 
@@ -45,6 +47,7 @@ class FleetTopics:
             f"{self._base}/fleet/+/press",
             f"{self._base}/fleet/+/set",
             f"{self._base}/bridge/+/{_ALIVE}/state",
+            f"{self._base}/bridge/+/{_UPDATE}/install",
         )
 
     def of_fleet(self, row: FleetEntity, what: str) -> str:
@@ -66,7 +69,14 @@ class FleetTopics:
     def kept(self, topic: str) -> Mac | None:
         """Return the bridge whose last state this is the topic of."""
         parts = topic.split("/")
-        return mac_of(parts[-3]) if parts[-4:-3] == ["bridge"] and parts[-2] == _ALIVE else None
+        state = parts[-4:-3] == ["bridge"] and parts[-2:] == [_ALIVE, "state"]
+        return mac_of(parts[-3]) if state else None
+
+    def installs(self, topic: str) -> Mac | None:
+        """Return the bridge on which this is the topic of an install."""
+        parts = topic.split("/")
+        wish = parts[-4:-3] == ["bridge"] and parts[-2:] == [_UPDATE, "install"]
+        return mac_of(parts[-3]) if wish else None
 
 
 class FleetBook:
@@ -215,6 +225,11 @@ def bridge_announcement(
         "device_class": row.device_class,
         "entity_category": row.category,
     }
+    if row.installs and view.flashes.mqtt_install:
+        payload |= {
+            "command_topic": topics.of_bridge(row, mac, "install"),
+            "payload_install": INSTALL,
+        }
     return _config(topics.bridge_config(row, mac), payload)
 
 
@@ -257,5 +272,7 @@ def _prints(view: FleetView, record: BridgeRecord) -> tuple[Any, ...]:
         view.verdicts.get(record.mac),
         view.remarkable.get(record.mac),
         view.offers.get(record.mac),
+        view.flashes.bridges.get(record.mac),
+        view.flashes.mqtt_install,
         *(row.value(view, record) for row in BRIDGE_ENTITIES if row.platform is Platform.SENSOR),
     )

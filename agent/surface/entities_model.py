@@ -39,6 +39,7 @@ class Platform(StrEnum):
     NUMBER = "number"
     SWITCH = "switch"
     SELECT = "select"
+    UPDATE = "update"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from agent.fleet.identity import OUR_PROJECTS, Kind, Mac, Projects, written
 from agent.fleet.operations import Op, Operation, OpState
 from agent.fleet.record import BridgeRecord, Fleet
 from agent.surface.entities_model import short
+from agent.surface.flash_view import FlashView
 from agent.surface.release_view import BridgeOffer, TrustView
 
 NO_TARGET = "none"
@@ -64,6 +65,8 @@ class FleetView:
     """What is known of the sources of releases."""
     offers: Mapping[Mac, BridgeOffer] = field(default_factory=lambda: MappingProxyType({}))
     """What each bridge is offered."""
+    flashes: FlashView = field(default_factory=FlashView)
+    """Updates: the newest of each bridge."""
 
     @property
     def latest(self) -> Operation | None:

@@ -12,9 +12,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from agent.fleet.identity import Mac
 from agent.surface.desk import FleetDesk
 from agent.surface.discovery import PRESS, ROUND_S, Message, Topics
-from agent.surface.discovery_fleet import FleetBook, FleetTopics
+from agent.surface.discovery_fleet import INSTALL, FleetBook, FleetTopics
 from agent.surface.entities_model import LONGEST_STATE
 from agent.surface.entities_release import FLEET_ROWS
 from agent.surface.mqtt_commands import BY
@@ -72,6 +73,10 @@ class FleetTold:
             if retained and payload:
                 self._book.keeps(mac)
             return True
+        mac = self._topics.installs(topic)
+        if mac is not None:
+            self._install(mac, payload, retained=retained)
+            return True
         row = self._rows.get(topic)
         if row is None:
             return False
@@ -89,6 +94,14 @@ class FleetTold:
             _LOGGER.warning("MQTT: ignored a press of %s with an unknown payload", row.key)
         self._wake()
         return True
+
+    def _install(self, mac: Mac, payload: bytes, *, retained: bool) -> None:
+        if retained or payload != INSTALL.encode():
+            if payload:
+                _LOGGER.warning("MQTT: ignored a retained or unknown command to install; clear it")
+            return
+        asked = self._desk.install(mac, BY)
+        _LOGGER.info("MQTT: update of %s: %s", mac, asked.error or asked.state.value)
 
     def _wake(self) -> None:
         self._due(self._last_s + ROUND_S)

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -74,11 +75,17 @@ class Caretaker(Agent):
 
 @asynccontextmanager
 async def caretaker(
-    directory: Path, url: str, token: str, keys: dict[str, str], **settings: str
+    directory: Path,
+    url: str,
+    token: str,
+    keys: dict[str, str],
+    *,
+    kind: type[Caretaker] = Caretaker,
+    **settings: Any,
 ) -> AsyncIterator[Caretaker]:
     """Prepare an agent that is not yet started and ends in order with the block."""
     async with aiohttp.ClientSession() as http:
-        agent = Caretaker(directory, http)
+        agent = kind(directory, http)
         agent.environment = dict(os.environ) | {"PV_EDGE_HA_URL": url, "PV_EDGE_HA_TOKEN": token}
         agent.data.mkdir()
         ring = Keyring()
@@ -400,7 +407,7 @@ async def test_the_started_agent_shows_its_bridges_over_mqtt_and_does_what_is_pr
                 gates = (await agent.state())["gates"]
                 assert set(gates) == {sticker(one)}
                 home.say(f"{fleet}/flash_production/press", "PRESS")
-                await until(lambda: "over the air" in str(told("flash_firmware")["error_message"]))
+                await until(lambda: "mqtt_install" in str(told("flash_firmware")["error_message"]))
                 home.say(f"{fleet}/restart_device/press", "PRESS")
                 await until(lambda: told("restart_device")["last_result"] == "success")
                 assert (one.boots, ten.boots) == (2, 1)

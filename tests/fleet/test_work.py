@@ -14,7 +14,7 @@ import pytest
 
 from agent import bridge_work, bridges
 from agent.bridge_rooms import BridgeRooms
-from agent.bridge_work import dispatching_through
+from agent.dispatching import dispatching_through
 from agent.export.snapshot import Phase
 from agent.fleet.gate_models import Block, Result
 from agent.fleet.identity import Mac

@@ -179,12 +179,21 @@ class Device(PeerProcess):
                         start_new_session=True,
                     )
                 self.boots += 1
+            self._watch(running)
             self.endings.append(running.wait())
+            self._ended(running.returncode)
             self._unplugged.wait(BOOT_S)
+
+    def _watch(self, running: subprocess.Popen[bytes]) -> None:
+        """Stand beside a run until it ends; a device of its own kind does more here."""
+
+    def _ended(self, code: int) -> None:
+        """Know how a run ended, before the next begins."""
 
     def _environment(self) -> dict[str, str]:
         return {
             "ESPHOME_PREFDIR": str(self.directory / "preferences"),
+            "HOME": str(self.directory),  # where older firmware keeps them
             "PEER_API_PORT": str(self.api_port),
             "PEER_OTA_PORT": str(self.ota_port),
             "PEER_FRIENDLY_NAME": self.friendly_name,

@@ -17,12 +17,15 @@ ESPHome.
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import functools
 import hashlib
 import os
 import shlex
 import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.peers.install import (
@@ -51,16 +54,29 @@ BRIDGE = "bridge"
 """The production bridge of this repository on the host platform; not one of the small devices."""
 BRIDGE_PACKAGES = HERE.parent.parent / "bridge"
 BRIDGE_BOARD = HERE / "esphome_bridge"
-ENCRYPTED = frozenset({"noise", "strict", BRIDGE})
+TRIAL = "trial"
+"""A small device whose finished image can be told to fail: see `esphome_trial.py`."""
+TRIAL_BOARD = HERE / "esphome_trial"
+ENCRYPTED = frozenset({"noise", "strict", BRIDGE, TRIAL})
 PROJECT_VERSION = "1.0.0"
 API_KEY = "cGVlci1rZXktb2YtdGhlLXRlc3RzLTMyLWJ5dGVzISE="
 OTA_PASSWORD = "upload"
+OLDER = "2026.6.5"
+"""Knows neither Noise nor deflate; its uploader needs nothing but Python."""
+OLDER_HOME = PEERS / f"esphome-{OLDER}"
+OLDER_DEVICE = "older"
+OLDER_BOARD = HERE / "esphome_older"
 HOME = PEERS / f"esphome-{VERSION}"
 PYTHON = HOME / "bin/python"
 _SUBSTITUTIONS = {
     "api_key": API_KEY,
     "ota_password": OTA_PASSWORD,
     "version": PROJECT_VERSION,
+}
+_MADE_WITH = {
+    BRIDGE: (BRIDGE_BOARD, BRIDGE_PACKAGES),
+    TRIAL: (TRIAL_BOARD,),
+    OLDER_DEVICE: (OLDER_BOARD,),
 }
 _SOURCES = frozenset({".yaml", ".h", ".c", ".cpp", ".py"})
 _DEBIAN = {"g++": "/usr/bin/g++", "libssl-dev": "/usr/include/openssl/evp.h"}
@@ -74,15 +90,15 @@ def firmware_home(configuration: str = "") -> Path:
     """
     Return the directory of the finished programs; another recipe has another directory.
 
-    The bridge has one of its own, so that a change of it compiles nothing else.
+    What is not one of the small devices has one of its own: its change compiles nothing else.
     """
-    digest = hashlib.sha256(f"{VERSION} {_SUBSTITUTIONS}".encode())
-    also = (BRIDGE_BOARD, BRIDGE_PACKAGES) if configuration == BRIDGE else ()
-    for directory in (DEVICES, *also):
+    version = OLDER if configuration == OLDER_DEVICE else VERSION
+    digest = hashlib.sha256(f"{version} {_SUBSTITUTIONS}".encode())
+    for directory in (DEVICES, *_MADE_WITH.get(configuration, ())):
         for path in sorted(directory.rglob("*")):
             if path.is_file() and path.suffix in _SOURCES:
                 digest.update(f"{path.relative_to(directory)}\0".encode() + path.read_bytes())
-    return PEERS / f"esphome-firmware-{VERSION}-{digest.hexdigest()[:8]}"
+    return PEERS / f"esphome-firmware-{version}-{digest.hexdigest()[:8]}"
 
 
 def firmware(configuration: str) -> Path | None:
@@ -110,7 +126,10 @@ def install() -> str:
     with only_one(HOME.name):
         if not _runs():
             _install_esphome()
-    for configuration in (*CONFIGURATIONS, BRIDGE):
+    with only_one(OLDER_HOME.name):
+        if not OLDER_HOME.exists():
+            _install_older()
+    for configuration in (*CONFIGURATIONS, BRIDGE, TRIAL, OLDER_DEVICE):
         with only_one(f"{firmware_home(configuration).name}-{configuration}"):
             if firmware(configuration) is None:
                 _compile(configuration)
@@ -137,6 +156,16 @@ def _install_esphome() -> None:
     install = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", PYTHON]
     run([*install, f"esphome=={VERSION}"], env)
     (HOME / "ready").touch()
+
+
+def _install_older() -> None:
+    say(f"ESPHome {OLDER}: installing, once")
+    part = OLDER_HOME.with_name(f"{OLDER_HOME.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # an installation that was interrupted
+    uv = UV if UV.exists() else Path(shutil.which("uv") or "uv")
+    install = [uv, "pip", "install", "-q", "--no-deps", "--python", sys.executable]
+    run([*install, "--target", part, f"esphome=={OLDER}"], install_environment())
+    part.rename(OLDER_HOME)
 
 
 def _debian_with_python() -> Path:
@@ -173,20 +202,51 @@ def _borrowed_python(root: Path) -> Path:
 
 def _compile(configuration: str) -> None:
     """Compile one configuration beside its place and put the program there when it is complete."""
-    say(f"ESPHome {VERSION}: compiling the device {configuration}, once")
     home = firmware_home(configuration)
+    version = OLDER if configuration == OLDER_DEVICE else VERSION
+    say(f"ESPHome {version}: compiling the device {configuration}, once")
     part = home.with_name(f"{home.name}-{configuration}.part")
     shutil.rmtree(part, ignore_errors=True)  # a compile that was interrupted
     shutil.copytree(DEVICES, part)
-    if configuration == BRIDGE:
-        shutil.copytree(BRIDGE_BOARD, part, dirs_exist_ok=True)
-        shutil.copytree(BRIDGE_PACKAGES, part / BRIDGE_PACKAGES.name)
+    for also in _MADE_WITH.get(configuration, ()):
+        # A package keeps its folder, because the board includes it by that.
+        shutil.copytree(
+            also, part / also.name if also == BRIDGE_PACKAGES else part, dirs_exist_ok=True
+        )
     wanted = {**_SUBSTITUTIONS, "jobs": str(os.cpu_count() or 1)}
     given = [word for name, value in wanted.items() for word in ("-s", name, value)]
     nice = [tool, "-n", "10"] if (tool := program("nice")) else []
-    esphome = [*nice, PYTHON, "-m", "esphome"]
-    run([*esphome, *given, "compile", part / f"{configuration}.yaml"], install_environment())
+    esphome = [*nice, PYTHON, "-m", "esphome", *given, "compile", part / f"{configuration}.yaml"]
+    build = part / ".esphome/build/peer"
+    if configuration == OLDER_DEVICE:
+        # The older one has no compiler of its own for this platform, and needs no more libraries.
+        older = install_environment() | {"PYTHONPATH": str(OLDER_HOME)}
+        run([*esphome, "--only-generate"], older)
+        made = _build_generated(build, nice)
+    else:
+        run(esphome, install_environment())
+        made = build / ".pioenvs/peer/program"
     home.mkdir(exist_ok=True)
-    made = part / ".esphome/build/peer/.pioenvs/peer/program"
     made.rename(home / configuration)
     shutil.rmtree(part)
+
+
+def _build_generated(build: Path, nice: list[str]) -> Path:
+    """Compile what an older ESPHome wrote for PlatformIO with this machine's own compiler."""
+    told = configparser.RawConfigParser()
+    told.read(build / "platformio.ini")
+    flags = told["env:peer"]["build_flags"].split()
+    linked = [flag for flag in flags if flag.startswith(("-l", "-Wl,"))]
+    compiled = [flag for flag in flags if flag not in linked]
+    sources = sorted((build / "src").rglob("*.cpp"))
+
+    def compile_one(source: Path) -> Path:
+        made = source.with_suffix(".o")
+        including = f"-I{build / 'src'}"
+        run([*nice, "g++", *compiled, "-O0", including, "-c", source, "-o", made])
+        return made
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compile_one, sources))
+    run([*nice, "g++", "-o", build / "program", *objects, *linked])
+    return build / "program"

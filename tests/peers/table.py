@@ -44,6 +44,7 @@ BUDGETS_S = {
     "bridge": 240,
     "bridge bridge_path": 400,
     "export": 240,
+    "flashing": 60,
     "fleet": 300,
     "firmware": 120,
     "homeassistant": 90,

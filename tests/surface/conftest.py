@@ -15,7 +15,7 @@ from agent.surface.web.api import Desks
 from agent.surface.web.auth import WRITE_HEADER, WRITE_HEADER_VALUE, Gate, Policy
 from agent.surface.web.server import WebServer
 from tests.peers.install import chromium
-from tests.surface.desks import HandBridges, HandGuard, HandReleases, HandSettings
+from tests.surface.desks import HandBridges, HandFlashing, HandGuard, HandReleases, HandSettings
 
 LOOPBACK_ONLY = (
     "--no-sandbox",
@@ -43,6 +43,7 @@ class House:
     audited: list[tuple[str, str, str]]
     bridges: HandBridges = field(default_factory=HandBridges)
     releases: HandReleases = field(default_factory=HandReleases)
+    flashing: HandFlashing = field(default_factory=HandFlashing)
     port: int = 0
     client: ClientSession = field(default=None)  # type: ignore[assignment]
 
@@ -54,16 +55,18 @@ class House:
 def make_house(folder: Path, gate: Gate | None = None, heartbeat_s: float = 15) -> House:
     guard, settings = HandGuard(), HandSettings(folder)
     audited: list[tuple[str, str, str]] = []
-    bridges, releases = HandBridges(), HandReleases()
+    bridges, releases, flashing = HandBridges(), HandReleases(), HandFlashing()
     server = WebServer(
         guard,
         settings,
         gate or Gate(Policy(supervised=False), never_asked),
         lambda *what: audited.append(what),
         heartbeat_s=heartbeat_s,
-        desks=Desks(bridges=BridgeDesks(bridges, bridges, bridges), releases=releases),
+        desks=Desks(
+            bridges=BridgeDesks(bridges, bridges, bridges), releases=releases, flashing=flashing
+        ),
     )
-    return House(guard, settings, server, audited, bridges, releases)
+    return House(guard, settings, server, audited, bridges, releases, flashing)
 
 
 @pytest.fixture

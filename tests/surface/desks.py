@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from agent.export.snapshot import (
     Reason,
 )
 from agent.fleet.gate_models import Refusal
+from agent.fleet.identity import Mac
 from agent.fleet.operations import Op, Operation, OpState, refused
 from agent.settings import SettingsStore
 from agent.surface.desk import HistoryPoint, NewSource, Upload
@@ -179,6 +180,7 @@ class HandFleet:
     def __init__(self, view: FleetView) -> None:
         self.now = view
         self.pressed: list[tuple[Op, str]] = []
+        self.installed: list[tuple[Mac, str]] = []
         self.refusal: Refusal | None = None
         self._wakes: list[Callable[[], None]] = []
 
@@ -202,6 +204,10 @@ class HandFleet:
         asked = refused(op, self.now.target, self.refusal, NOON) if self.refusal else done
         self.show(operations={**self.now.operations, op: asked})
         return asked
+
+    def install(self, target: Mac, by: str) -> Operation:
+        self.installed.append((target, by))
+        return self.press(Op.FLASH, by)
 
     def choose(self, option: str, by: str) -> None:
         try:
@@ -323,3 +329,61 @@ class HandReleases:
 
     async def choose_channel(self, mac: str | None, channel: str | None, by: str) -> str:
         return self._take("channel", mac, channel, by)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Told:
+    """`FlashAnswer`."""
+
+    accepted: bool
+    code: str
+    text: str
+    job: str = ""
+    missing: tuple[str, ...] = ()
+
+
+class HandFlashing:
+    """`FlashingDesk` with the picture that a test gives it; keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.now: dict[str, Any] = {"fault": "", "jobs": [], "campaigns": [], "may_go_back": []}
+        self.asked: list[tuple[Any, ...]] = []
+        self.refused = False
+        self._wakes: list[Callable[[], None]] = []
+
+    def shown(self) -> dict[str, Any]:
+        return self.now
+
+    def show(self, **changes: Any) -> None:
+        self.now = {**self.now, **changes}
+        for wake in tuple(self._wakes):
+            wake()
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        self._wakes.append(wake)
+        return lambda: self._wakes.remove(wake)
+
+    def _take(self, *what: Any) -> Told:
+        self.asked.append(what)
+        if self.refused:
+            return Told(accepted=False, code="locked", text="Not now.")
+        return Told(accepted=True, code="init", text="It was done.", job="a1b2")
+
+    async def install(
+        self, mac: str | None, version: str | None, acks: Iterable[str], by: str, *, own: bool
+    ) -> Told:
+        return self._take("install", mac, version, tuple(acks), by, own)
+
+    async def go_back(self, mac: str | None, acks: Iterable[str], by: str) -> Told:
+        return self._take("back", mac, tuple(acks), by)
+
+    async def cancel(self, job: str, by: str) -> Told:
+        return self._take("cancel", job, by)
+
+    async def plan(
+        self, macs: Iterable[str], acks: Iterable[str], by: str, canaries: Iterable[str]
+    ) -> Told:
+        return self._take("plan", tuple(macs), tuple(acks), by, tuple(canaries))
+
+    async def steer(self, campaign: str, what: str, by: str) -> Told:
+        return self._take("steer", campaign, what, by)

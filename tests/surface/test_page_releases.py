@@ -204,7 +204,7 @@ async def test_reading_is_for_everybody_and_a_file_of_a_visitor_is_not_even_read
 
     visitor = {"X-Remote-User-Id": "u1", "X-Remote-User-Name": "Visitor"}
     made = make_house(tmp_path, Gate(Policy(supervised=True), nobody))
-    made.server._gate.admit = _as_supervisor(made.server._gate)  # type: ignore[method-assign]
+    made.server._gate.admit = as_supervisor(made.server._gate)  # type: ignore[method-assign]
     port = await made.server.start("127.0.0.1", 0)
     url = f"http://127.0.0.1:{port}"
     async with ClientSession(url, headers={**WRITES, **visitor}) as http:
@@ -220,7 +220,7 @@ async def test_reading_is_for_everybody_and_a_file_of_a_visitor_is_not_even_read
     assert [it[2] for it in made.audited] == ["not_admin"] * 7
 
 
-def _as_supervisor(gate: Gate) -> Any:
+def as_supervisor(gate: Gate) -> Any:
     async def admit(_peer: str | None, headers: Any, access: Any) -> Any:
         return await Gate.admit(gate, "172.30.32.2", headers, access)
 

@@ -18,10 +18,18 @@ from aiohttp import web
 
 from agent.export.requests import STOPS, Request, RequestKind
 from agent.settings import SettingError
-from agent.surface.desk import BridgeDesks, GuardDesk, HistoryPoint, ReleasesDesk, SettingsDesk
+from agent.surface.desk import (
+    BridgeDesks,
+    FlashingDesk,
+    GuardDesk,
+    HistoryPoint,
+    ReleasesDesk,
+    SettingsDesk,
+)
 from agent.surface.web.auth import Access, Allowed, Gate, Refused
 from agent.surface.web.bridges import BridgesApi
 from agent.surface.web.feed import Feed, TooManyListenersError
+from agent.surface.web.flashing import FlashingApi
 from agent.surface.web.releases import ReleasesApi
 from agent.surface.web.support import SupportApi, SupportDesk
 
@@ -40,6 +48,7 @@ class Desks:
     support: SupportDesk | None = None
     bridges: BridgeDesks | None = None
     releases: ReleasesDesk | None = None
+    flashing: FlashingDesk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,7 @@ class Api:
         support = SupportApi(self.desks.support, self.settings, self._admit, self.audit, refuse)
         bridges = BridgesApi(self.desks.bridges, self._admit, self.audit, json_object)
         releases = ReleasesApi(self.desks.releases, self._admit, self.audit, json_object, refuse)
+        flashing = FlashingApi(self.desks.flashing, self._admit, self.audit, json_object)
         return [
             *support.routes(),
             web.get("/health", self.health),
@@ -70,6 +80,7 @@ class Api:
             web.patch("/api/settings", self.change_settings),
             *bridges.routes(),
             *releases.routes(),
+            *flashing.routes(),
         ]
 
     async def health(self, _request: web.Request) -> web.Response:

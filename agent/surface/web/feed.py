@@ -16,7 +16,7 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 
 from agent.export.snapshot import GuardSnapshot, PlanPicture
-from agent.surface.desk import BridgeDesks, GuardDesk, ReleasesDesk
+from agent.surface.desk import BridgeDesks, FlashingDesk, GuardDesk, ReleasesDesk
 
 SPACING_S = 0.25
 """Shortest time between two deltas; what comes faster is told together."""
@@ -86,10 +86,12 @@ class Feed:
         desk: GuardDesk,
         bridges: BridgeDesks | None = None,
         releases: ReleasesDesk | None = None,
+        flashing: FlashingDesk | None = None,
     ) -> None:
         self._desk = desk
         self._bridges = bridges
         self._releases = releases
+        self._flashing = flashing
         self._bridges_moved = True
         self._bridges_told_s = float("-inf")
         self._listeners: set[Listener] = set()
@@ -107,17 +109,22 @@ class Feed:
             self._watching.append(self._bridges.work.subscribe(self._wake_of_bridges))
         if self._releases is not None:
             self._watching.append(self._releases.subscribe(self._wake_of_bridges))
+        if self._flashing is not None:
+            self._watching.append(self._flashing.subscribe(self._wake_of_bridges))
 
     def state(self) -> dict[str, Any]:
         """Return the whole picture in JSON's words, with the bridges."""
         return {**picture(self._desk.snapshot()), **self._of_bridges()}
 
     def _of_bridges(self) -> dict[str, Any]:
-        releases = self._releases.shown() if self._releases else None
+        others = {
+            "releases": self._releases.shown() if self._releases else None,
+            "flashing": self._flashing.shown() if self._flashing else None,
+        }
         if self._bridges is None:
-            return {"bridges": [], "gates": {}, "releases": releases}
+            return {"bridges": [], "gates": {}, **others}
         lines, gates = self._bridges.bridges.shown(), self._bridges.work.verdicts()
-        return {"bridges": lines, "gates": gates, "releases": releases}
+        return {"bridges": lines, "gates": gates, **others}
 
     def close(self) -> None:
         """Stop watching and end every stream."""

@@ -3,6 +3,7 @@
 
 import { Bridges } from "./bridges.js";
 import { Chart } from "./chart.js";
+import { Flashing } from "./flashing.js";
 import { Plan } from "./plan.js";
 import { Releases } from "./releases.js";
 import { Secrets } from "./secrets.js";
@@ -109,6 +110,7 @@ const plan = new Plan();
 const settings = new Settings(send);
 const bridges = new Bridges(send, showAnswer);
 const releases = new Releases(send, upload, showAnswer);
+const flashing = new Flashing(send, showAnswer);
 new Secrets(send);
 new Support(headers, () => settings.load());
 
@@ -140,6 +142,7 @@ const stream = follow("api/stream", headers, {
     plan.show(state);
     bridges.show(state);
     releases.show(state);
+    flashing.show(state);
     drawNow();
     showLink("live", `Live, ${state.mode === "control" ? "in control" : "observing"}`);
   },

@@ -1,5 +1,5 @@
 // Firmware releases: how good our knowledge is, what each bridge is offered, own builds, publishers.
-// What publishers, files and devices say is set as text, never as markup. Nothing here flashes.
+// What publishers, files and devices say is set as text, never as markup. Nothing here flashes: see flashing.js.
 
 import { cell, element, moment, day } from "./dom.js";
 

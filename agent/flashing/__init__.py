@@ -1,0 +1,1 @@
+"""Flashing bridges from the running agent, bound to guard, releases and fleet."""
