@@ -91,7 +91,7 @@ class FlashWish:
     stable_s: float = 10.0
     """How long it must be connected without a break before it is flashed."""
     find_s: float = 20.0
-    cafile: str | None = None
+    """How long it may take to answer and to let us in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,6 @@ class FlashError(Exception):
         super().__init__(text)
         self.exit = exit_code
         self.code = code
-
 
 
 def ended(state: JobState, mac: str) -> Ended:
