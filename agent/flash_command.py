@@ -33,10 +33,13 @@ _ACKS = {"stale": Ack.STALE, "downgrade": Ack.DOWNGRADE, "project-change": Ack.P
 
 
 def command(
-    args: argparse.Namespace, patience: Patience | None = None, limits: Limits = PATIENT
+    args: argparse.Namespace,
+    patience: Patience | None = None,
+    limits: Limits = PATIENT,
+    screen: Screen | None = None,
 ) -> int:
     """Carry out the command, show its end and return the exit code."""
-    screen = Screen(as_json=args.json)
+    screen = screen or Screen(as_json=args.json)
     try:
         end = asyncio.run(_flash(wish_of(args), screen, patience, limits))
     except FlashError as error:
