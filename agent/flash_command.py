@@ -18,7 +18,7 @@ from pathlib import Path
 from agent.firmware.job.models import Patience
 from agent.firmware.ota.driver import PATIENT, Limits
 from agent.firmware.policy.models import Ack
-from agent.flash_alone import alone
+from agent.flash_alone import FlashAlone, alone
 from agent.flash_arguments import ACKS, KEY_VARIABLE, PASSWORD_VARIABLE
 from agent.flash_models import Ended, Exit, FlashError, FlashWish, Given
 from agent.flash_terminal import Screen
@@ -101,23 +101,35 @@ def wish_of(args: argparse.Namespace) -> FlashWish:
 async def _flash(
     wish: FlashWish, screen: Screen, patience: Patience | None, limits: Limits
 ) -> Ended:
+    presses = 0
+    running: list[FlashAlone] = []
+    work = asyncio.ensure_future(_run(wish, screen, patience, limits, running))
+
+    def pressed() -> None:
+        nonlocal presses
+        presses += 1
+        if presses == 1 and running:
+            running[0].stop()
+        else:
+            work.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(RuntimeError, ValueError):  # not in the main thread: nobody presses
+            loop.add_signal_handler(number, pressed)
+    return await work
+
+
+async def _run(
+    wish: FlashWish,
+    screen: Screen,
+    patience: Patience | None,
+    limits: Limits,
+    running: list[FlashAlone],
+) -> Ended:
     async with alone(wish, screen, patience, limits) as flash:
-        work = asyncio.ensure_future(flash.run())
-        presses = 0
-
-        def pressed() -> None:
-            nonlocal presses
-            presses += 1
-            if presses == 1:
-                flash.stop()
-            else:
-                work.cancel()
-
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(RuntimeError, ValueError):  # not in the main thread: nobody presses
-                loop.add_signal_handler(number, pressed)
-        return await work
+        running.append(flash)
+        return await flash.run()
 
 
 def _secret(kind: SecretKind, file: Path | None, variable: str) -> str | None:

@@ -65,9 +65,9 @@ def read_image(data: bytes) -> ImageFacts:
 def as_an_esp32(board: str = BOARD) -> Iterator[None]:
     """Take devices of this machine for ESP32."""
     boards = MappingProxyType({**chips.OF_BOARD, board: CHIP})
-    with mock.patch.object(chips, "OF_BOARD", boards):
-        with mock.patch.object(read, "read_image", read_image):
-            yield
+    reading = mock.patch.object(read, "read_image", read_image)
+    with mock.patch.object(chips, "OF_BOARD", boards), reading:
+        yield
 
 
 def entry(data: bytes, version: str, **changes: Any) -> dict[str, Any]:
@@ -131,17 +131,6 @@ class Bench:
         found += ["--key-file", str(folder / "key")] if key else []
         return [*found, "--json", *more]
 
-    def begin(self, *words: str) -> subprocess.Popen[str]:
-        """Start the command as a process of its own."""
-        return subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-m", "tests.flash_help", *words],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
 
 @dataclass(frozen=True)
 class Shown:
@@ -165,6 +154,18 @@ def flashed(words: list[str], limits: Limits = UPLOADS) -> Shown:
     out, err = io.StringIO(), io.StringIO()
     code = flash_command.command(args, QUICK, limits, Screen(out, err, as_json=args.json))
     return Shown(code, out.getvalue(), err.getvalue())
+
+
+def begun(*words: str) -> subprocess.Popen[str]:
+    """Start the command as a process of its own."""
+    return subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-m", "tests.flash_help", *words],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def ended(process: subprocess.Popen[str], timeout_s: float = 60) -> Shown:

@@ -157,7 +157,8 @@ class Repo:
     def release(self, channel: str, version: str, **changes: Any) -> bytes:
         """Offer a release in a channel, its newest; return the manifest."""
         manifest = {
-            **deepcopy(RELEASE), "project": self.project, "version": version, "min_version": "1.0.0",
+            **deepcopy(RELEASE), "project": self.project, "version": version,
+            "min_version": "1.0.0",
         } | changes  # fmt: skip
         path = f"{channel}/{self.project}/{version}.json"
         data = self.put(channel, path, manifest)
