@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -44,6 +44,7 @@ from agent.releases.builds import BLOBS, OwnBuilds
 from agent.releases.memory import Memory, recalled
 from agent.releases.rooms import ReleaseRooms, release_setup
 from agent.releases.service import STATE
+from agent.releases.sources import LOCAL
 from agent.setting_releases import hosts, mirrors
 from agent.settings import SettingsStore
 
@@ -150,20 +151,26 @@ class FlashAlone:
     async def _choose(self, mac: Mac) -> Chosen:
         wish = self._wish
         setup = release_setup(Place(wish.data, bundle=wish.bundle))
-
-        def local() -> datetime:
-            return self._clock.now().local
-
-        rooms = ReleaseRooms(setup, self._store, self._journal, local)
-        sources = await asyncio.to_thread(rooms.sources)
+        rooms = ReleaseRooms(setup, self._store, self._journal, lambda: self._clock.now().local)
         channel = wish.channel or self._store.current.releases.channel_of(mac)
-        choosing = Choosing(wish, local().astimezone(UTC), sources)
-        chosen = self._chosen = await choosing.release(self._bridge.record(mac), channel)
+        chosen = self._chosen = await self._look(rooms, wish, mac, channel)
         if chosen.file is not None and chosen.manifest:
             await asyncio.to_thread(self._blobs.add, chosen.file)
         elif chosen.file is not None:
             await self._vouch(mac, chosen, chosen.file, rooms.builds)
+            # From here on it is a signed release like any other, and is looked up like one.
+            release = chosen.release
+            named = replace(wish, source=LOCAL, release=f"{release.project}@{release.version}")
+            signed = await self._look(rooms, named, mac, LOCAL)
+            images = {it.sha256: it for it in signed.release.images}
+            image = images[chosen.image.sha256]
+            chosen = self._chosen = replace(signed, image=image, brakes=chosen.brakes)
         return chosen
+
+    async def _look(self, rooms: ReleaseRooms, wish: FlashWish, mac: Mac, channel: str) -> Chosen:
+        sources = await asyncio.to_thread(rooms.sources)
+        choosing = Choosing(wish, self._clock.now().local.astimezone(UTC), sources)
+        return await choosing.release(self._bridge.record(mac), channel)
 
     async def _vouch(self, mac: Mac, chosen: Chosen, file: bytes, builds: OwnBuilds) -> None:
         """Sign an own build as this house's, once nothing else speaks against it."""

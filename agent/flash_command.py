@@ -15,6 +15,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
+from agent.firmware.image.store import StoreError
 from agent.firmware.job.models import Patience
 from agent.firmware.ota.driver import PATIENT, Limits
 from agent.firmware.policy.models import Ack
@@ -46,7 +47,7 @@ def command(
         end = Ended(error.exit, error.code, str(error))
     except AlreadyRunningError as error:
         end = Ended(Exit.BUSY, "busy", str(error))
-    except (JournalError, OSError) as error:
+    except (JournalError, StoreError, OSError) as error:
         text = f"{error}. Check --data: {args.data} has to be a directory that can be written."
         end = Ended(Exit.FAILED, "disk", text)
     except (asyncio.CancelledError, KeyboardInterrupt):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -109,23 +110,21 @@ class Choosing:
         self, project: str, version: str, record: BridgeRecord, channel: str
     ) -> Chosen:
         source = self._source_of(project)
-        question = self._question(source)
+        known = await self._known(source, channel)
+        assert known.channel is not None  # noqa: S101 - else it was refused
+        entry = entry_of(known.channel, project, version)
+        if entry is None:
+            text = f"{source.name} has no {project} {version} in its channel {known.name}."
+            raise FlashError(Exit.REFUSED, "no-release", f"{text} {_there(known, project)}")
         try:
-            knowledge = await look_in_worker(question)
-            known = next((it for it in knowledge.channels if it.name in {channel, LOCAL}), None)
-            if known is None or known.channel is None:
-                why = (known.why if known else "") or knowledge.why
-                raise FlashError(Exit.REFUSED, "no-trusted-metadata", f"{source.name}: {why}")
-            entry = entry_of(known.channel, project, version)
-            if entry is None:
-                text = f"{source.name} has no {project} {version} in its channel {known.name}."
-                raise FlashError(Exit.REFUSED, "no-release", f"{text} {_there(known, project)}")
-            release = await release_in_worker(question, known.name, project, entry.version)
+            release = await release_in_worker(
+                self._question(source), known.name, project, entry.version
+            )
         except TrustError as error:
             raise FlashError(Exit.REFUSED, "no-trusted-metadata", str(error)) from error
         shelf = Shelf(source.name, known, {entry.manifest: release})
         image = image_for(release, device_of(record, Traits(), shelf).chip)
-        brakes = brakes_of(known.channel, known.halt, halt_role=known.halt_role)
+        brakes = _brakes(known)
         return Chosen(release, image, source.name, known.freshness, brakes, entry.manifest, shelf)
 
     async def _of_file(self, path: Path, record: BridgeRecord, channel: str) -> Chosen:
@@ -134,15 +133,28 @@ class Choosing:
             own = release_of(Brought(data, facts, f"the file {path.name}", self._now))
         except (BuildRefusedError, ImageError) as error:
             raise FlashError(Exit.REFUSED, "bad-image", str(error)) from error
-        try:
+        brakes = Brakes()
+        # Nobody signed it, or nothing is known of who might have: for the person to accept.
+        with suppress(FlashError):
+            # What the publisher has revoked stays revoked, whoever brings it.
+            known = await self._known(self._source_of(own.project), channel)
+            brakes = Brakes(revoked=_brakes(known).revoked)
             signed = await self._signed(own.project, own.version, record, channel)
-        except FlashError:
-            signed = None  # nobody signed it, which is for the person to accept
-        if signed is not None:
             same = (it for it in signed.release.images if it.sha256 == facts.sha256)
             if image := next(same, None):
                 return replace(signed, image=image, file=data)
-        return Chosen(own, own.images[0], LOCAL, Freshness.FRESH, Brakes(), file=data)
+        return Chosen(own, own.images[0], LOCAL, Freshness.FRESH, brakes, file=data)
+
+    async def _known(self, source: Source, channel: str) -> ChannelKnowledge:
+        try:
+            knowledge = await look_in_worker(self._question(source))
+        except TrustError as error:
+            raise FlashError(Exit.REFUSED, "no-trusted-metadata", str(error)) from error
+        known = next((it for it in knowledge.channels if it.name in {channel, LOCAL}), None)
+        if known is None or known.channel is None:
+            why = (known.why if known else "") or knowledge.why
+            raise FlashError(Exit.REFUSED, "no-trusted-metadata", f"{source.name}: {why}")
+        return known
 
     def _source_of(self, project: str) -> Source:
         named = self._wish.source
@@ -233,6 +245,12 @@ def read_file(path: Path) -> tuple[bytes, ImageFacts]:
         raise FlashError(Exit.USAGE, "bad-file", text) from error
     except ImageError as error:
         raise FlashError(Exit.REFUSED, "bad-image", f"{path.name}: {error}") from error
+
+
+def _brakes(known: ChannelKnowledge) -> Brakes:
+    if known.channel is None:
+        return Brakes()
+    return brakes_of(known.channel, known.halt, halt_role=known.halt_role)
 
 
 def _there(known: ChannelKnowledge, project: str) -> str:

@@ -7,6 +7,7 @@ The cases run at once on devices of their own, as long as the longest takes.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import re
 import signal
@@ -90,6 +91,15 @@ def own_file(data: bytes, *more: str) -> Case:
     return case
 
 
+def revoked_file(bench: Bench) -> Shown:
+    """Bring a file that no channel names any more, because it was revoked."""
+    data = application(CHIP, PROJECT, "1.0.5")
+    bench.repo.halt("stable", paused=False, revoked=[hashlib.sha256(data).hexdigest()])
+    bench.repo.publish("halt")
+    bench.publish("1.1.0", image("1.1.0"))
+    return own_file(data, *ACKED)(bench)
+
+
 ACKED = ("--ack-unsigned", "--ack-project-change", "--reason", "mine")
 CASES: dict[str, tuple[str, Case, Exit, str, str]] = {
     "good": (TRIAL, good, Exit.CONFIRMED, "confirmed", "is confirmed"),
@@ -108,10 +118,15 @@ CASES: dict[str, tuple[str, Case, Exit, str, str]] = {
     "chip_of_a_file": (
         TRIAL, own_file(application("esp32c3", PROJECT, "1.1.0"), *ACKED),
         Exit.REFUSED, "wrong-chip", "esp32c3"),
+    "revoked_file": (TRIAL, revoked_file, Exit.REFUSED, "image-revoked", "revoked"),
+    "own_build": (
+        TRIAL, own_file(application(CHIP, PROJECT, "1.1.0"), *ACKED),
+        Exit.REFUSED, "update_end", "rejected it"),
     "unsigned_file": (
         TRIAL, own_file(application(CHIP, PROJECT, "1.1.0")), Exit.REFUSED, "own-build", "signed"),
 }  # fmt: skip
-SENT = {"good", "crash", "signed_file", "wrong_password"}
+SENT = {"good", "crash", "signed_file", "wrong_password", "own_build"}
+"""`own_build` is for a real ESP32: it comes as far as the bridge's own check."""
 
 
 @pytest.fixture(scope="module")
