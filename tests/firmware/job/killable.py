@@ -15,7 +15,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,13 @@ from agent.fleet.contact import ContactState
 from agent.instance import sole_owner
 from agent.simulator.ota_boot import Fate
 from tests.firmware.job.scene import PROJECT, ended
-from tests.firmware.job.simulated import LOOPBACK, Bridge, Site, made, release_of
+from tests.firmware.job.simulated import LOOPBACK, PATIENCE, Bridge, Site, made, release_of
 
 STARTING = multiprocessing.get_context("forkserver")
 STARTING.set_forkserver_preload([__name__])
 JOB = "job"
+PATIENT = replace(PATIENCE, margin_s=1.0, settle_s=0.6, return_s=3.0, deadline_s=10.0)
+"""The bridge lives in another process, which may have to wait for this one."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ async def _agent(told: Told) -> None:
     await known.wait()
     site = Doomed(told.directory, {told.mac: bridge})  # type: ignore[dict-item]
     site.die_at = told.kill_at
+    site.patience = PATIENT
     image = made("1.1.0", told.fate)
     site.store.put(image)
     with sole_owner(told.directory):
