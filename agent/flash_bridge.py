@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +21,7 @@ from agent.firmware.job.over_the_air import Place
 from agent.firmware.ota.models import Secrets
 from agent.flash_models import Exit, FlashError, FlashWish
 from agent.fleet.contact import REFUSED, Contact
-from agent.fleet.evidence import Around, evidence_of
+from agent.fleet.evidence import Around, ShownValue, evidence_of
 from agent.fleet.gate_models import Evidence
 from agent.fleet.identity import Mac
 from agent.fleet.keys import KeyFile
@@ -171,9 +171,8 @@ class OneBridge:
 
     def _dispatching(self, mac: Mac) -> frozenset[Mac]:
         bridge = self.keeper.bridge(mac)
-        shown = bridge.panel.values.get(DISPATCH) if bridge else None
-        value = shown.value if shown else None
-        return frozenset({mac}) if isinstance(value, int | float) and value > 0 else frozenset()
+        runs = bridge is not None and dispatching(bridge.panel.values)
+        return frozenset({mac}) if runs else frozenset()
 
     def _changed(self) -> None:
         for wake in tuple(self._wakes):
@@ -186,3 +185,10 @@ class OneBridge:
             await came.wait()
         finally:
             end()
+
+
+def dispatching(values: Mapping[str, ShownValue]) -> bool:
+    """Return whether a bridge shows that a dispatch runs; one without an inverter shows none."""
+    shown = values.get(DISPATCH)
+    value = shown.value if shown else None
+    return isinstance(value, int | float) and value > 0

@@ -19,12 +19,18 @@ from typing import Any
 
 import pytest
 
+from agent.__main__ import _parser
 from agent.firmware.job.models import KIND, Result, Stage
 from agent.firmware.job.progress import Progress
 from agent.firmware.job.replay import Jobs, replay
-from agent.flash_arguments import ACKS
+from agent.flash_arguments import ACKS, KEY_VARIABLE, PASSWORD_VARIABLE
+from agent.flash_bridge import DISPATCH, dispatching
+from agent.flash_command import wish_of
 from agent.flash_models import MEANS, OF_RESULT, Ended, Exit
 from agent.flash_terminal import Screen, line
+from agent.fleet.identity import Mac
+from agent.fleet.keys import KeyFile, Keyring, KeySource, SecretKind, checked, with_secret
+from agent.fleet.panel import Value
 from agent.instance import sole_owner
 from agent.journal import Journal
 from tests.firmware.esp_images import application, factory
@@ -41,7 +47,7 @@ Case = Callable[[Bench], Shown]
 
 def good(bench: Bench) -> Shown:
     bench.publish("1.1.0", image("1.1.0"))
-    return flashed(bench.words("1.1.0"))
+    return flashed(bench.words("1.1.0", "--stable-for", "1"))
 
 
 def crash(bench: Bench) -> Shown:
@@ -50,10 +56,16 @@ def crash(bench: Bench) -> Shown:
 
 
 def signed_file(bench: Bench) -> Shown:
-    """Give the file of a release that is signed."""
+    """Give the file of a release that is signed; the key is the data directory's."""
+    bench.data.mkdir()
+    key = checked(SecretKind.API_KEY, API_KEY)
+    mac = Mac(bench.device.mac)
+    KeyFile(bench.data).store(
+        with_secret(Keyring(), mac, SecretKind.API_KEY, key, KeySource.ENTERED)
+    )
     bench.publish("1.1.0", image("1.1.0"))
     file = (bench.folder / "images" / "bridge-1.1.0.bin").rename(bench.folder / "got.bin")
-    return flashed(bench.words(str(file)))
+    return flashed(bench.words(str(file), key=False))
 
 
 def wrong_password(bench: Bench) -> Shown:
@@ -73,6 +85,12 @@ def wrong_key(bench: Bench) -> Shown:
 def wrong_chip(bench: Bench) -> Shown:
     bench.publish("1.1.0", image("1.1.0"), chip="esp32c3")
     return flashed(bench.words("1.1.0"))
+
+
+def no_inverter(bench: Bench) -> Shown:
+    """Ask as in a house, where health and readings count."""
+    bench.publish("1.1.0", image("1.1.0"))
+    return flashed([it for it in bench.words("1.1.0") if it != "--bench"])
 
 
 def damaged_file(bench: Bench) -> Shown:
@@ -109,6 +127,7 @@ CASES: dict[str, tuple[str, Case, Exit, str, str]] = {
         "plain", wrong_password, Exit.REFUSED, "wrong_password", "did not accept the upload pass"),
     "wrong_key": (TRIAL, wrong_key, Exit.REFUSED, "wrong_key", "key"),
     "wrong_chip": (TRIAL, wrong_chip, Exit.REFUSED, "gates_failed", "for its chip"),
+    "no_inverter": (TRIAL, no_inverter, Exit.REFUSED, "gates_failed", "sensor.battery_soc"),
     "damaged_file": (TRIAL, damaged_file, Exit.UNCHANGED, "download", "could not be fetched"),
     "factory_file": (
         TRIAL, own_file(factory(CHIP, PROJECT, "1.1.0"), *ACKED),
@@ -199,6 +218,7 @@ async def test_what_is_shown_goes_from_stage_to_stage_and_never_back(
     uploading = [it for it in lines if " upload " in it]
     assert any(re.search(r"\d+ kB/s +(\d+ min )?\d+ s left", it) for it in uploading), lines
     assert "\r" not in shown.err
+    assert "Watching it for 1 s first." in shown.err
 
 
 @pytest.mark.peers("esphome")
@@ -284,6 +304,35 @@ def test_a_wrong_command_is_told_before_anything_is_touched(
     assert said in shown.end["text"]
     assert "my secret" not in shown.out + shown.err
     assert not (tmp_path / "d").exists()
+
+
+def test_secrets_come_from_files_and_the_environment_and_are_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["flash", "ota", "192.0.2.1", "--release", "1.1.0", "--data", str(tmp_path)]
+    monkeypatch.setenv(KEY_VARIABLE, API_KEY)
+    monkeypatch.setenv(PASSWORD_VARIABLE, "from-outside")
+    (tmp_path / "password").write_text("from-a-file\n")
+    wish = wish_of(_parser().parse_args([*words, "--password-file", str(tmp_path / "password")]))
+    assert (wish.given.api_key, wish.given.password) == (API_KEY, "from-a-file")
+    assert API_KEY not in repr(wish)
+    assert "from-a-file" not in repr(wish)
+    told = _parser().parse_args(words)
+    assert wish_of(told).given.password == "from-outside"
+    # No option takes a secret itself: what stands there is seen by every process.
+    assert {it for it in vars(told) if "key" in it or "password" in it} == {
+        "key_file",
+        "password_file",
+    }
+
+
+@pytest.mark.parametrize(
+    ("shown", "dispatches"), [(1.0, True), (0.0, False), (None, False), ("x", False)]
+)
+async def test_a_dispatch_that_the_bridge_shows_is_waited_for(shown: Any, dispatches: bool) -> None:
+    value = Value(DISPATCH, shown, "", 0.0)
+    assert dispatching({DISPATCH: value}) is dispatches
+    assert not dispatching({})
 
 
 class _Terminal(io.StringIO):

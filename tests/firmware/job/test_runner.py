@@ -12,13 +12,15 @@ import pytest
 from agent.firmware.job.models import KIND, Blame, JobState, Request, Result, Stage
 from agent.firmware.job.runner import FlashJobs, Refused
 from agent.firmware.job.watch import Mark
-from agent.firmware.ota.models import Secrets
+from agent.firmware.ota.driver import upload
+from agent.firmware.ota.models import Outcome, Secrets
+from agent.firmware.ota.payload import Payload
 from agent.fleet.identity import Mac
 from agent.journal import Journal, JournalError
 from agent.simulator.ota_boot import Fate
 from agent.simulator.ota_rules import Auth, OtaRules
 from tests.firmware.job.scene import becomes, ended
-from tests.firmware.job.simulated import PATIENCE, Bridge, Site, made, release_of
+from tests.firmware.job.simulated import LOOPBACK, PATIENCE, Bridge, Site, made, release_of
 
 
 def site_of(directory: Path, *bridges: Bridge, **said: object) -> Site:
@@ -148,6 +150,30 @@ async def test_a_boot_loop_without_rollback_is_seen_to_end_in_safe_mode(tmp_path
         assert state.verdict.result is Result.LOST
         assert {Mark.NEW_LEFT, Mark.SAFE_MODE} <= state.marks
         assert "safe mode" in state.verdict.text
+
+
+async def test_who_was_recovered_from_safe_mode_is_flashed_like_any_other(tmp_path: Path) -> None:
+    async with Bridge(1, rollback=False) as bridge:
+        site = site_of(tmp_path, bridge, patience=replace(PATIENCE, deadline_s=2.0))
+        async with site.agent() as jobs:
+            lost = await flashed(jobs, wish(site, bridge, fate=Fate.CRASHES))
+            assert lost.verdict is not None
+            assert lost.verdict.result is Result.LOST
+            assert bridge.flash.safe_mode
+            # As ESPHome's own tool does it; no job begins on a bridge that does not say who it is.
+            back = asyncio.Event()
+            bridge.wakes.append(lambda: back.set() if bridge.is_up else None)
+            good = Payload(made("1.0.0"))
+            sent = await upload([LOOPBACK], bridge.port, good, Secrets(), deadline_s=10)
+            assert sent.outcome is Outcome.SENT
+            async with asyncio.timeout(10):
+                while bridge.flash.safe_mode or not bridge.is_up:
+                    back.clear()
+                    await back.wait()
+            state = await flashed(jobs, wish(site, bridge, "1.2.0"))
+        assert state.verdict is not None
+        assert state.verdict.result is Result.CONFIRMED
+        assert bridge.flash.running.version == "1.2.0"
 
 
 async def test_pv09_what_was_confirmed_before_goes_back_in_one_action(tmp_path: Path) -> None:
