@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.firmware.image.models import ImageError, ImageFacts
@@ -79,7 +79,8 @@ class OwnBuilds:
 
         pool = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
         loop = asyncio.get_running_loop()
-        asked = self._data_dir, file, source, self._now()
+        # Signed documents are dated in UTC; the site's own zone is refused by python-tuf.
+        asked = self._data_dir, file, source, self._now().astimezone(UTC)
         try:
             async with asyncio.timeout(DEADLINE_S):
                 return await loop.run_in_executor(pool, _accept, *asked)

@@ -40,11 +40,11 @@ class ReleaseRooms:
     ) -> None:
         self._setup = setup
         self._store = store
-        self._builds = OwnBuilds(setup.data_dir, now)
-        self.service = ReleaseService(setup, store, journal, now, self._sources)
-        self.desk = ReleaseDesk(setup, self.service, self._builds, store)
+        self.builds = OwnBuilds(setup.data_dir, now)
+        self.service = ReleaseService(setup, store, journal, now, self.sources)
+        self.desk = ReleaseDesk(setup, self.service, self.builds, store)
 
-    def _sources(self) -> Found:
+    def sources(self) -> Found:
         """Return every source; reads the disk."""
         setup, chosen = self._setup, self._store.current.releases
         book = read_book(setup.data_dir, root_of(setup.bundle))

@@ -82,12 +82,9 @@ def as_gates_see_it(request: Request, looked: Looked) -> gate_models.Release:
     """
     Return the release in the words of the gates.
 
-    An announcement names the family of a chip, `ESP32` for an ESP32-C3 too, and many releases
-    leave the boards open; which chip and which board it has to be exactly is the policy's.
+    Many releases leave the boards open; which board it has to be exactly is the policy's.
     """
     told, release, image = looked.evidence.record.told, looked.release, looked.image
-    family = (told.platform or "").casefold().replace("-", "")
-    chip = told.platform if told.platform and image.chip.startswith(family) else image.chip
     boards = frozenset(release.boards) or frozenset({told.board} if told.board else ())
     projects = {release.project}
     if Ack.PROJECT_CHANGE in request.acks and told.project_name:
@@ -97,7 +94,7 @@ def as_gates_see_it(request: Request, looked: Looked) -> gate_models.Release:
         size_bytes=image.size,
         verified=True,  # nothing else comes out of the trusted metadata
         projects=frozenset(projects),
-        chip=chip,
+        chip=image.chip,
         boards=boards,
         revisions=frozenset(release.hw),
     )

@@ -35,8 +35,9 @@ from tests.firmware.job.scene import PROJECT, Moments, Store
 
 FAST = Timing(closes_s=0.02, boots_s=0.03, fails_after_s=0.08, watchdog_s=0.2, good_after_s=0.2)
 PATIENCE = Patience(
-    moment_s=3.0, moment_every_s=0.05, margin_s=0.35, settle_s=0.25, return_s=0.5, deadline_s=2.0
+    moment_s=3.0, moment_every_s=0.05, margin_s=0.35, settle_s=0.25, return_s=1.5, deadline_s=5.0
 )
+"""Far longer than the bridge takes: a machine that is busy must not look like one that is lost."""
 
 
 def made(version: str, fate: Fate = Fate.GOOD) -> bytes:
@@ -119,6 +120,7 @@ class Site:
     bridges: Mapping[Mac, Bridge]
     secrets: Mapping[Mac, Secrets] = field(default_factory=dict)
     places: int = 50
+    patience: Patience = PATIENCE
     store: Store = field(default_factory=Store)
     moments: Moments = field(default_factory=Moments)
     kill_at: int = 0
@@ -154,7 +156,7 @@ class Site:
                 ports,
                 clock,
                 places=self.places,
-                patience=PATIENCE,
+                patience=self.patience,
             )
             await jobs.recall()
             running = asyncio.create_task(jobs.run())

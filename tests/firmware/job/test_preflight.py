@@ -68,9 +68,12 @@ def test_pv04_the_word_on_one_bridge_or_image_lets_no_other_pass() -> None:
 
 def test_a_family_of_chips_and_open_boards_are_no_contradiction_and_another_chip_is() -> None:
     small = replace(IMAGE, chip="esp32c3")
-    assert checked(REQUEST, replace(looked(told={"platform": "ESP32"}), image=small)).allowed
+    of_c3 = looked(told={"platform": "ESP32", "board": "esp32-c3-devkitm-1"})
+    assert checked(REQUEST, replace(of_c3, image=small)).allowed
+    of_esp32 = checked(REQUEST, replace(looked(told={"platform": "ESP32"}), image=small))
+    assert "chip esp32." in of_esp32.refusals[0]
     esp8266 = checked(REQUEST, looked(told={"platform": "ESP8266"}))
-    assert "chip ESP8266" in esp8266.refusals[0]
+    assert "chip esp8266" in esp8266.refusals[0]
     boards = replace(RELEASE, boards=("another-board",))
     wrong = checked(REQUEST, replace(looked(), release=boards))
     assert "board esp32dev" in wrong.refusals[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,15 @@ import pytest
 from agent.firmware.job.models import KIND, Blame, JobState, Request, Result, Stage
 from agent.firmware.job.runner import FlashJobs, Refused
 from agent.firmware.job.watch import Mark
-from agent.firmware.ota.models import Secrets
+from agent.firmware.ota.driver import upload
+from agent.firmware.ota.models import Outcome, Secrets
+from agent.firmware.ota.payload import Payload
 from agent.fleet.identity import Mac
 from agent.journal import Journal, JournalError
 from agent.simulator.ota_boot import Fate
 from agent.simulator.ota_rules import Auth, OtaRules
 from tests.firmware.job.scene import becomes, ended
-from tests.firmware.job.simulated import Bridge, Site, made, release_of
+from tests.firmware.job.simulated import LOOPBACK, PATIENCE, Bridge, Site, made, release_of
 
 
 def site_of(directory: Path, *bridges: Bridge, **said: object) -> Site:
@@ -140,13 +143,37 @@ async def test_pv07_each_bridge_is_opened_by_its_own_password(tmp_path: Path) ->
 
 async def test_a_boot_loop_without_rollback_is_seen_to_end_in_safe_mode(tmp_path: Path) -> None:
     async with Bridge(1, rollback=False) as bridge:
-        site = site_of(tmp_path, bridge)
+        site = site_of(tmp_path, bridge, patience=replace(PATIENCE, deadline_s=2.0))
         async with site.agent() as jobs:
             state = await flashed(jobs, wish(site, bridge, fate=Fate.CRASHES))
         assert state.verdict is not None
         assert state.verdict.result is Result.LOST
         assert {Mark.NEW_LEFT, Mark.SAFE_MODE} <= state.marks
         assert "safe mode" in state.verdict.text
+
+
+async def test_who_was_recovered_from_safe_mode_is_flashed_like_any_other(tmp_path: Path) -> None:
+    async with Bridge(1, rollback=False) as bridge:
+        site = site_of(tmp_path, bridge, patience=replace(PATIENCE, deadline_s=2.0))
+        async with site.agent() as jobs:
+            lost = await flashed(jobs, wish(site, bridge, fate=Fate.CRASHES))
+            assert lost.verdict is not None
+            assert lost.verdict.result is Result.LOST
+            assert bridge.flash.safe_mode
+            # As ESPHome's own tool does it; no job begins on a bridge that does not say who it is.
+            back = asyncio.Event()
+            bridge.wakes.append(lambda: back.set() if bridge.is_up else None)
+            good = Payload(made("1.0.0"))
+            sent = await upload([LOOPBACK], bridge.port, good, Secrets(), deadline_s=10)
+            assert sent.outcome is Outcome.SENT
+            async with asyncio.timeout(10):
+                while bridge.flash.safe_mode or not bridge.is_up:
+                    back.clear()
+                    await back.wait()
+            state = await flashed(jobs, wish(site, bridge, "1.2.0"))
+        assert state.verdict is not None
+        assert state.verdict.result is Result.CONFIRMED
+        assert bridge.flash.running.version == "1.2.0"
 
 
 async def test_pv09_what_was_confirmed_before_goes_back_in_one_action(tmp_path: Path) -> None:
@@ -179,7 +206,7 @@ async def test_pv09_what_was_confirmed_before_goes_back_in_one_action(tmp_path: 
 
 async def test_after_a_loss_the_way_back_is_what_was_confirmed_last(tmp_path: Path) -> None:
     async with Bridge(1, rollback=False) as bridge:
-        site = site_of(tmp_path, bridge)
+        site = site_of(tmp_path, bridge, patience=replace(PATIENCE, deadline_s=2.0))
         async with site.agent() as jobs:
             good = await flashed(jobs, wish(site, bridge, "1.1.0"))
             await flashed(jobs, wish(site, bridge, "1.2.0", Fate.CRASHES))
@@ -282,11 +309,38 @@ async def test_a_bridge_that_is_gone_for_the_guard_is_so_from_the_journal_after_
         async with site.agent() as jobs:
             await jobs.start(request, "job")
             await becomes(jobs, lambda: jobs.jobs.by_id["job"].upload_began)
+        site.moments.log.clear()
         async with site.agent() as jobs:
             assert jobs.jobs.flashing == {bridge.mac}
             assert bridge.mac in jobs.jobs.on_trial
             await ended(jobs, "job")
             assert jobs.jobs.flashing == frozenset()
+        # The guard that has started with it was told, and told again when it was over.
+        assert site.moments.log[0] == ("hold", bridge.mac)
+        assert site.moments.log[-1] == ("release", bridge.mac)
+
+
+async def test_an_agent_that_stops_sees_uploads_through_and_begins_none(tmp_path: Path) -> None:
+    async with Bridge(1) as sending, Bridge(2) as waiting, Bridge(3) as late:
+        site = site_of(tmp_path, sending, waiting, late)
+        site.moments.waits[waiting.mac] = "A discharge runs through it."
+        async with site.agent() as jobs:
+            for each, name in ((sending, "one"), (waiting, "two")):
+                await jobs.start(wish(site, each), name)
+            await becomes(jobs, lambda: jobs.jobs.by_id["one"].upload_began)
+            assert await jobs.drain(10)
+            assert jobs.jobs.by_id["one"].upload is not None
+            refused = await jobs.start(wish(site, late))
+            assert isinstance(refused, Refused)
+            assert (refused.code, late.uploads) == ("stopping", 0)
+            del site.moments.waits[waiting.mac]
+            await becomes(jobs, lambda: jobs.jobs.by_id["two"].stage is Stage.VERIFY)
+            await ended(jobs, "one")  # as long as a whole trial takes
+            assert not jobs.jobs.by_id["two"].upload_began
+        async with site.agent() as jobs:
+            state = await ended(jobs, "two")
+        assert state.verdict is not None
+        assert (state.verdict.result, waiting.uploads) == (Result.CONFIRMED, 1)
 
 
 async def test_a_fault_of_an_adapter_ends_the_job_with_words_and_frees_the_bridge(

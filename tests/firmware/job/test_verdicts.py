@@ -13,14 +13,19 @@ from agent.firmware.job import replay
 from agent.firmware.job.models import (
     Blame,
     BuildId,
+    Check,
+    Facts,
     FileWord,
     How,
     Result,
     Stage,
+    UploadEnd,
     Verdict,
 )
-from agent.firmware.job.verdict import NotYet, concluded, runs
+from agent.firmware.job.step import next_step
+from agent.firmware.job.verdict import NOT_THE_RELEASE, NotYet, blame, concluded, runs
 from agent.firmware.job.watch import Mark, Runs, Sight, Watch, saw
+from agent.firmware.ota.models import Reason
 from agent.fleet.contact import ContactState
 from tests.firmware.job.timeline import (
     EPOCH,
@@ -143,6 +148,7 @@ def test_a_connection_that_is_new_because_the_agent_is_proves_no_reboot() -> Non
     ("line", "complaint"),
     [
         ({"line": "stage", "stage": "download"}, "would go back from postcheck to download"),
+        ({"line": "stage", "stage": "postcheck"}, "would go back from postcheck to postcheck"),
         ({"line": "asked"}, "asked for twice"),
         ({"line": "other"}, "does not know"),
         ({"line": "stage", "stage": "verify", "job": "never"}, "nobody asked for"),
@@ -257,6 +263,40 @@ def test_gates_are_asked_again_at_the_moment_of_the_upload() -> None:
     drive = Drive(Fate.GOOD, refusals=("A discharge runs through it.",), refused_at=1)
     state = drive.run()
     assert (state.failed_in, drive.uploads) == (Stage.VERIFY, 0)
+
+
+def test_a_bridge_that_does_not_say_what_it_runs_gets_nothing() -> None:
+    drive = Drive(Fate.GOOD)
+    drive.run()
+    stages = [data.get("stage") for _, data in drive.lines]
+    state = replay.replay(drive.lines[: stages.index("verify") + 1]).by_id["job"]
+    well = FileWord(True)
+    facts = Facts(True, "", 0.0, 0.0, Check(1.0, ()), well, well)
+    found = next_step(state, facts, 1.0, PATIENCE)
+    assert isinstance(found, Verdict)
+    assert (found.code, found.blame) == ("build-unknown", Blame.HELD_BACK)
+    assert "does not say what it runs" in found.text
+
+
+@pytest.mark.parametrize(
+    ("end", "whose"),
+    [
+        *((UploadEnd(How.REFUSED, "", it), Blame.HELD_BACK) for it in sorted(NOT_THE_RELEASE)),
+        (UploadEnd(How.REFUSED, "", "signature"), Blame.RELEASE),
+        (UploadEnd(How.REFUSED, "", "too_large"), Blame.RELEASE),
+        (UploadEnd(How.NOT_BEGUN, "", "unreachable", network=True), Blame.NETWORK),
+        (UploadEnd(How.NOT_BEGUN, "", "fault"), Blame.HELD_BACK),
+        (UploadEnd(How.CUT, "", "lost"), Blame.NETWORK),
+    ],
+)
+def test_a_secret_that_does_not_fit_is_no_fault_of_the_release(
+    end: UploadEnd, whose: Blame
+) -> None:
+    assert blame(end) is whose
+
+
+def test_every_secret_that_can_be_wrong_is_a_reason_of_the_upload() -> None:
+    assert {str(it) for it in Reason} >= NOT_THE_RELEASE
 
 
 def test_pv09_no_upload_begins_while_a_discharge_runs_through_the_bridge() -> None:
