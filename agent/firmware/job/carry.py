@@ -39,8 +39,8 @@ from agent.firmware.job.watch import SENTENCES, Sight, Watch, heard, log_mark, s
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 FAULT = "It failed by a fault of the agent; the log says more."
-SHOW_EVERY_S = 5.0
-"""How often a job that only waits says how far it is."""
+LOOK_EVERY_S = 1.0
+"""How often the bridge is looked at while it is watched, whether it says something or not."""
 LOOK_AGAIN_S = 0.1
 """After a line that did not fit any more: somebody else has just written one."""
 ACT_S = {Do.HOLD: 30.0, Do.CHECK: 60.0, Do.FETCH: 900.0, Do.VERIFY: 120.0, Do.UPLOAD: 1200.0}
@@ -136,7 +136,9 @@ class Carry:
             LOG.info("flash_%s: %s: %s", step.result, state.mac, step.text)
             return step
         if isinstance(step, Wait):
-            self._show(state.stage, step.done, step.why)
+            trial = state.stage is Stage.POSTCHECK and step.done > 0
+            left_s = max(0.0, step.until_s - self._now_s) if trial else None
+            self._show(state.stage, step.done, step.why, left_s)
             await self._sleep(step.until_s, state.stage)
             return None
         await self._act(step, state)
@@ -279,14 +281,14 @@ class Carry:
 
         return told
 
-    def _show(self, stage: Stage, done: float, text: str) -> None:
-        self.progress = reached(self.progress, stage, done, text)
+    def _show(self, stage: Stage, done: float, text: str, left_s: float | None = None) -> None:
+        self.progress = replace(reached(self.progress, stage, done, text), left_s=left_s)
         self._book.changed()
 
     async def _sleep(self, until_s: float, stage: Stage) -> None:
         now_s = self._now_s
         if stage is Stage.POSTCHECK:
-            until_s = min(until_s, now_s + SHOW_EVERY_S)
+            until_s = min(until_s, now_s + LOOK_EVERY_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, until_s - now_s)):
                 await self._wake.wait()

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from agent.fleet.bridge import Bridge
     from agent.fleet.panel import Panel
 
+_AWAY = frozenset(
+    {
+        ContactState.CONNECTING,
+        ContactState.RESTARTING,
+        ContactState.CRASHED,
+        ContactState.UNREACHABLE,
+    }
+)
 Subscribe = Callable[[Callable[[], None]], Callable[[], None]]
 
 
@@ -71,6 +79,12 @@ class FleetWatcher:
             bridge.panel.log_read,
         )
 
+    def hurry(self, mac: Mac) -> None:
+        """Try to connect now: a build that lives for two seconds is to be seen in them."""
+        bridge = self._bridge(mac)
+        if bridge is not None and bridge.contact.state in _AWAY:
+            bridge.seen()
+
     def panel(self, mac: Mac) -> Panel | None:
         """Return the panel of the connection there is now."""
         bridge = self._bridge(mac)
@@ -100,8 +114,9 @@ class _Watching:
         self._changed()
 
     def look(self) -> Seen:
-        """Return how it stands now."""
+        """Return how it stands now; one that is away is tried again at once."""
         self._listen()
+        self._watcher.hurry(self._mac)
         return self._watcher.seen(self._mac)
 
     def end(self) -> None:
@@ -110,7 +125,8 @@ class _Watching:
         self._unhear()
 
     def _changed(self) -> None:
-        now = self.look()
+        self._listen()
+        now = self._watcher.seen(self._mac)
         if self._last is None or (now.state, now.since_s) != (self._last.state, self._last.since_s):
             self._last = now
             self._tell(now)

@@ -121,13 +121,16 @@ def replay(lines: Iterable[tuple[datetime, Mapping[str, Any]]]) -> Jobs:
     Args:
         lines: time and data of every event of the kind `flash_job`, oldest first.
     """
-    jobs = Jobs()
+    by_id: dict[str, JobState] = {}
+    unread = 0
     for at, data in lines:
         try:
-            jobs = after(jobs, at, data)
+            now = _told(by_id, at, data)
         except (LineError, KeyError, TypeError, ValueError, AttributeError):
-            jobs = replace(jobs, unread=jobs.unread + 1)
-    return jobs
+            unread += 1
+        else:
+            by_id[now.id] = now
+    return Jobs(MappingProxyType(by_id), unread)
 
 
 def after(jobs: Jobs, at: datetime, data: Mapping[str, Any]) -> Jobs:
@@ -137,17 +140,21 @@ def after(jobs: Jobs, at: datetime, data: Mapping[str, Any]) -> Jobs:
     Raises:
         LineError: the line is of no job that is known, or would take a job back.
     """
+    now = _told(jobs.by_id, at, data)
+    return replace(jobs, by_id=MappingProxyType({**jobs.by_id, now.id: now}))
+
+
+def _told(by_id: Mapping[str, JobState], at: datetime, data: Mapping[str, Any]) -> JobState:
+    """Return the job of a line after it."""
     job = str(data["job"])
-    old = jobs.by_id.get(job)
+    old = by_id.get(job)
     if data["line"] == "asked":
         if old is not None:
             raise LineError(f"job {job} is asked for twice")
-        now = JobState(job, _request(data["request"]), Stage.INIT, at)
-    elif old is None:
+        return JobState(job, _request(data["request"]), Stage.INIT, at)
+    if old is None:
         raise LineError(f"line {data['line']} of job {job}, which nobody asked for")
-    else:
-        now = _moved(old, at, data)
-    return replace(jobs, by_id=MappingProxyType({**jobs.by_id, job: now}))
+    return _moved(old, at, data)
 
 
 def _moved(old: JobState, at: datetime, data: Mapping[str, Any]) -> JobState:

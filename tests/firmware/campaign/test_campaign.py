@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.firmware.campaign import replay
 from agent.firmware.campaign.calendar import may_begin, next_opening
 from agent.firmware.campaign.models import (
     Act,
@@ -135,6 +137,43 @@ def test_the_network_is_tried_three_times_more_and_then_boxed_for_a_day() -> Non
     minutes = [1, 5, 30, 24 * 60]
     assert gaps == [timedelta(minutes=it) for it in minutes]
     assert sim.outcomes() == {mac(0): Result.CONFIRMED}
+
+
+def test_after_the_last_retry_a_bridge_is_boxed_and_no_longer_resting() -> None:
+    def failed(times: int) -> Standing:
+        tries = [
+            Attempt(mac(0), it + 1, f"j{it}", BEGIN, Result.UNCHANGED, Blame.NETWORK)
+            for it in range(times)
+        ]
+        return standings(plan(1), tries, BEGIN)[mac(0)].standing
+
+    assert [failed(it) for it in range(1, 6)] == [
+        Standing.RESTING,
+        Standing.RESTING,
+        Standing.RESTING,
+        Standing.BOXED,
+        Standing.RESTING,
+    ]
+
+
+def test_a_bridge_that_somebody_else_flashes_is_left_to_him() -> None:
+    told = plan(2)
+    first, second = ordered(told.members, told.manifest_sha256)
+    (opened,) = acts(told, replace(HERE, locked=frozenset({first.mac})), BEGIN)
+    assert isinstance(opened, Open)
+    assert [it.mac for it in opened.batch] == [second.mac]
+
+
+def test_what_was_accepted_stays_accepted() -> None:
+    lines = [replay.planned(plan(4))]
+    for number in (1, 2):
+        lines += [
+            replay.word("c1", "stopped", "A failure."),
+            replay.resumed("c1", "Ada", frozenset({mac(number)})),
+        ]
+    (state,) = replay.replay([(BEGIN, json.loads(json.dumps(it))) for it in lines]).values()
+    assert state.accepted == {mac(1), mac(2)}
+    assert state.status is Status.RUNNING
 
 
 def test_a_boxed_bridge_takes_no_place_and_stops_nothing() -> None:
@@ -270,7 +309,7 @@ def test_a_window_that_begins_in_the_skipped_hour_opens_when_that_is_over() -> N
     assert opening == datetime(2026, 3, 29, 1, tzinfo=UTC)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     begins=st.times(),
     ends=st.times(),

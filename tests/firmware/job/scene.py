@@ -41,7 +41,7 @@ from tests.peers.esphome import Device
 from tests.peers.esphome_firmware import API_KEY
 from tests.peers.process import LOOPBACK
 
-QUICK = Patience(margin_s=1.5, settle_s=1.5, return_s=4.0, deadline_s=14.0)
+QUICK = Patience(margin_s=1.5, settle_s=1.5, return_s=4.0, deadline_s=12.0)
 UPLOADS = Limits(connect_s=2.0, answer_s=1.5, extra_attempts=0)
 PROJECT = "pv-edge.alphaess-bridge"
 

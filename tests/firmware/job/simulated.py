@@ -33,9 +33,9 @@ from agent.simulator.ota_bridge import LOOPBACK, OtaBridge
 from agent.simulator.ota_rules import OtaRules
 from tests.firmware.job.scene import PROJECT, Moments, Store
 
-FAST = Timing(closes_s=0.02, boots_s=0.05, fails_after_s=0.15, watchdog_s=0.2, good_after_s=0.3)
+FAST = Timing(closes_s=0.02, boots_s=0.03, fails_after_s=0.08, watchdog_s=0.2, good_after_s=0.2)
 PATIENCE = Patience(
-    moment_s=3.0, moment_every_s=0.05, margin_s=0.5, settle_s=0.3, return_s=0.7, deadline_s=3.0
+    moment_s=3.0, moment_every_s=0.05, margin_s=0.35, settle_s=0.25, return_s=0.5, deadline_s=2.0
 )
 
 

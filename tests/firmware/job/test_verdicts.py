@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.firmware.job import replay
 from agent.firmware.job.models import (
     Blame,
     BuildId,
@@ -22,6 +23,7 @@ from agent.firmware.job.verdict import NotYet, concluded, runs
 from agent.firmware.job.watch import Mark, Runs, Sight, Watch, saw
 from agent.fleet.contact import ContactState
 from tests.firmware.job.timeline import (
+    EPOCH,
     MAC,
     NEW,
     OLD,
@@ -43,6 +45,7 @@ SAID = {
     Fate.SAFE_MODE: Result.LOST,
     Fate.SAFE_MODE_THEN_OLD: Result.ROLLED_BACK,
     Fate.NEVER_BOOTS: Result.UNCHANGED,
+    Fate.BOOTS_LATE: Result.CONFIRMED,
     Fate.CRASHED_ONCE: Result.AMBIGUOUS,
     Fate.SICK: Result.AMBIGUOUS,
     Fate.THIRD_BUILD: Result.AMBIGUOUS,
@@ -128,6 +131,35 @@ def test_a_build_whose_time_is_not_in_the_bytes_is_another_one() -> None:
     assert runs(told, REQUEST, OLD, in_image=True) is Runs.NEW
     assert runs(OLD, REQUEST, OLD, in_image=False) is Runs.OLD
     assert runs(BuildId(None, None), REQUEST, OLD, None) is Runs.UNKNOWN
+
+
+def test_a_connection_that_is_new_because_the_agent_is_proves_no_reboot() -> None:
+    old = Sight(101.0, ContactState.ONLINE, 101.0, Runs.OLD)
+    assert Mark.LEFT in saw(Watch(100.0), old).marks
+    assert saw(Watch(100.0, resumed=True), old).marks == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ({"line": "stage", "stage": "download"}, "would go back from postcheck to download"),
+        ({"line": "asked"}, "asked for twice"),
+        ({"line": "other"}, "does not know"),
+        ({"line": "stage", "stage": "verify", "job": "never"}, "nobody asked for"),
+    ],
+)
+def test_a_line_that_would_take_a_job_back_is_refused(
+    line: dict[str, object], complaint: str
+) -> None:
+    drive = Drive(Fate.GOOD)
+    drive.run()
+    lines = drive.lines[:-1]  # without the verdict
+    jobs = replay.replay(lines)
+    with pytest.raises(replay.LineError, match=complaint):
+        replay.after(jobs, EPOCH, {"job": "job", **line})
+    whole = replay.replay(drive.lines)
+    with pytest.raises(replay.LineError, match="has ended"):
+        replay.after(whole, EPOCH, drive.lines[-1][1])
 
 
 def test_the_words_say_what_to_do() -> None:

@@ -91,6 +91,7 @@ class Fate(Enum):
         (At(0.1, OFF), At(30, ContactState.SAFE_MODE), At(330, OFF), At(340, ON, OLD)),
     )
     NEVER_BOOTS = How.SENT, (At(0, ON, OLD),)
+    BOOTS_LATE = How.SENT, (At(0, ON, OLD), At(30, OFF), At(40, ON, NEW))
     CRASHED_ONCE = How.SENT, (At(0.1, OFF), At(8, ON, NEW), At(12, OFF), At(20, ON, NEW, log=CRASH))
     SICK = How.SENT, (At(0.1, OFF), At(8, ON, NEW, shows=False))
     THIRD_BUILD = How.SENT, (At(0.1, OFF), At(8, ON, THIRD))
@@ -116,7 +117,7 @@ class Fate(Enum):
     @property
     def runs_new_for_good(self) -> bool:
         """Whether every evidence for a success is there."""
-        return self in {Fate.GOOD, Fate.CUT_LATE_TAKEN}
+        return self in {Fate.GOOD, Fate.CUT_LATE_TAKEN, Fate.BOOTS_LATE}
 
 
 @dataclass(slots=True)
