@@ -10,16 +10,16 @@ image is told in the image's finished bytes, so that one compiled firmware gives
 from __future__ import annotations
 
 import calendar
+import math
 import os
 import re
-import shutil
 import subprocess
 import time
 from enum import StrEnum
 from pathlib import Path
 
 from tests.peers import esphome_firmware
-from tests.peers.esphome import Device
+from tests.peers.esphome import Device, copy_program
 from tests.peers.process import POLL_S
 
 GOOD_AFTER_S = 5.0
@@ -37,6 +37,8 @@ class Fate(StrEnum):
     NEVER_UP = "1"
     CRASHES = "2"
     HANGS = "3"
+    LOOPS = "4"
+    """It dies as soon as it is up: safe mode comes after three such boots, without a rollback."""
 
 
 def image(version: str = esphome_firmware.PROJECT_VERSION, fate: Fate = Fate.HEALTHY) -> bytes:
@@ -91,7 +93,14 @@ class TrialDevice(Device):
         self._watchdog_s = watchdog_s
         self._good = directory / "good"
         self._on_trial = False
-        self._uploading = False
+        self._uploading = self._quiet = False
+
+    @property
+    def _silence_s(self) -> float:
+        """How long the log may stand still now: in safe mode nothing writes into it."""
+        if self._quiet:
+            return math.inf
+        return _UPLOADING_S if self._uploading else self._watchdog_s
 
     def _watch(self, running: subprocess.Popen[bytes]) -> None:
         heard_s = time.monotonic()
@@ -103,7 +112,7 @@ class TrialDevice(Device):
                 if new:
                     heard_s = now_s
                     self._hear(new, running.pid)
-                elif now_s - heard_s > (_UPLOADING_S if self._uploading else self._watchdog_s):
+                elif now_s - heard_s > self._silence_s:
                     self.events.append("watchdog")
                     running.kill()
                     running.wait()
@@ -119,12 +128,14 @@ class TrialDevice(Device):
                 self.events.append("staged")
                 self._on_trial = True
             elif "Running through setup()" in line:
-                self._uploading = False
+                self._uploading = self._quiet = False
+            elif "SAFE MODE IS ACTIVE" in line:
+                self._quiet = True
             elif "Boot seems successful" in line and self._on_trial:
                 self._confirm(self._flash)
 
     def _confirm(self, running: Path) -> None:
-        shutil.copy2(running, self._good)
+        copy_program(running, self._good)
         if self._on_trial:
             self._on_trial = False
             self.events.append("confirmed")
@@ -133,8 +144,6 @@ class TrialDevice(Device):
         if self._on_trial and code == 0:
             self._confirm(self._flash)
         elif self._on_trial and self._rollback and self._is_on:
-            part = self._good.with_suffix(".part")
-            shutil.copy2(self._good, part)
-            part.replace(self._flash)
+            copy_program(self._good, self._flash)
             self._on_trial = False
             self.events.append("rolled back")
