@@ -111,8 +111,7 @@ async def stories(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dic
             story.device = TrialDevice(where, name=called, mac=mac, rollback=story.rollback)
     devices = [it.device for it in told.values() if it.device]
     try:
-        for device in devices:  # one after the other: a fork may not inherit a program being copied
-            await asyncio.to_thread(device.start)
+        await asyncio.gather(*(asyncio.to_thread(it.start) for it in devices))
         async with scene(tmp_path_factory.mktemp("jobs"), *devices) as site:
             await site.online(*(Mac(it.mac) for it in devices))
             await asyncio.gather(
