@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import calendar
 import math
-import os
 import re
 import subprocess
 import time
@@ -19,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tests.peers import esphome_firmware
-from tests.peers.esphome import Device, copy_program
+from tests.peers.esphome import Device
 from tests.peers.process import POLL_S
 
 GOOD_AFTER_S = 5.0
@@ -92,6 +91,9 @@ class TrialDevice(Device):
         self._rollback = rollback
         self._watchdog_s = watchdog_s
         self._good = directory / "good"
+        self._running = directory / "running"
+        self._heard = 0
+        """How far its log was read; the lines of a quick boot are older than our look at it."""
         self._on_trial = False
         self._uploading = self._quiet = False
 
@@ -103,29 +105,32 @@ class TrialDevice(Device):
         return _UPLOADING_S if self._uploading else self._watchdog_s
 
     def _watch(self, running: subprocess.Popen[bytes]) -> None:
+        _link(self._flash, self._running)
         heard_s = time.monotonic()
         with (self.directory / "device.log").open(encoding="utf-8", errors="replace") as log:
-            log.seek(0, os.SEEK_END)
+            log.seek(self._heard)
             while running.poll() is None:
                 new = log.read()
                 now_s = time.monotonic()
                 if new:
                     heard_s = now_s
-                    self._hear(new, running.pid)
+                    self._hear(new)
                 elif now_s - heard_s > self._silence_s:
                     self.events.append("watchdog")
                     running.kill()
                     running.wait()
                 self._unplugged.wait(POLL_S)
-            self._hear(log.read(), running.pid)
+            self._hear(log.read())
+            self._heard = log.tell()
 
-    def _hear(self, new: str, pid: int) -> None:
+    def _hear(self, new: str) -> None:
         for line in new.splitlines():
             if "OTA begin" in line:
                 self._uploading = True
-                self._confirm(Path(f"/proc/{pid}/exe"))  # the upload will replace the file
+                self._confirm(self._running)
             elif "OTA staged at" in line:
                 self.events.append("staged")
+                _link(self._flash, self._running)
                 self._on_trial = True
             elif "Running through setup()" in line:
                 self._uploading = self._quiet = False
@@ -135,7 +140,7 @@ class TrialDevice(Device):
                 self._confirm(self._flash)
 
     def _confirm(self, running: Path) -> None:
-        copy_program(running, self._good)
+        _link(running, self._good)
         if self._on_trial:
             self._on_trial = False
             self.events.append("confirmed")
@@ -144,6 +149,14 @@ class TrialDevice(Device):
         if self._on_trial and code == 0:
             self._confirm(self._flash)
         elif self._on_trial and self._rollback and self._is_on:
-            copy_program(self._good, self._flash)
+            _link(self._good, self._flash)
             self._on_trial = False
             self.events.append("rolled back")
+
+
+def _link(program: Path, to: Path) -> None:
+    """Put a program at another place too: an upload makes a new file and changes no old one."""
+    part = to.with_suffix(".link")
+    part.unlink(missing_ok=True)  # a rename onto the same file leaves it
+    part.hardlink_to(program)
+    part.replace(to)

@@ -161,7 +161,9 @@ class Scene:
         mac, ref, told = request.mac, request.release, record.told
         image = ReleaseImage(ImageKind.OTA, ref.chip, "ota.bin", ref.size_bytes, ref.digest)
         at = datetime.now(UTC)
-        release = Release(ref.project, ref.version, 1, at, "", (image,), Health(5), (told.board or "",))
+        release = Release(
+            ref.project, ref.version, 1, at, "", (image,), Health(5), (told.board or "",)
+        )
         known = recovery.Known(
             recovery.left_there(self.jobs.jobs, mac),
             # All these devices are one compiled program: whose key is whose is tried elsewhere.
@@ -187,11 +189,15 @@ class Scene:
 
     async def online(self, *macs: Mac) -> None:
         """Return when these are connected."""
-        await self.until(
-            lambda: all(
-                (it := self.record(mac)) and it.contact and it.contact.online for mac in macs
-            )
-        )
+
+        def away() -> dict[Mac, object]:
+            contacts = {mac: (it := self.record(mac)) and it.contact for mac in macs}
+            return {mac: it for mac, it in contacts.items() if it is None or not it.online}
+
+        try:
+            await self.until(lambda: not away())
+        except TimeoutError:
+            raise AssertionError(f"not online: {away()}") from None
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Return when it is so."""

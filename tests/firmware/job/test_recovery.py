@@ -63,7 +63,10 @@ NO = Decision((Finding(Code.DOWNGRADE, "It goes back.", "Accept it.", Ack.DOWNGR
 
 def looked(known: Known = KNOWN, decision: Decision = Decision(()), **changes: Any) -> Looked:
     """Return what there is to see of a bridge in safe mode: no health, no value, no reading."""
-    silent: dict[str, Any] = {"health": {"binary_sensor.health": None}, "modbus": {"sensor.a": None}}
+    silent: dict[str, Any] = {
+        "health": {"binary_sensor.health": None},
+        "modbus": {"sensor.a": None},
+    }
     seen = evidence(**{"contact": SAFE, **silent, **changes})
     return Looked(seen, RELEASE, IMAGE, decision, Rules(), NOW_S, known)
 
@@ -84,9 +87,12 @@ def test_a_bridge_that_we_left_in_safe_mode_and_that_can_prove_itself_may_be_fla
         ("safe-mode-not-ours", "unknown", REQUEST, {"known": replace(KNOWN, left=None)}),
         ("safe-mode-no-proof", "by cable", REQUEST, {"known": replace(KNOWN, proof=None)}),
         ("safe-mode-no-address", "by cable", REQUEST, {"known": replace(KNOWN, addresses=())}),
-        ("safe-mode-same-image", "Choose another", replace(BAD, release=REQUEST.release), {
-            "known": replace(KNOWN, left=replace(LEFT, request=REQUEST))
-        }),
+        (
+            "safe-mode-same-image",
+            "Choose another",
+            replace(BAD, release=REQUEST.release),
+            {"known": replace(KNOWN, left=replace(LEFT, request=REQUEST))},
+        ),
         ("safe-mode-not-ours", "unknown", REQUEST, {"known": Known()}),
         ("gates_failed", "port for uploads", REQUEST, {"upload_port": Port.CLOSED}),
         ("gates_failed", "discharge runs", REQUEST, {"discharging_through": frozenset({mac(1)})}),
