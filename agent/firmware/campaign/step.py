@@ -73,14 +73,12 @@ def next_acts(
     running = [it for it in told if it.result is None]
     if ending := _ending(state, places, running):
         return ending
-    if state.status is not Status.RUNNING:
-        return (Sleep(None, state.text),)
     if why := _stopped(state, places, world):
         return (Stop(why),)
-    if missing := tuple(Begin(it) for it in _not_begun(state, told)):
-        # A batch that the agent's end has cut short: who is left waits as everybody does.
+    if missing := _not_begun(state, told):
+        # Of a batch that the agent's end has cut short, who is left waits as everybody does.
         held = _shut(state.plan, world, now)
-        return (held,) if held else missing
+        return (held,) if held else tuple(Begin(it) for it in missing)
     if running:
         return (Sleep(None, f"{len(running)} under way."),)
     return _open(state, places, world, now)
@@ -89,12 +87,13 @@ def next_acts(
 def _ending(
     state: CampaignState, places: Mapping[Mac, Place], running: list[Attempt]
 ) -> tuple[Act, ...]:
+    """Return what a campaign does that is over or does not run, nothing if it goes on."""
     if state.status is Status.ABORTED and running:
         return (*(Cancel(it.job) for it in running), Sleep(None, "The last jobs end."))
     over = all(it.standing in FINAL for it in places.values()) and not running
     if over or state.status is Status.ABORTED:
         return (Finish(summary(places)),)
-    return ()
+    return () if state.status is Status.RUNNING else (Sleep(None, state.text),)
 
 
 def standings(plan: Plan, attempts: Iterable[Attempt], now: datetime) -> Mapping[Mac, Place]:

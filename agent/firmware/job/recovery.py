@@ -97,7 +97,7 @@ def left_there(jobs: Jobs, mac: Mac) -> JobState | None:
     It is the last one that sent anything. Tries from safe mode that changed nothing since are
     passed over; any other job in between means that the bridge has lived on.
     """
-    for job in reversed(jobs.by_id.values()):
+    for job in reversed(tuple(jobs.by_id.values())):
         if job.mac != mac or not job.upload_began:
             continue
         if job.verdict is None or Mark.SAFE_MODE not in job.marks:

@@ -38,7 +38,7 @@ from agent.fleet.record import BridgeRecord, contacted
 from agent.fleet.sighting import Source
 from agent.simulator.ota_rules import Auth, OtaRules
 from tests.firmware.job.simulated import LOOPBACK, Bridge, made, release_of
-from tests.firmware.job.test_preflight import IMAGE, PROJECT, RELEASE, REQUEST
+from tests.firmware.job.test_preflight import IMAGE, PROJECT, RELEASE, REQUEST, YES
 from tests.fleet.devices import fleet_of, mac, word
 from tests.fleet.test_gates import AT, NOW_S, evidence
 
@@ -61,7 +61,7 @@ KNOWN = Known(LEFT, Proof.KEY, ("192.0.2.7",))
 NO = Decision((Finding(Code.DOWNGRADE, "It goes back.", "Accept it.", Ack.DOWNGRADE),))
 
 
-def looked(known: Known = KNOWN, decision: Decision = Decision(()), **changes: Any) -> Looked:
+def looked(known: Known = KNOWN, decision: Decision = YES, **changes: Any) -> Looked:
     """Return what there is to see of a bridge in safe mode: no health, no value, no reading."""
     silent: dict[str, Any] = {
         "health": {"binary_sensor.health": None},
