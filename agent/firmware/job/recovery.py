@@ -90,6 +90,25 @@ def by_person(request: Request) -> bool:
     return request.asker == PERSON and not request.campaign
 
 
+def known_of(
+    record: BridgeRecord,
+    others: Iterable[BridgeRecord],
+    jobs: Jobs,
+    secrets: Mapping[Mac, Secrets],
+) -> Known:
+    """
+    Return what stands for the API of a bridge in safe mode.
+
+    Args:
+        record: the bridge.
+        others: all bridges; it may be among them.
+        jobs: what the journal says.
+        secrets: those of every bridge that has any.
+    """
+    mac = record.mac
+    return Known(left_there(jobs, mac), proof_of(mac, secrets), own_addresses(record, others))
+
+
 def left_there(jobs: Jobs, mac: Mac) -> JobState | None:
     """
     Return the job whose image left the bridge in safe mode, `None` if the journal knows of none.
@@ -150,6 +169,16 @@ def own_addresses(record: BridgeRecord, others: Iterable[BridgeRecord]) -> tuple
         for address in theirs.addresses
     }
     return tuple(it for it in word.addresses if it not in taken)
+
+
+def may_send(jobs: Jobs, mac: Mac) -> bool:
+    """
+    Return whether the job under way was let through as one for a bridge in safe mode.
+
+    One that has gone there since its gates were asked was asked about another bridge, so to say.
+    """
+    job = jobs.lock(mac)
+    return job is not None and job.from_safe_mode and by_person(job.request)
 
 
 def proving(secrets: Secrets) -> Secrets:

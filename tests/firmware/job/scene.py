@@ -151,7 +151,11 @@ class Scene:
     def _place(self, mac: Mac) -> Place | None:
         record = self.keeper.fleet.records.get(mac)
         if record is not None and recovery.in_safe_mode(record):
-            return Place(self._own_addresses(record), self.ports[mac], in_safe_mode=True)
+            if not recovery.may_send(self.jobs.jobs, mac):
+                return None
+            records = self.keeper.fleet.records.values()
+            own = recovery.own_addresses(record, records)
+            return Place(own, self.ports[mac], in_safe_mode=True)
         if record is None or build_of(record) is None:
             return None
         return Place((LOOPBACK,), self.ports[mac])
@@ -164,20 +168,14 @@ class Scene:
         release = Release(
             ref.project, ref.version, 1, at, "", (image,), Health(5), (told.board or "",)
         )
-        known = recovery.Known(
-            recovery.left_there(self.jobs.jobs, mac),
-            # All these devices are one compiled program: whose key is whose is tried elsewhere.
-            recovery.proof_of(mac, {mac: self.secrets[mac]}),
-            self._own_addresses(record),
-        )
+        # All these devices are one compiled program: whose key is whose is tried elsewhere.
+        secrets, records = {mac: self.secrets[mac]}, self.keeper.fleet.records.values()
+        known = recovery.known_of(record, records, self.jobs.jobs, secrets)
         looks = await ports((LOOPBACK,), told.api_port, self.ports[mac], 1.0)
         around = Around(upload_port=looks.upload, discharging_through=frozenset())
         now_s = time.monotonic()
         seen = evidence_of(record, {}, frozenset(), around, now_s, at)
         return Looked(seen, release, image, Decision(()), Rules(), now_s, known)
-
-    def _own_addresses(self, record: BridgeRecord) -> tuple[str, ...]:
-        return recovery.own_addresses(record, self.keeper.fleet.records.values())
 
     def _subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
         self.wakes.append(wake)

@@ -159,6 +159,16 @@ def test_the_journal_says_that_it_was_left_there_by_the_last_job_that_sent_anyth
     assert left_there(jobs(), mac(1)) is None
 
 
+def test_what_was_let_through_while_it_was_online_is_not_sent_in_safe_mode() -> None:
+    under_way = replace(LEFT, stage=Stage.UPLOAD, verdict=None)
+    assert not recovery.may_send(jobs(under_way), mac(1))
+    for_safe_mode = replace(under_way, from_safe_mode=True)
+    assert recovery.may_send(jobs(for_safe_mode), mac(1))
+    assert not recovery.may_send(jobs(for_safe_mode), mac(10))
+    automatic = replace(REQUEST, asker="automatic")
+    assert not recovery.may_send(jobs(replace(for_safe_mode, request=automatic)), mac(1))
+
+
 def test_only_a_secret_that_no_other_bridge_has_is_a_proof() -> None:
     key, password = Secrets(noise_psk="key"), Secrets(password="word")
     both = Secrets("word", "key")
