@@ -10,9 +10,8 @@ image is told in the image's finished bytes, so that one compiled firmware gives
 from __future__ import annotations
 
 import calendar
-import os
+import math
 import re
-import shutil
 import subprocess
 import time
 from enum import StrEnum
@@ -37,6 +36,8 @@ class Fate(StrEnum):
     NEVER_UP = "1"
     CRASHES = "2"
     HANGS = "3"
+    LOOPS = "4"
+    """It dies as soon as it is up: safe mode comes after three such boots, without a rollback."""
 
 
 def image(version: str = esphome_firmware.PROJECT_VERSION, fate: Fate = Fate.HEALTHY) -> bytes:
@@ -90,41 +91,56 @@ class TrialDevice(Device):
         self._rollback = rollback
         self._watchdog_s = watchdog_s
         self._good = directory / "good"
+        self._running = directory / "running"
+        self._heard = 0
+        """How far its log was read; the lines of a quick boot are older than our look at it."""
         self._on_trial = False
-        self._uploading = False
+        self._uploading = self._quiet = False
+
+    @property
+    def _silence_s(self) -> float:
+        """How long the log may stand still now: in safe mode nothing writes into it."""
+        if self._quiet:
+            return math.inf
+        return _UPLOADING_S if self._uploading else self._watchdog_s
 
     def _watch(self, running: subprocess.Popen[bytes]) -> None:
+        _link(self._flash, self._running)
         heard_s = time.monotonic()
         with (self.directory / "device.log").open(encoding="utf-8", errors="replace") as log:
-            log.seek(0, os.SEEK_END)
+            log.seek(self._heard)
             while running.poll() is None:
                 new = log.read()
                 now_s = time.monotonic()
                 if new:
                     heard_s = now_s
-                    self._hear(new, running.pid)
-                elif now_s - heard_s > (_UPLOADING_S if self._uploading else self._watchdog_s):
+                    self._hear(new)
+                elif now_s - heard_s > self._silence_s:
                     self.events.append("watchdog")
                     running.kill()
                     running.wait()
                 self._unplugged.wait(POLL_S)
-            self._hear(log.read(), running.pid)
+            self._hear(log.read())
+            self._heard = log.tell()
 
-    def _hear(self, new: str, pid: int) -> None:
+    def _hear(self, new: str) -> None:
         for line in new.splitlines():
             if "OTA begin" in line:
                 self._uploading = True
-                self._confirm(Path(f"/proc/{pid}/exe"))  # the upload will replace the file
+                self._confirm(self._running)
             elif "OTA staged at" in line:
                 self.events.append("staged")
+                _link(self._flash, self._running)
                 self._on_trial = True
             elif "Running through setup()" in line:
-                self._uploading = False
+                self._uploading = self._quiet = False
+            elif "SAFE MODE IS ACTIVE" in line:
+                self._quiet = True
             elif "Boot seems successful" in line and self._on_trial:
                 self._confirm(self._flash)
 
     def _confirm(self, running: Path) -> None:
-        shutil.copy2(running, self._good)
+        _link(running, self._good)
         if self._on_trial:
             self._on_trial = False
             self.events.append("confirmed")
@@ -133,8 +149,14 @@ class TrialDevice(Device):
         if self._on_trial and code == 0:
             self._confirm(self._flash)
         elif self._on_trial and self._rollback and self._is_on:
-            part = self._good.with_suffix(".part")
-            shutil.copy2(self._good, part)
-            part.replace(self._flash)
+            _link(self._good, self._flash)
             self._on_trial = False
             self.events.append("rolled back")
+
+
+def _link(program: Path, to: Path) -> None:
+    """Put a program at another place too: an upload makes a new file and changes no old one."""
+    part = to.with_suffix(".link")
+    part.unlink(missing_ok=True)  # a rename onto the same file leaves it
+    part.hardlink_to(program)
+    part.replace(to)

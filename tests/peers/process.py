@@ -15,6 +15,7 @@ from typing import Self
 
 LOOPBACK = "127.0.0.1"
 POLL_S = 0.02
+_GIVEN: set[int] = set()
 
 
 class PeerError(Exception):
@@ -23,10 +24,14 @@ class PeerError(Exception):
 
 def free_port() -> int:
     """Return a TCP port that is free now; the peer that gets it keeps it over restarts."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        with socket.socket() as probe:
+            probe.bind((LOOPBACK, 0))
+            port: int = probe.getsockname()[1]
+        # Until its peer listens the system may hand it out again: two devices at one port.
+        if port not in _GIVEN:
+            _GIVEN.add(port)
+            return port
 
 
 def accepts(port: int) -> bool:

@@ -4,9 +4,9 @@ Says at the end of a run which peers were real, how many cases met them, and wha
 A case names its peers with `@pytest.mark.peers("homeassistant 2024.1.0", "mosquitto")`; one that
 uses the fixtures of `fixtures.py` need not. Where CI is true a skip is a failure: there is no
 other place where the real programs are sure to be met. Each suite, that is each folder of
-`tests/`, has its seconds: more is a warning, twice as many a failure. Cases of a whole house are a
-suite per path, because the paths run beside each other: what stands in one line was waited for
-in one process.
+`tests/` or one below with a budget of its own, has its seconds: more is a warning, twice as many a
+failure. Cases of a whole house are a suite per path, because the paths run beside each other: what
+stands in one line was waited for in one process.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ BUDGETS_S = {
     "flashing": 60,
     "fleet": 300,
     "firmware": 120,
+    "firmware/campaign": 15,
+    "firmware/job": 45,
+    "firmware/ota": 15,
     "homeassistant": 90,
     "house": 240,
     "releases": 90,
@@ -228,6 +231,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _suite(nodeid: str) -> str:
     parts = Path(nodeid.partition("::")[0]).parts
+    if (below := "/".join(parts[1:3])) in BUDGETS_S:
+        return below
     return parts[1] if len(parts) > 2 else "tests"
 
 

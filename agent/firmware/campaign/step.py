@@ -73,25 +73,27 @@ def next_acts(
     running = [it for it in told if it.result is None]
     if ending := _ending(state, places, running):
         return ending
-    if state.status is not Status.RUNNING:
-        return (Sleep(None, state.text),)
     if why := _stopped(state, places, world):
         return (Stop(why),)
-    missing = tuple(Begin(it) for it in _not_begun(state, told))
-    if missing or running:
-        return missing or (Sleep(None, f"{len(running)} under way."),)
+    if missing := _not_begun(state, told):
+        # Of a batch that the agent's end has cut short, who is left waits as everybody does.
+        held = _shut(state.plan, world, now)
+        return (held,) if held else tuple(Begin(it) for it in missing)
+    if running:
+        return (Sleep(None, f"{len(running)} under way."),)
     return _open(state, places, world, now)
 
 
 def _ending(
     state: CampaignState, places: Mapping[Mac, Place], running: list[Attempt]
 ) -> tuple[Act, ...]:
+    """Return what a campaign does that is over or does not run, nothing if it goes on."""
     if state.status is Status.ABORTED and running:
         return (*(Cancel(it.job) for it in running), Sleep(None, "The last jobs end."))
     over = all(it.standing in FINAL for it in places.values()) and not running
     if over or state.status is Status.ABORTED:
         return (Finish(summary(places)),)
-    return ()
+    return () if state.status is Status.RUNNING else (Sleep(None, state.text),)
 
 
 def standings(plan: Plan, attempts: Iterable[Attempt], now: datetime) -> Mapping[Mac, Place]:
@@ -200,15 +202,20 @@ def _open(
 
 
 def _held(plan: Plan, places: Mapping[Mac, Place], world: World, now: datetime) -> Sleep | None:
-    """Return what keeps everybody from beginning now, `None` if nothing does."""
-    if world.brakes.paused:
-        return Sleep(None, f"The publisher has paused this channel. {world.brakes.reason}".strip())
+    """Return what keeps the next batch from beginning now, `None` if nothing does."""
     done = _done(places)
     if soaks(done):
         ends = [it.ended_at for it in places.values() if it.ended_at and it.standing in FINAL]
         until = max(ends) + timedelta(seconds=plan.soak_s)
         if now < until:
             return Sleep(until, f"{done} are updated and watched for a while before the next.")
+    return _shut(plan, world, now)
+
+
+def _shut(plan: Plan, world: World, now: datetime) -> Sleep | None:
+    """Return why nobody at all may begin now, `None` if one may."""
+    if world.brakes.paused:
+        return Sleep(None, f"The publisher has paused this channel. {world.brakes.reason}".strip())
     if not may_begin(plan.calendar, now, world.zone):
         until_window = next_opening(plan.calendar, now, world.zone)
         return Sleep(until_window, "It waits for its window.")

@@ -189,6 +189,8 @@ class JobState:
     upload: UploadEnd | None = None
     upload_began: bool = False
     """The line before the first byte is written; without an end, it was interrupted."""
+    from_safe_mode: bool = False
+    """The bridge was in safe mode when the upload was about to begin."""
     marks: frozenset[Mark] = frozenset()
     """What was seen after the upload: `Mark`, for whoever looks again after a restart."""
     cancelled_by: str = ""
@@ -231,6 +233,8 @@ class Check:
     """What it runs at this moment, from itself."""
     code: str = ""
     """The first reason's word, for the journal."""
+    safe_mode: bool = False
+    """It is in safe mode, and what it runs is told by the journal; see `recovery.py`."""
 
     @property
     def allowed(self) -> bool:

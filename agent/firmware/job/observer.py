@@ -29,6 +29,7 @@ _AWAY = frozenset(
         ContactState.RESTARTING,
         ContactState.CRASHED,
         ContactState.UNREACHABLE,
+        ContactState.SAFE_MODE,
     }
 )
 Subscribe = Callable[[Callable[[], None]], Callable[[], None]]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from agent.firmware.job.models import How, ReleaseRef, Request, UploadEnd
 from agent.firmware.job.ports import Told
+from agent.firmware.job.recovery import by_person, proving
 from agent.firmware.ota.driver import PATIENT, Limits, upload
 from agent.firmware.ota.models import NETWORK, Outcome, Progress, Secrets, Upload
 from agent.firmware.ota.payload import Payload
@@ -31,6 +32,8 @@ class Place:
     addresses: tuple[str, ...]
     """At which it answered by itself, the newest first."""
     port: int
+    in_safe_mode: bool = False
+    """It cannot say who it is there: its own secret has to prove it; see `recovery.py`."""
 
 
 class OverTheAir:
@@ -50,7 +53,8 @@ class OverTheAir:
         Prepare.
 
         Args:
-            place: where this bridge is; `None` while it does not answer by itself.
+            place: where this bridge is; `None` while it neither answers by itself nor is in safe
+                mode at an address that is its own.
             secrets: what opens this bridge, and no other.
             payload: the image out of the store, its hash checked.
             deadline_s: after which an upload is over, whatever it does.
@@ -72,6 +76,13 @@ class OverTheAir:
             text = f"{written(request.mac)} does not answer; nothing was sent to it."
             return UploadEnd(How.NOT_BEGUN, text, "unreachable", network=True)
 
+        secrets = self._secrets(request.mac)
+        if place.in_safe_mode:
+            if not by_person(request):
+                text = f"{written(request.mac)} is in safe mode; only a person may flash it there."
+                return UploadEnd(How.NOT_BEGUN, text, "safe-mode-person")
+            secrets = proving(secrets)
+
         def progress(now: Progress) -> None:
             told(now.acknowledged_bytes or now.sent_bytes, now.total_bytes)
 
@@ -79,7 +90,7 @@ class OverTheAir:
             place.addresses,
             place.port,
             await self._payload(request.release),
-            self._secrets(request.mac),
+            secrets,
             progress=progress,
             deadline_s=self._deadline_s,
             cancel=self._cancel,

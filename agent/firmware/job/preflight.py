@@ -11,8 +11,9 @@ Source: pvautonomy.md, defects D-03 and D-04 and 8 item 4; signing.md 4.5.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from agent.firmware.job import recovery
 from agent.firmware.job.models import Check, Request
 from agent.firmware.job.observer import build_of
 from agent.firmware.manifest.models import Release, ReleaseImage
@@ -34,6 +35,8 @@ class Looked:
     rules: Rules
     now_s: float
     """On our monotonic clock."""
+    known: recovery.Known = field(default_factory=recovery.Known)
+    """What stands for the API while the bridge is in safe mode."""
 
 
 class Preflight:
@@ -67,15 +70,19 @@ def checked(request: Request, looked: Looked) -> Check:
     release = as_gates_see_it(request, looked)
     image = gate_models.Image(looked.image.sha256, looked.image.size)
     verdict = judge(evidence, release, image, looked.rules)
-    refused = flash_refusal(verdict, mac, digest, looked.now_s, looked.rules)
-    findings = looked.decision.refusals
-    texts = [f"{it.text} {it.next_step}".strip() for it in findings]
-    codes = [str(it.code) for it in findings]
-    if refused is not None:
-        texts.insert(0, refused.text)
-        codes.insert(0, str(refused.reason))
     before = build_of(evidence.record) if evidence.record.mac == mac else None
-    return Check(looked.now_s, tuple(texts), before, codes[0] if codes else "")
+    said: list[tuple[str, str]] = []
+    safe_mode = recovery.in_safe_mode(evidence.record)
+    if safe_mode and recovery.by_person(request):
+        said += [(it.code, it.text) for it in recovery.objections(request, evidence, looked.known)]
+        verdict = recovery.without_api(verdict)
+        before = recovery.runs(looked.known.left) if looked.known.left else None
+    if refused := flash_refusal(verdict, mac, digest, looked.now_s, looked.rules):
+        said.append((str(refused.reason), refused.text))
+    findings = looked.decision.refusals
+    said += [(str(it.code), f"{it.text} {it.next_step}".strip()) for it in findings]
+    texts = tuple(text for _, text in said)
+    return Check(looked.now_s, texts, before, said[0][0] if said else "", safe_mode)
 
 
 def as_gates_see_it(request: Request, looked: Looked) -> gate_models.Release:

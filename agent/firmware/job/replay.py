@@ -179,7 +179,8 @@ def _entered(old: JobState, at: datetime, data: Mapping[str, Any]) -> JobState:
         raise LineError(f"job {old.id} would go back from {old.stage} to {stage}")
     now = replace(old, stage=stage)
     if stage is Stage.UPLOAD:
-        now = replace(now, before=build_of(data.get("before")), upload_began=True)
+        before, safe_mode = build_of(data.get("before")), data.get("safe_mode") is True
+        now = replace(now, before=before, upload_began=True, from_safe_mode=safe_mode)
     if stage is Stage.POSTCHECK and data.get("upload"):
         now = replace(now, upload=_upload_end(data["upload"]))
     if data.get("verdict"):

@@ -138,7 +138,8 @@ def _last_look(state: JobState, facts: Facts, now_s: float, patience: Patience) 
     if check.before is None:
         text = "The bridge does not say what it runs; without that nobody could tell an update."
         return not_sent(text, "build-unknown", Blame.HELD_BACK)
-    return Act(Do.UPLOAD, _enter(state, Stage.UPLOAD, before=_build(check.before)))
+    more = {"safe_mode": True} if check.safe_mode else {}
+    return Act(Do.UPLOAD, _enter(state, Stage.UPLOAD, before=_build(check.before), **more))
 
 
 def _upload(state: JobState, facts: Facts, now_s: float, _patience: Patience) -> Step:

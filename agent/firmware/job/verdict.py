@@ -38,6 +38,8 @@ NOT_THE_RELEASE = frozenset(
         "weak_auth",
         "not_encrypted",
         "encryption_required",
+        "unproven",
+        "safe-mode-person",
     }
 )
 """`agent.firmware.ota.models.Reason`: the bridge and we do not agree on a secret; neither the
@@ -76,7 +78,13 @@ def runs(
     fits = (told.project, told.version) == (release.project, release.version)
     if fits and in_image is not False:
         return Runs.SAME if told == before else Runs.NEW
-    return Runs.OLD if told == before else Runs.OTHER
+    return Runs.OLD if _is(told, before) else Runs.OTHER
+
+
+def _is(told: BuildId, before: BuildId | None) -> bool:
+    if before is None or before.built is not None:
+        return told == before
+    return (told.project, told.version) == (before.project, before.version)
 
 
 def concluded(state: JobState, watch: Watch, now_s: float, patience: Patience) -> Verdict | NotYet:
@@ -85,6 +93,8 @@ def concluded(state: JobState, watch: Watch, now_s: float, patience: Patience) -
     ends_s = watch.began_s + patience.deadline_s
     sight = watch.last
     if sight is None or not sight.online:
+        if sight is not None and sight.state is ContactState.SAFE_MODE:
+            return _in_safe_mode(state, end, watch, now_s, patience)
         if now_s < ends_s:
             return NotYet(ends_s, "Waiting for it to come back.")
         return _lost(state, end, watch)
@@ -188,7 +198,7 @@ def _lost(state: JobState, end: UploadEnd, watch: Watch) -> Verdict:
     taken = end.how in MAYBE_TAKEN
     whose = Blame.RELEASE if taken else Blame.NETWORK
     if sight is not None and sight.state is ContactState.SAFE_MODE:
-        text = "It is in safe mode and takes uploads only. Flash it with ESPHome or by cable."
+        text = "It is in safe mode and takes uploads only. Install a release that worked on it now."
     elif sight is not None and sight.state is ContactState.WRONG_DEVICE:
         text = "Another device answers at its address. Look which one was flashed."
     elif taken:
@@ -196,6 +206,30 @@ def _lost(state: JobState, end: UploadEnd, watch: Watch) -> Verdict:
     else:
         text = "It does not answer, and no image was complete. Look at its power and its network."
     return Verdict(Result.LOST, text, evidence, whose, "lost")
+
+
+def _in_safe_mode(
+    state: JobState, end: UploadEnd, watch: Watch, now_s: float, patience: Patience
+) -> Verdict | NotYet:
+    """
+    Return what safe mode means once it stands.
+
+    It lasts five minutes and ends with the next boot of what brought it there. So it is told while
+    it can be used; nobody comes out of it before by itself.
+    """
+    came_s = watch.last.since_s if watch.last else watch.began_s
+    # Who was in safe mode before the upload is taken to be so until it has booted the image.
+    stale = came_s <= watch.began_s and end.how in MAYBE_TAKEN
+    needs_s = patience.return_s if stale else patience.settle_s
+    sure_s = watch.since_s + needs_s
+    if now_s < sure_s:
+        return NotYet(sure_s, "It is in safe mode; waiting whether it stays.")
+    if not state.from_safe_mode or end.how in MAYBE_TAKEN:
+        return _lost(state, end, watch)
+    evidence = ("It was in safe mode before, and is now.", end.text, *_marks(watch))
+    text = f"It is still in safe mode, as before. {end.text}"
+    code = end.code or str(end.how)
+    return Verdict(Result.UNCHANGED, text, evidence, blame(end), code)
 
 
 def _ambiguous(watch: Watch, text: str) -> Verdict:

@@ -189,6 +189,12 @@ NOT_ENCRYPTED = Verdict(
     "If its firmware is from before ESPHome 2026.9, allow one plain upload for it; otherwise"
     " find out what answers at its address.",
 )
+UNPROVEN = Verdict(
+    Outcome.REFUSED,
+    Reason.UNPROVEN,
+    "What answers takes an upload without a key or password, so it does not prove who it is.",
+    "Find out what answers at the bridge's address, or flash the bridge over the cable.",
+)
 
 
 def nonsense(detail: str) -> Verdict:

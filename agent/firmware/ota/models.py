@@ -60,6 +60,7 @@ class Reason(StrEnum):
     NO_PASSWORD = "no_password"  # noqa: S105 - a reason, not a password
     WEAK_AUTH = "weak_auth"
     NOT_ENCRYPTED = "not_encrypted"
+    UNPROVEN = "unproven"
     # the network
     UNREACHABLE = "unreachable"
     LOST = "lost"
@@ -85,6 +86,8 @@ class Secrets:
     """This bridge is known to be from before 2025.10; its password may be shown by MD5."""
     allow_plaintext: bool = False
     """This bridge is known to have no encrypted uploads (before 2026.9), though it has a key."""
+    proves: bool = False
+    """Who takes an upload without any secret is not the one who is meant: it gets nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,6 +230,8 @@ class Session:
             Answer.REQUEST_MD5_AUTH,
         )
         if asked == Answer.AUTH_OK:
+            if self._secrets.proves and not self.encrypted:
+                raise _Ended(answers.UNPROVEN)
             return
         weak = asked == Answer.REQUEST_MD5_AUTH
         if not self._secrets.password:

@@ -53,6 +53,8 @@ class Sim:
     """Bridges that the network fails so often before it goes well."""
     offline_until: dict[Mac, datetime] = field(default_factory=dict)
     restarts: frozenset[int] = frozenset()
+    away: dict[int, timedelta] = field(default_factory=dict)
+    """For how long it is away after such a kill; not at all where none is told."""
     world: World = field(default_factory=lambda: World(frozenset(), LONDON))
     resumes: bool = False
     """A person resumes it whenever it has stopped."""
@@ -65,6 +67,8 @@ class Sim:
     most_at_once: int = 0
     turns: int = 0
     began_at: dict[str, datetime] = field(default_factory=dict)
+    opened: list[tuple[int, int, int]] = field(default_factory=list)
+    """Of each batch: how many had an end by the release, how many of those failed, its size."""
 
     def run(self, until: datetime | None = None) -> CampaignState:
         """Run it until it is over, has stopped, or the time has come."""
@@ -75,6 +79,7 @@ class Sim:
             assert self.turns < 50_000, "the campaign turns in circles"
             if self.turns in self.restarts:
                 self.campaigns = self.reread()
+                self._stay_away(self.away.get(self.turns, timedelta()))
             state = self.campaigns[self.plan.id]
             if state.status is Status.FINISHED or (until and self.now >= until):
                 return state
@@ -109,6 +114,8 @@ class Sim:
         for act in acts:
             match act:
                 case Open(batch):
+                    ends = [it for it in self.outcomes().values() if it is not Result.UNCHANGED]
+                    self.opened.append((len(ends), ends.count(Result.LOST), len(batch)))
                     self._write(replay.batch(self.plan.id, batch))
                 case Begin(entrant):
                     self._begin(entrant.mac, entrant.attempt, entrant.job(self.plan.id))
@@ -122,6 +129,16 @@ class Sim:
                     self._write(replay.word(self.plan.id, "finished", text))
                 case Sleep(wakes, _):
                     self._sleep(wakes, until)
+
+    def _stay_away(self, for_: timedelta) -> None:
+        """Let time pass with nobody there: what ends meanwhile is found out after the return."""
+        if not for_:
+            return
+        self.now += for_
+        found = self.now + timedelta(minutes=1)
+        for job, (at, end) in self.ends.items():
+            if at <= self.now:
+                self.ends[job] = (found, replace(end, ended_at=found))
 
     def _begin(self, who: Mac, number: int, job: str) -> None:
         assert job not in self.jobs, f"{job} is begun twice"

@@ -13,10 +13,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from agent.clock import SystemClock
+from agent.firmware.job import recovery
 from agent.firmware.job.models import (
     Check,
     FileWord,
@@ -28,12 +30,18 @@ from agent.firmware.job.models import (
 from agent.firmware.job.observer import FleetWatcher, build_of
 from agent.firmware.job.over_the_air import OverTheAir, Place
 from agent.firmware.job.ports import Ports, Told
+from agent.firmware.job.preflight import Looked, checked
 from agent.firmware.job.runner import FlashJobs, Refused
+from agent.firmware.manifest.models import Health, ImageKind, Release, ReleaseImage
 from agent.firmware.ota.driver import Limits
 from agent.firmware.ota.models import Secrets
 from agent.firmware.ota.payload import Payload
+from agent.firmware.policy.models import Decision
+from agent.fleet.evidence import Around, evidence_of
+from agent.fleet.gate_models import Rules
 from agent.fleet.identity import Mac
 from agent.fleet.keeper import Keeper
+from agent.fleet.probe import ports
 from agent.fleet.record import BridgeRecord
 from agent.journal import Journal
 from tests.fleet.houses import by_hand
@@ -126,13 +134,15 @@ class Scene:
         air = OverTheAir(
             self._place, lambda mac: self.secrets[mac], self.store.payload, limits=UPLOADS
         )
-        ports = Ports(self.moments, self, self.store, air, watcher)
+        rooms = Ports(self.moments, self, self.store, air, watcher)
         clock = SystemClock(ZoneInfo("Europe/London"))
-        return FlashJobs(self.journal, ports, clock, places=50, patience=QUICK)
+        return FlashJobs(self.journal, rooms, clock, places=50, patience=QUICK)
 
     async def check(self, request: Request) -> Check:
         record = self.keeper.fleet.records.get(request.mac)
         contact = record.contact if record else None
+        if record is not None and recovery.in_safe_mode(record):
+            return checked(request, await self._looked(record, request))
         if record is None or contact is None or not contact.online:
             detail = contact.detail if contact else "It was never seen."
             return Check(time.monotonic(), (detail,), code="gates_failed")
@@ -140,9 +150,32 @@ class Scene:
 
     def _place(self, mac: Mac) -> Place | None:
         record = self.keeper.fleet.records.get(mac)
+        if record is not None and recovery.in_safe_mode(record):
+            if not recovery.may_send(self.jobs.jobs, mac):
+                return None
+            records = self.keeper.fleet.records.values()
+            own = recovery.own_addresses(record, records)
+            return Place(own, self.ports[mac], in_safe_mode=True)
         if record is None or build_of(record) is None:
             return None
         return Place((LOOPBACK,), self.ports[mac])
+
+    async def _looked(self, record: BridgeRecord, request: Request) -> Looked:
+        """Gather for a bridge in safe mode; of gates and policy the release is ours to make up."""
+        mac, ref, told = request.mac, request.release, record.told
+        image = ReleaseImage(ImageKind.OTA, ref.chip, "ota.bin", ref.size_bytes, ref.digest)
+        at = datetime.now(UTC)
+        release = Release(
+            ref.project, ref.version, 1, at, "", (image,), Health(5), (told.board or "",)
+        )
+        # All these devices are one compiled program: whose key is whose is tried elsewhere.
+        secrets, records = {mac: self.secrets[mac]}, self.keeper.fleet.records.values()
+        known = recovery.known_of(record, records, self.jobs.jobs, secrets)
+        looks = await ports((LOOPBACK,), told.api_port, self.ports[mac], 1.0)
+        around = Around(upload_port=looks.upload, discharging_through=frozenset())
+        now_s = time.monotonic()
+        seen = evidence_of(record, {}, frozenset(), around, now_s, at)
+        return Looked(seen, release, image, Decision(()), Rules(), now_s, known)
 
     def _subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
         self.wakes.append(wake)
@@ -154,11 +187,15 @@ class Scene:
 
     async def online(self, *macs: Mac) -> None:
         """Return when these are connected."""
-        await self.until(
-            lambda: all(
-                (it := self.record(mac)) and it.contact and it.contact.online for mac in macs
-            )
-        )
+
+        def away() -> dict[Mac, object]:
+            contacts = {mac: (it := self.record(mac)) and it.contact for mac in macs}
+            return {mac: it for mac, it in contacts.items() if it is None or not it.online}
+
+        try:
+            await self.until(lambda: not away())
+        except TimeoutError:
+            raise AssertionError(f"not online: {away()}") from None
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Return when it is so."""

@@ -46,6 +46,8 @@ class Story:
     """Its firmware takes encrypted uploads only."""
     device: Device | None = None
     job: JobState | None = None
+    mended: JobState | None = None
+    """The job that put a release onto it in safe mode."""
     lines: list[dict[str, object]] = field(default_factory=list)
 
 
@@ -91,6 +93,7 @@ STORIES = {
     "cut_before_last_block": lambda: Story(trouble=Trouble(up_bytes=CUT_BYTES)),
     "cut_after_last_block": lambda: Story(secrets=PASSWORD, trouble=Trouble(down_bytes=0)),
     "renamed": lambda: Story(during=renamed),
+    "boot_loop": lambda: Story(Fate.LOOPS, rollback=False),
 }
 
 
@@ -108,8 +111,7 @@ async def stories(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dic
             story.device = TrialDevice(where, name=called, mac=mac, rollback=story.rollback)
     devices = [it.device for it in told.values() if it.device]
     try:
-        for device in devices:  # one after the other: a fork may not inherit a program being copied
-            await asyncio.to_thread(device.start)
+        await asyncio.gather(*(asyncio.to_thread(it.start) for it in devices))
         async with scene(tmp_path_factory.mktemp("jobs"), *devices) as site:
             await site.online(*(Mac(it.mac) for it in devices))
             await asyncio.gather(
@@ -143,6 +145,16 @@ async def play(site: Scene, name: str, story: Story) -> None:
         asked = await site.jobs.start(Request(mac, release_of(sent, "1.1.0"), "Ada"))
         also = [story.during(site, device)] if story.during else []
         story.job, *_ = await asyncio.gather(site.verdict(asked), *also)
+    if name == "boot_loop":
+        story.mended = await mended(site, mac)
+
+
+async def mended(site: Scene, mac: Mac) -> JobState:
+    """Install another release on a bridge that was left in safe mode, as a person does."""
+    worked = image("1.0.1")
+    site.store.put(worked)
+    asked = await site.jobs.start(Request(mac, release_of(worked, "1.0.1"), "Ada"))
+    return await site.verdict(asked)
 
 
 async def stranger(site: Scene, there: Story) -> None:
@@ -193,6 +205,7 @@ SAID = {
     "cut_before_last_block": (Result.UNCHANGED, How.CUT, Blame.NETWORK),
     "cut_after_last_block": (Result.CONFIRMED, How.CUT_LATE, Blame.NONE),
     "renamed": (Result.CONFIRMED, How.SENT, Blame.NONE),
+    "boot_loop": (Result.LOST, How.SENT, Blame.RELEASE),
 }
 
 
@@ -240,6 +253,28 @@ async def test_confirmed_comes_after_the_firmware_itself_calls_its_boot_good(
         assert story.job is not None
         assert "confirmed" in story.device.events, name
         assert Mark.GOOD_BOOT_LOGGED in story.job.marks, name
+
+
+async def test_a_boot_loop_ends_in_safe_mode_and_one_job_brings_the_bridge_back(
+    stories: dict[str, Story],
+) -> None:
+    story = stories["boot_loop"]
+    assert isinstance(story.device, TrialDevice)
+    assert story.job is not None
+    assert story.job.verdict is not None
+    assert Mark.SAFE_MODE in story.job.marks
+    assert "safe mode" in story.job.verdict.text
+    assert "Install a release that worked" in story.job.verdict.text
+    log = story.device.log(100_000)
+    assert log.count("Boot loop detected") == 1
+    assert "rolled back" not in story.device.events
+    mended = story.mended
+    assert mended is not None
+    assert mended.from_safe_mode
+    assert mended.verdict is not None
+    assert mended.verdict.result is Result.CONFIRMED, mended
+    assert {Mark.LEFT, Mark.NEW, Mark.GOOD_BOOT_LOGGED} <= mended.marks
+    assert story.device.events[-1] == "confirmed"
 
 
 async def test_pv08_another_device_at_the_address_gets_nothing(stories: dict[str, Story]) -> None:

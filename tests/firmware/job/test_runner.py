@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.firmware.job.models import KIND, Blame, JobState, Request, Result, Stage
+from agent.firmware.job.models import KIND, Blame, How, JobState, Request, Result, Stage
+from agent.firmware.job.ports import Told
 from agent.firmware.job.runner import FlashJobs, Refused
 from agent.firmware.job.watch import Mark
 from agent.firmware.ota.driver import upload
@@ -18,7 +19,8 @@ from agent.firmware.ota.payload import Payload
 from agent.fleet.identity import Mac
 from agent.journal import Journal, JournalError
 from agent.simulator.ota_boot import Fate
-from agent.simulator.ota_rules import Auth, OtaRules
+from agent.simulator.ota_rules import Auth, Failure, Fault, OtaRules
+from agent.simulator.ota_rules import Stage as FaultStage
 from tests.firmware.job.scene import becomes, ended
 from tests.firmware.job.simulated import LOOPBACK, PATIENCE, Bridge, Site, made, release_of
 
@@ -341,6 +343,64 @@ async def test_an_agent_that_stops_sees_uploads_through_and_begins_none(tmp_path
             state = await ended(jobs, "two")
         assert state.verdict is not None
         assert (state.verdict.result, waiting.uploads) == (Result.CONFIRMED, 1)
+
+
+async def test_at_the_end_an_upload_that_runs_is_finished_and_nothing_else_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Bridge(1) as bridge, Bridge(2) as other:
+        site = site_of(tmp_path, bridge, other, places=1)
+        goes_on, send = asyncio.Event(), site.upload
+
+        async def slow(request: Request, told: Told) -> object:
+            await goes_on.wait()
+            return await send(request, told)
+
+        monkeypatch.setattr(site, "upload", slow)
+        async with site.agent() as jobs:
+            await jobs.start(wish(site, bridge), "sends")
+            await jobs.start(wish(site, other), "waits")
+            await becomes(jobs, lambda: jobs.jobs.by_id["sends"].upload_began)
+            draining = asyncio.ensure_future(jobs.drain(20))
+            await asyncio.sleep(0)  # it has begun
+            refused = await jobs.start(wish(site, other, "1.2.0"))
+            assert isinstance(refused, Refused)
+            assert refused.code == "stopping"
+            assert not draining.done()
+            goes_on.set()
+            assert await draining
+            end = jobs.jobs.by_id["sends"].upload
+            assert end is not None
+            assert end.how is How.SENT
+            await ended(jobs, "sends")  # its place is free, and nobody takes it
+            assert jobs.jobs.by_id["waits"].stage is Stage.INIT
+        async with site.agent() as jobs:
+            state = await ended(jobs, "waits")
+        assert state.stage is Stage.COMPLETE
+        assert (bridge.uploads, other.uploads) == (1, 1)
+
+
+async def test_an_upload_that_outlasts_the_grace_time_is_broken_off_and_classified_at_the_start(
+    tmp_path: Path,
+) -> None:
+    stalls = Fault(FaultStage.DATA, Failure.STALL, after_bytes=20_000, times=1)
+    rules = OtaRules(deflate=False, faults=(stalls,))
+    async with Bridge(1, rules) as bridge:
+        site = site_of(tmp_path, bridge)
+        async with site.agent() as jobs:
+            await jobs.start(wish(site, bridge), "job")
+            await becomes(jobs, lambda: jobs.view().progress["job"].percent > 30)
+            assert not await jobs.drain(0.05)
+            assert jobs.jobs.by_id["job"].upload is None
+        async with site.agent() as jobs:
+            assert bridge.mac in jobs.jobs.on_trial
+            state = await ended(jobs, "job")
+        assert state.verdict is not None
+        assert state.upload is not None
+        assert (state.verdict.result, state.upload.how) == (Result.UNCHANGED, How.INTERRUPTED)
+        assert state.verdict.blame is Blame.NETWORK
+        assert bridge.uploads <= 1
+        assert bridge.flash.running.version == "1.0.0"
 
 
 async def test_a_fault_of_an_adapter_ends_the_job_with_words_and_frees_the_bridge(

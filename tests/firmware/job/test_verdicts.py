@@ -48,7 +48,7 @@ SAID = {
     Fate.DIES_LATE: Result.LOST,
     Fate.HANGS: Result.LOST,
     Fate.SAFE_MODE: Result.LOST,
-    Fate.SAFE_MODE_THEN_OLD: Result.ROLLED_BACK,
+    Fate.SAFE_MODE_THEN_OLD: Result.LOST,  # told while it can be mended, not five minutes later
     Fate.NEVER_BOOTS: Result.UNCHANGED,
     Fate.BOOTS_LATE: Result.CONFIRMED,
     Fate.CRASHED_ONCE: Result.AMBIGUOUS,
