@@ -1,8 +1,8 @@
 """
 Finds the release that was named on the command line, and asks the policy about it.
 
-A version is looked for in the channel of the source that may speak for its project, and nowhere
-else. A file that a source has signed counts as that release; any other file is an own build, for
+A version is looked for in its channel, at every source that speaks of that channel, and nowhere
+else; where an installer is a gate, both have to have signed it. A file that a source has signed counts as that release; any other file is an own build, for
 which a person vouches by name. The same workers look and the same policy decides as in the
 running agent.
 
@@ -27,17 +27,15 @@ from agent.firmware.own.builds import Brought, BuildRefusedError, release_of
 from agent.firmware.policy.decide import decide
 from agent.firmware.policy.floors import device_floor
 from agent.firmware.policy.models import Asker, Decision, Device, Finding, Offer, Way, Wish
-from agent.firmware.trust.models import ChannelKnowledge, Freshness
+from agent.firmware.trust.models import ChannelKnowledge, Freshness, ReleaseName
 from agent.firmware.trust.source import Question, Source, TrustError, TrustPolicy, place_of
 from agent.firmware.trust.worker import look_in_worker, release_in_worker
 from agent.flash_models import Exit, FlashError, FlashWish
 from agent.fleet.chips import plain_chip
 from agent.fleet.record import BridgeRecord
-from agent.releases.offers import Shelf, Traits, device_of, project_for
+from agent.releases.offers import Shelf, Traits, device_of, project_for, shelf_of
 from agent.releases.service import BUILT
-from agent.releases.sources import LOCAL, OFFICIAL
-
-Found = tuple[Source, str]
+from agent.releases.sources import LOCAL, Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +74,18 @@ class Chosen:
 class Choosing:
     """Looks at sources for one wish; each look is a process of its own."""
 
-    def __init__(self, wish: FlashWish, now: datetime, sources: Sequence[Found]) -> None:
+    def __init__(self, wish: FlashWish, now: datetime, found: Found) -> None:
         """
         Prepare.
 
         Args:
             wish: what was asked for.
             now: an aware moment.
-            sources: every source with the prefix of its projects, the publisher's first.
+            found: every source, and how many have to agree on a channel.
         """
         self._wish = wish
         self._now = now
-        self._sources = sources
+        self._found = found
 
     async def release(self, record: BridgeRecord, channel: str) -> Chosen:
         """
@@ -109,23 +107,20 @@ class Choosing:
     async def _signed(
         self, project: str, version: str, record: BridgeRecord, channel: str
     ) -> Chosen:
-        source = self._source_of(project)
-        known = await self._known(source, channel)
+        shelf = await self._shelf(channel, ReleaseName(channel, project, version))
+        known = shelf.knowledge
         assert known.channel is not None  # noqa: S101 - else it was refused
         entry = entry_of(known.channel, project, version)
         if entry is None:
-            text = f"{source.name} has no {project} {version} in its channel {known.name}."
+            text = f"{shelf.source} has no {project} {version} in its channel {known.name}."
             raise FlashError(Exit.REFUSED, "no-release", f"{text} {_there(known, project)}")
-        try:
-            release = await release_in_worker(
-                self._question(source), known.name, project, entry.version
-            )
-        except TrustError as error:
-            raise FlashError(Exit.REFUSED, "no-trusted-metadata", str(error)) from error
-        shelf = Shelf(source.name, known, {entry.manifest: release})
+        release = shelf.manifests.get(entry.manifest)
+        if release is None:
+            why = shelf.problems.get(entry.manifest, "Its manifest cannot be read.")
+            raise FlashError(Exit.REFUSED, "no-trusted-metadata", why)
         image = image_for(release, device_of(record, Traits(), shelf).chip)
         brakes = _brakes(known)
-        return Chosen(release, image, source.name, known.freshness, brakes, entry.manifest, shelf)
+        return Chosen(release, image, shelf.source, known.freshness, brakes, entry.manifest, shelf)
 
     async def _of_file(self, path: Path, record: BridgeRecord, channel: str) -> Chosen:
         data, facts = await asyncio.to_thread(read_file, path)
@@ -137,7 +132,7 @@ class Choosing:
         # Nobody signed it, or nothing is known of who might have: for the person to accept.
         with suppress(FlashError):
             # What the publisher has revoked stays revoked, whoever brings it.
-            known = await self._known(self._source_of(own.project), channel)
+            known = (await self._shelf(channel, None)).knowledge
             brakes = Brakes(revoked=_brakes(known).revoked)
             signed = await self._signed(own.project, own.version, record, channel)
             same = (it for it in signed.release.images if it.sha256 == facts.sha256)
@@ -156,20 +151,43 @@ class Choosing:
             raise FlashError(Exit.REFUSED, "no-trusted-metadata", f"{source.name}: {why}")
         return known
 
-    def _source_of(self, project: str) -> Source:
-        named = self._wish.source
-        prefixed = (it for it, prefix in self._sources if prefix and project.startswith(prefix))
-        wanted = named or next((it.name for it in prefixed), OFFICIAL)
-        found = next((it for it, _ in self._sources if it.name == wanted), None)
-        if found is None:
-            there = ", ".join(it.name for it, _ in self._sources) or "none"
-            text = f"There is no source {wanted!r} here; there is: {there}. See --bundle, --source."
+    async def _shelf(self, channel: str, wanted: ReleaseName | None) -> Shelf:
+        """Return what the sources of a channel say together, with one manifest of it."""
+        shelves = []
+        for source in self._speakers(channel):
+            known = await self._known(source, channel)
+            shelves.append(await self._read(source, known, wanted))
+        shelf = shelf_of(shelves[0].knowledge.name, shelves, self._found.needed)
+        assert shelf is not None  # noqa: S101 - there is a speaker, else it was refused
+        return shelf
+
+    async def _read(
+        self, source: Source, known: ChannelKnowledge, wanted: ReleaseName | None
+    ) -> Shelf:
+        assert known.channel is not None  # noqa: S101 - else it was refused
+        entry = wanted and entry_of(known.channel, wanted.project, wanted.version)
+        if wanted is None or entry is None:
+            return Shelf(source.name, known, {})
+        try:
+            release = await release_in_worker(
+                self._question(source), known.name, wanted.project, wanted.version
+            )
+        except TrustError as error:
+            return Shelf(source.name, known, {}, {entry.manifest: str(error)})
+        return Shelf(source.name, known, {entry.manifest: release})
+
+    def _speakers(self, channel: str) -> list[Source]:
+        """Return who speaks of a channel; naming one of them does not silence the others."""
+        named, found = self._wish.source, self._found
+        wanted = LOCAL if named == LOCAL else channel
+        speakers = [it for it in found.sources if wanted in it.channels]
+        if found.problem or not speakers or (named and named not in {it.name for it in speakers}):
+            there = "; ".join(f"{it.name}: {', '.join(it.channels)}" for it in found.sources)
+            whom = f"{named!r} does not speak" if named else "No source speaks"
+            text = f"{whom} of the channel {wanted!r} here; there is {there or 'none'}."
+            text = f"{found.problem} {text} See --bundle, --source, --channel.".strip()
             raise FlashError(Exit.USAGE if named else Exit.REFUSED, "no-source", text)
-        prefix = next(prefix for it, prefix in self._sources if it is found)
-        if prefix and not project.startswith(prefix):
-            text = f"{found.name} may not speak for {project}: its projects begin with {prefix}"
-            raise FlashError(Exit.REFUSED, "no-trusted-metadata", text)
-        return found
+        return speakers
 
     def _question(self, source: Source) -> Question:
         policy = TrustPolicy(self._wish.allow_development_root)
