@@ -28,7 +28,7 @@ from agent.surface.discovery import state_text, unique_id
 from agent.surface.discovery_ids import CODE, READ_COMMAND, watch_ids
 from agent.surface.entities import ENTITIES, Entity, Platform
 from agent.surface.entities_bridge import BRIDGE_ENTITIES
-from agent.surface.entities_fleet import FLEET_ENTITIES
+from agent.surface.entities_release import FLEET_ROWS
 from agent.surface.fleet_view import FleetView
 from agent.surface.mqtt import BrokerAddress, MqttPublisher, MqttStatus
 from tests.fleet.devices import fleet_of, mac, word
@@ -71,12 +71,12 @@ BRIDGES = FleetView(
     discovered=QUIET.at,
     complete=True,
 )
-(STATUS,) = (it for it in FLEET_ENTITIES if it.key == "status")
+(STATUS,) = (it for it in FLEET_ROWS if it.key == "status")
 
 
 def ids_of_bridges() -> dict[str, str]:
     """Return every unique id of the bridges with the id that it should have in Core."""
-    fleet = {row.unique_id: row.entity_id for row in FLEET_ENTITIES}
+    fleet = {row.unique_id: row.entity_id for row in FLEET_ROWS}
     each = {
         row.unique_id(whose): row.entity_id(whose)
         for row in BRIDGE_ENTITIES
@@ -299,7 +299,7 @@ async def test_core_holds_every_entity_of_the_bridges_under_its_id_and_each_has_
             assert given[unique]["entity_id"] == wanted
         devices = {it["id"]: it for it in await client.command("config/device_registry/list")}
         homes = {unique: devices[given[unique]["device_id"]]["name"] for unique in ids_of_bridges()}
-        assert {homes[row.unique_id] for row in FLEET_ENTITIES} == {"PVAutonomy Ops"}
+        assert {homes[row.unique_id] for row in FLEET_ROWS} == {"PVAutonomy Ops"}
         assert {homes[row.unique_id(mac(1))] for row in BRIDGE_ENTITIES} == {"bridge-1"}
         assert {homes[row.unique_id(mac(10))] for row in BRIDGE_ENTITIES} == {"bridge-10"}
         await client.until("sensor.pvautonomy_ops_devices_count", "2")
