@@ -118,10 +118,12 @@ class FlashAlone:
 
     async def _flash(self, mac: Mac) -> Ended:
         if left := self._jobs.jobs.lock(mac):
-            self._screen.say(f"An earlier flash of {written(mac)} has no verdict yet; looking.")
+            if left.upload_began:
+                self._screen.say(f"An earlier flash of {written(mac)} has no verdict yet; looking.")
             earlier = await self._followed(left.id)
-            text = f"This is the end of an earlier flash; ask again for yours. {earlier.text}"
-            return replace(earlier, text=text)
+            if left.upload_began:
+                text = f"This is the end of an earlier flash; ask again for yours. {earlier.text}"
+                return replace(earlier, text=text)
         with suppress(ValueError, KeyError, TypeError, AttributeError):
             self._memory = recalled(await self._journal.load_state(STATE) or {})
         chosen = await self._unless_given_up(self._choose(mac))

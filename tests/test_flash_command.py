@@ -14,15 +14,16 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.__main__ import _parser
-from agent.firmware.job.models import KIND, Result, Stage
+from agent.firmware.job.models import KIND, Request, Result, Stage
 from agent.firmware.job.progress import Progress
-from agent.firmware.job.replay import Jobs, replay
+from agent.firmware.job.replay import Jobs, asked, data_of, replay
 from agent.flash_arguments import ACKS, KEY_VARIABLE, PASSWORD_VARIABLE
 from agent.flash_bridge import DISPATCH, dispatching
 from agent.flash_command import wish_of
@@ -34,6 +35,7 @@ from agent.fleet.panel import Value
 from agent.instance import sole_owner
 from agent.journal import Journal
 from tests.firmware.esp_images import application, factory
+from tests.firmware.job.scene import release_of
 from tests.firmware.ota.between import Between, Trouble
 from tests.flash_help import CHIP, PROJECT, Bench, Shown, as_an_esp32, begun, ended, flashed
 from tests.peers.esphome import Device
@@ -45,7 +47,20 @@ PASSWORD = "not-the-password"
 Case = Callable[[Bench], Shown]
 
 
+def left_behind(bench: Bench, mac: str) -> None:
+    """Write down a job that was asked for and not begun."""
+
+    async def write() -> None:
+        wish = Request(Mac(mac), release_of(image("1.1.0"), "1.1.0"), "Ada")
+        async with await Journal.open(bench.data / "journal.sqlite3") as journal:
+            await journal.append(KIND, data_of(asked("left", wish)), datetime.now(UTC))
+
+    bench.data.mkdir(exist_ok=True)
+    asyncio.run(write())
+
+
 def good(bench: Bench) -> Shown:
+    left_behind(bench, bench.device.mac)
     bench.publish("1.1.0", image("1.1.0"))
     return flashed(bench.words("1.1.0", "--stable-for", "1"))
 
@@ -93,6 +108,12 @@ def no_inverter(bench: Bench) -> Shown:
     return flashed([it for it in bench.words("1.1.0") if it != "--bench"])
 
 
+def another_is_open(bench: Bench) -> Shown:
+    left_behind(bench, "02005e40ffff")
+    bench.publish("1.1.0", image("1.1.0"))
+    return flashed(bench.words("1.1.0"))
+
+
 def damaged_file(bench: Bench) -> Shown:
     """Let nobody have the bytes that were signed."""
     bench.publish("1.1.0", image("1.1.0"))
@@ -128,6 +149,8 @@ CASES: dict[str, tuple[str, Case, Exit, str, str]] = {
     "wrong_key": (TRIAL, wrong_key, Exit.REFUSED, "wrong_key", "key"),
     "wrong_chip": (TRIAL, wrong_chip, Exit.REFUSED, "gates_failed", "for its chip"),
     "no_inverter": (TRIAL, no_inverter, Exit.REFUSED, "gates_failed", "sensor.battery_soc"),
+    "another_is_open": (
+        TRIAL, another_is_open, Exit.REFUSED, "other-job", "02:00:5E:40:FF:FF"),
     "damaged_file": (TRIAL, damaged_file, Exit.UNCHANGED, "download", "could not be fetched"),
     "factory_file": (
         TRIAL, own_file(factory(CHIP, PROJECT, "1.1.0"), *ACKED),
@@ -196,13 +219,24 @@ async def test_each_end_has_its_exit_code_its_words_and_no_lock(
     assert PASSWORD not in shown.out + shown.err
     assert API_KEY not in shown.out + shown.err
     jobs = await journaled(bench)
-    assert jobs.open == ()
+    assert len(jobs.open) == (name == "another_is_open")
     assert jobs.unread == 0
     began = any(it.upload_began for it in jobs.by_id.values())
     assert began == (name in SENT)
     if name not in SENT:
         assert "OTA begin" not in bench.device.log(100_000)
         assert bench.device.boots == 1
+
+
+@pytest.mark.peers("esphome")
+async def test_what_an_earlier_run_had_not_begun_is_cancelled(
+    played: dict[str, tuple[Bench, Shown]],
+) -> None:
+    bench, shown = played["good"]
+    left, mine = (await journaled(bench)).by_id.values()
+    assert left.verdict is not None
+    assert (left.id, left.verdict.code, left.upload_began) == ("left", "cancelled", False)
+    assert mine.id == shown.end["job"]
 
 
 @pytest.mark.peers("esphome")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from agent.export.failover import LEAVE_AFTER_S, THERE_FOR_S, Ways, watched
 from agent.flashing.moments import GOES_OVER, NOBODY_SAYS, RUNS, BridgeMoments, Moment, moment
 from agent.fleet.identity import Mac
+from agent.homeassistant.websocket import CoreConnection
+from agent.houses import of_bridge
+from tests.fleet.test_agent import sticker
+from tests.fleet.test_work import rooms
+from tests.peers.fixtures import MakeDevice
 
 MAC, OTHER = Mac("02005e300001"), Mac("02005e300002")
 BOTH = ("bridge", "ha_register")
@@ -56,3 +63,24 @@ def test_a_bridge_that_is_taken_is_left_at_once_and_not_after_a_minute() -> None
     assert left.in_use == "ha_register"
     nowhere = watched(ways, now_s, up=False, other_up=False, busy=False, leaves=True)
     assert nowhere.in_use == "bridge"
+
+
+async def test_the_guard_sees_a_bridge_that_is_taken_as_gone(
+    make_device: MakeDevice, tmp_path: Path
+) -> None:
+    device = make_device("plain", name="bridge-1")
+    with device:
+        async with rooms(tmp_path, device) as it:
+            mac, bridges = Mac(device.mac), it.made.bridges
+            await it.until(lambda: it.state(device) == "online")
+            await it.store.update({"path": "bridge", "path_bridge": sticker(device)}, "test")
+            core = CoreConnection("http://127.0.0.1:9", lambda: "")
+            async with of_bridge(it.store.current, core, bridges) as house:
+                assert house.meter.sample().linked
+                moments = BridgeMoments(lambda: None)
+                moments.ask = lambda _: Moment()
+                bridges.lent = lambda: moments.gone
+                assert await moments.hold(mac) == ""
+                assert not house.meter.sample().linked
+                moments.release(mac)
+                assert house.meter.sample().linked
