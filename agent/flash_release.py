@@ -2,9 +2,9 @@
 Finds the release that was named on the command line, and asks the policy about it.
 
 A version is looked for in its channel, at every source that speaks of that channel, and nowhere
-else; where an installer is a gate, both have to have signed it. A file that a source has signed counts as that release; any other file is an own build, for
-which a person vouches by name. The same workers look and the same policy decides as in the
-running agent.
+else; where an installer is a gate, both have to have signed it. A file that a source has signed
+counts as that release; any other file is an own build, for which a person vouches by name. The
+same workers look and the same policy decides as in the running agent.
 
 Source: signing.md 4.5 and 4.7.
 """
@@ -165,7 +165,7 @@ class Choosing:
         self, source: Source, known: ChannelKnowledge, wanted: ReleaseName | None
     ) -> Shelf:
         assert known.channel is not None  # noqa: S101 - else it was refused
-        entry = wanted and entry_of(known.channel, wanted.project, wanted.version)
+        entry = entry_of(known.channel, wanted.project, wanted.version) if wanted else None
         if wanted is None or entry is None:
             return Shelf(source.name, known, {})
         try:
