@@ -34,7 +34,7 @@ def told_to_restart(seed: int, longest_h: float) -> tuple[frozenset[int], dict[i
     return turns, {it: timedelta(hours=dice.uniform(0, longest_h)) for it in turns}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     share=st.sampled_from([0.0, 0.01, 0.03, 0.3, 1.0]),
