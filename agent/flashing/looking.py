@@ -9,7 +9,7 @@ though it was offered when somebody asked for it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,10 +17,12 @@ from agent.bridges import Bridges
 from agent.firmware.image.models import ImageFacts
 from agent.firmware.job.models import ReleaseRef, Request
 from agent.firmware.job.preflight import Looked
+from agent.firmware.job.recovery import known_of
 from agent.firmware.job.replay import Jobs
 from agent.firmware.manifest.agree import entry_of
 from agent.firmware.manifest.models import Release, ReleaseImage
 from agent.firmware.manifest.rollout import due_share, wave_position
+from agent.firmware.ota.models import Secrets
 from agent.firmware.policy.decide import decide
 from agent.firmware.policy.models import Ack, Asker, Decision, Offer, Way, Wish
 from agent.firmware.trust.source import TrustError
@@ -83,6 +85,7 @@ class Lookout:
         through: Through,
         now: Callable[[], datetime],
         jobs: Callable[[], Jobs],
+        secrets: Callable[[], Mapping[Mac, Secrets]],
     ) -> None:
         """
         Prepare.
@@ -94,6 +97,7 @@ class Lookout:
             through: bridges through which a dispatch runs; `None` if nobody can say.
             now: the site's time.
             jobs: what was confirmed on a bridge.
+            secrets: what opens each bridge; in safe mode its own has to prove who it is.
         """
         self._bridges = bridges
         self.releases = releases
@@ -101,6 +105,7 @@ class Lookout:
         self._through = through
         self.now = now
         self._jobs = jobs
+        self._secrets = secrets
 
     async def gather(self, request: Request) -> Looked | str:
         """Return what there is to look at now, or a sentence if there is nothing."""
@@ -130,7 +135,9 @@ class Lookout:
             self.now(),
         )
         decision = self.decision(request, record, found)
-        return Looked(evidence, found.release, found.image, decision, self._rules(), now_s)
+        records, rules = self._bridges.fleet.records.values(), self._rules()
+        known = known_of(record, records, self._jobs(), self._secrets())
+        return Looked(evidence, found.release, found.image, decision, rules, now_s, known)
 
     async def judge(self, request: Request, facts: ImageFacts) -> Decision | str:
         """Return the policy's word with the file's own, or a sentence if there is nothing."""

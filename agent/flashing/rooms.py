@@ -25,6 +25,7 @@ from agent.firmware.job.observer import FleetWatcher, build_of
 from agent.firmware.job.over_the_air import OverTheAir, Place
 from agent.firmware.job.ports import Ports
 from agent.firmware.job.preflight import Preflight
+from agent.firmware.job.recovery import in_safe_mode, may_send, own_addresses
 from agent.firmware.job.runner import FlashJobs
 from agent.firmware.manifest.agree import brakes_of
 from agent.firmware.manifest.models import Brakes
@@ -97,7 +98,13 @@ class FlashRooms:
         local = lambda: clock.now().local  # noqa: E731 - a name for one line
         work, fleet = bridges.work, bridges.bridges
         self._lookout = Lookout(
-            fleet, self._releases, work.rules, bridges.through, local, lambda: self.jobs.jobs
+            fleet,
+            self._releases,
+            work.rules,
+            bridges.through,
+            local,
+            lambda: self.jobs.jobs,
+            lambda: {mac: self._secrets(mac) for mac in ground.keys.ring.kept},
         )
         room = int(store.current.flashing.keep_mib) * MIB
         self._images = StoredImages(
@@ -198,11 +205,17 @@ class FlashRooms:
 
     def _place(self, mac: Mac) -> Place | None:
         record = self._record(mac)
-        own = record.sightings.get(Source.CONNECTION) if record else None
-        if record is None or own is None or build_of(record) is None:
+        if record is None:
             return None
         port = record.told.upload_port or UPLOAD_PORT
-        return Place(own.addresses or record.told.addresses, port)
+        if in_safe_mode(record):
+            others = self._bridges.bridges.fleet.records.values()
+            own = own_addresses(record, others) if may_send(self.jobs.jobs, mac) else ()
+            return Place(own, port, in_safe_mode=True)
+        word = record.sightings.get(Source.CONNECTION)
+        if word is None or build_of(record) is None:
+            return None
+        return Place(word.addresses or record.told.addresses, port)
 
     def _secrets(self, mac: Mac) -> Secrets:
         ring = self._keys.ring

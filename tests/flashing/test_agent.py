@@ -159,3 +159,23 @@ async def test_a_stop_waits_for_the_upload_that_runs_and_the_campaign_ends_after
                 return bool(campaign["status"] == "finished" and campaign["counts"]["confirmed"])
 
             await eventually(finished, 20, "the campaign has ended", agent.jobs)
+
+
+async def test_a_boot_loop_is_left_in_safe_mode_and_one_click_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if firmware(TRIAL) is None:
+        pytest.skip("no ESPHome firmware: run script/setup")
+    device = TrialDevice(tmp_path / "bridge-1", name="bridge-1", mac="02005e300001", rollback=False)
+    with device:
+        async with installing(tmp_path, monkeypatch, device) as agent:
+            await agent.publishes("1.1.0", image("1.1.0", Fate.LOOPS))
+            await agent.start()
+            await agent.is_offered(device, "1.1.0")
+            job = await agent.verdict(await agent.installs(device, "1.1.0"))
+            assert job["result"] == "lost", job
+            assert "safe mode" in job["text"]
+            await agent.publishes("1.2.0", image("1.2.0"))
+            job = await agent.verdict(await agent.installs(device, "1.2.0"))
+            assert job["result"] == "confirmed", job
+            assert device.events[-1] == "confirmed"
