@@ -24,7 +24,9 @@ from agent.fleet.gates import flash_refusal, restart_refusal
 from agent.fleet.identity import Mac
 from agent.fleet.record import Fleet
 
-NO_UPDATES = "No release is offered to it. Look at Firmware on the agent's page, which says why."
+NO_UPDATES = (
+    "Install it under Firmware on the agent's page, which says what it is offered, and why not."
+)
 
 
 class Op(StrEnum):

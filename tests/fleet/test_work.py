@@ -161,7 +161,7 @@ async def test_what_cannot_be_done_is_a_record_with_a_sentence(
             for device in (one, locked):
                 flashed = await work.ask(Op.FLASH, sticker(device), "test")
                 assert (flashed.block, flashed.result) == (Block.NO_IMAGE, "blocked")
-                assert "No release is offered" in str(flashed.error)
+                assert "Install it under Firmware" in str(flashed.error)
             alone = await work.ask(Op.RESTART, sticker(locked), "test")
             assert "not connected" in str(alone.error)
             assert (await work.ask(Op.RESTART, None, "test")).block is Block.NO_TARGET

@@ -55,7 +55,7 @@ async def test_a_bridge_is_told_what_its_channel_offers_and_its_gates_name_what_
             assert said["GATE-012"][0] == "pass"
             assert "The release is not for its board" in said["GATE-003"][1]
             flash = await made.work.ask(Op.FLASH, sticker(device), "test")
-            assert "does not update bridges over the air yet" in str(flash.error)
+            assert "Install it under Firmware" in str(flash.error)
             (line,) = releases.desk.shown()["bridges"]
             assert (line["mac"], line["latest"]) == (sticker(device), "1.1.0")
             assert line["notes"] == "Reads the dispatch block back after each command."
