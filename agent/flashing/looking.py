@@ -159,7 +159,7 @@ class Lookout:
         floors = dict(self.releases.floors(request.mac))
         floors[project] = max(floors.get(project, 0), _confirmed(self._jobs(), request, project))
         device = device_of(record, Traits(floors), found.shelf)
-        told = policy_offer(found.shelf, found.release, found.image)
+        told = policy_offer(found.shelf, found.release, found.image, self.releases.shelves)
         own = found.shelf.source == LOCAL
         offer = Offer(told.release, told.image, told.freshness, told.brakes, facts, own)
         return decide(device, offer, wish_of(request, found, self.now().astimezone(UTC)))

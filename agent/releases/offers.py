@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from agent.firmware.manifest.agree import brakes_of, entry_of, latest_of
-from agent.firmware.manifest.models import Channel, ImageKind, Release, ReleaseImage
+from agent.firmware.manifest.models import Brakes, Channel, ImageKind, Release, ReleaseImage
 from agent.firmware.manifest.versions import older, version_key
 from agent.firmware.policy.decide import decide
 from agent.firmware.policy.families import OUR_FAMILIES
@@ -188,12 +188,29 @@ def made_for(release: Release, chip: str | None, board: str | None) -> bool:
     return chip in chips and (not release.boards or board in release.boards)
 
 
-def policy_offer(shelf: Shelf, release: Release, image: ReleaseImage) -> Offer:
-    """Return the question to the policy for one image of a shelf."""
+def policy_offer(
+    shelf: Shelf, release: Release, image: ReleaseImage, shelves: Iterable[Shelf] = ()
+) -> Offer:
+    """
+    Return the question to the policy for one image of a shelf.
+
+    Args:
+        shelf: what offers it.
+        release: one of its releases.
+        image: one of its images.
+        shelves: all; what a publisher has revoked is not brought back as an own build.
+    """
+    brakes, own = _brakes_of(shelf), shelf.source == LOCAL
+    if own:
+        others = (_brakes_of(it).revoked for it in shelves if it.knowledge.channel)
+        brakes = replace(brakes, revoked=brakes.revoked.union(*others))
+    return Offer(release, image, shelf.knowledge.freshness, brakes, own=own)
+
+
+def _brakes_of(shelf: Shelf) -> Brakes:
     known = shelf.knowledge
     assert known.channel is not None  # noqa: S101 - else there is no release of it
-    brakes = brakes_of(known.channel, known.halt, halt_role=known.halt_role)
-    return Offer(release, image, known.freshness, brakes, own=shelf.source == LOCAL)
+    return brakes_of(known.channel, known.halt, halt_role=known.halt_role)
 
 
 def device_of(record: BridgeRecord, traits: Traits, shelf: Shelf) -> Device:

@@ -31,6 +31,7 @@ from agent.releases.offers import (
     gate_release,
     observed_floor,
     offer_of,
+    policy_offer,
     shelf_of,
 )
 from agent.releases.pace import EVERY_S, LEAST_S, SPREAD_S, capped, changed, next_look_s
@@ -130,6 +131,17 @@ def test_l01_l02_l05_a_channel_belongs_to_its_sources_and_nobody_else_is_asked()
     assert (nothing.standing, nothing.release) == (Standing.NONE, None)
     assert nothing.why == f"The channel stable has no release for {OURS}."
     assert "No source" in offered(None).why
+
+
+def test_what_a_publisher_has_revoked_is_not_brought_back_as_an_own_build() -> None:
+    build = made(OURS, "1.1.0")
+    house = shelf(build, source="local", name="local")
+    image = build.images[0]
+    revoked = Channel({}, revoked=frozenset({image.sha256}))
+    known = shelf(made())
+    publisher = replace(known, knowledge=replace(known.knowledge, channel=revoked))
+    assert image.sha256 in policy_offer(house, build, image, [publisher, house]).brakes.revoked
+    assert image.sha256 not in policy_offer(house, build, image, [known, house]).brakes.revoked
 
 
 def test_l06_l07_l08_a_gated_channel_offers_what_all_have_signed_alike() -> None:
