@@ -74,6 +74,7 @@ _ESP32_UART_DIVIDER = 0x3FF40014
 _CRYSTAL_HZ = 40_000_000
 _ROM_BAUD = 115_200
 _CK8M = 0x80
+_SECURE_BOOT_V2 = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def registers(it: Specimen) -> dict[int, int]:
 def _esp32(efuse: int, it: Specimen) -> dict[int, int]:
     major, minor = divmod(it.revision, 100)
     bits = _ESP32_MAJOR_BITS[major]
-    lock = 0 if not it.secure_boot else 1 << 5 if it.revision >= 300 else 1 << 4
+    lock = 0 if not it.secure_boot else 1 << 5 if it.revision >= _SECURE_BOOT_V2 else 1 << 4
     return {
         efuse: it.crypt_count << 20,
         efuse + 0x04: int(it.mac[4:], 16),
