@@ -1,0 +1,260 @@
+"""
+The jobs themselves, with esptool; only the flashing process loads this.
+
+The traps of esptool that are closed here: it would wait for ever for the helper program's hello;
+it formats every packet for a trace that nobody reads; it reopens a lost port by itself; and after
+one piece that cannot be compressed it compresses none.
+
+Source: esptool.md, sections 1.4, 1.5, 1.8 to 1.10, 6.2 and 6.3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import esptool.loader  # type: ignore[import-untyped]
+from esptool.cmds import (  # type: ignore[import-untyped]
+    attach_flash,
+    detect_chip,
+    detect_flash_size,
+    read_flash,
+    reset_chip,
+    run_stub,
+    write_flash,
+)
+from esptool.util import flash_size_bytes  # type: ignore[import-untyped]
+
+from agent.firmware.manifest.models import Part
+from agent.firmware.serial import layout
+from agent.firmware.serial.checks import another_device, device_refusals, plan_refusals
+from agent.firmware.serial.errors import Refusal, SerialCode, SerialError, words
+from agent.firmware.serial.messages import Event, Job, Request
+from agent.firmware.serial.models import FlashPlan, Partition, Phase, SerialDevice, Span
+from agent.firmware.serial.narrator import Teller, install
+from agent.firmware.serial.plan import piece
+from agent.firmware.serial.ports import holders
+from agent.fleet.identity import Mac
+
+Esp = Any
+"""esptool's loader objects; it is not typed."""
+_ROM_BAUD = 115_200
+_ERASED = b"\xff"
+_ALIGNMENT = 4
+_TABLE_BYTES = 0xC00
+_ENTRY_BYTES = 64
+_AS_SIGNED = {"flash_mode": "keep", "flash_freq": "keep", "flash_size": "keep"}
+"""Anything else rewrites the header, and with it what was signed."""
+
+
+def do(request: Request, teller: Teller) -> dict[str, object]:
+    """
+    Do the job and return what there is to tell of it.
+
+    Raises:
+        SerialError: it is refused.
+        Exception: whatever esptool or the port raise.
+    """
+    content = Path(request.image).read_bytes() if request.image else b""
+    plan = request.plan
+    if plan is not None:
+        # Before anything is touched, and from the same bytes that will be written.
+        for part in plan.parts:
+            piece(plan, part, content)
+    others = holders(request.port)
+    if others:
+        names = ", ".join(f"{it.name} (process {it.pid})" for it in others)
+        raise SerialError(_busy(names))
+    esp = _connect(request, teller)
+    with esp:
+        teller.phase(Phase.IDENTIFY)
+        device = _identify(esp)
+        if request.job is Job.IDENTIFY:
+            _reset(esp, teller)
+            return {"device": asdict(device)}
+        refusals = plan_refusals(device, plan) if plan is not None else device_refusals(device)
+        for why in refusals:
+            raise SerialError(why)
+        if request.mac is not None and device.mac != request.mac:
+            raise SerialError(another_device(device.mac, request.mac))
+        esp = _fast(esp, request, teller)
+        if request.job is Job.BACKUP:
+            result = _backup(esp, request, device, teller)
+        elif plan is None:
+            raise ValueError(f"a {request.job} needs a plan")
+        elif request.job is Job.WRITE:
+            result = _write(esp, plan, content, teller)
+        else:
+            result = _verify(esp, plan, content, teller)
+        _reset(esp, teller)
+    return result
+
+
+def _connect(request: Request, teller: Teller) -> Esp:
+    teller.phase(Phase.CONNECT)
+
+    install(teller)
+    # Each packet would be printed for a trace that is switched off: eight times the work.
+    esptool.loader.HexFormatter.__str__ = lambda _: ""
+    # A lost port is this program's to find again: it may be another device by then.
+    esptool.loader.ESPLoader.WRITE_FLASH_ATTEMPTS = 1
+    return detect_chip(request.port, _ROM_BAUD, connect_attempts=request.connect_attempts)
+
+
+def _identify(esp: Esp) -> SerialDevice:
+    """Learn what there is to know without writing, and without the helper program."""
+    chip = esp.CHIP_NAME.lower().replace("-", "")
+    if esp.secure_download_mode:
+        return SerialDevice(chip=chip, secure_download=True)
+    secure_boot = bool(esp.get_secure_boot_enabled())
+    encrypted = bool(esp.get_flash_encryption_enabled())
+    attach_flash(esp)
+    size = detect_flash_size(esp)
+    table: tuple[Partition, ...] = ()
+    name = version = ""
+    if size is not None and not encrypted:
+        table = layout.read_table(_read(esp, layout.TABLE.offset, _TABLE_BYTES))
+        name, version = _app(esp, table)
+    return SerialDevice(
+        chip=chip,
+        mac=Mac(bytes(esp.read_mac("BASE_MAC")).hex()),
+        description=esp.get_chip_description(),
+        revision=esp.get_chip_revision(),
+        flash_size=flash_size_bytes(size) if size else None,
+        flash_id=esp.flash_id(),
+        secure_boot=secure_boot,
+        flash_encryption=encrypted,
+        table=table,
+        app_name=name,
+        app_version=version,
+    )
+
+
+def _app(esp: Esp, table: tuple[Partition, ...]) -> tuple[str, str]:
+    choice = next((it for it in table if it.is_otadata), None)
+    otadata = b""
+    if choice is not None:
+        # Two entries of 32 bytes, each at the start of its sector.
+        first = _read(esp, choice.offset, _ENTRY_BYTES)
+        second = _read(esp, choice.offset + layout.SECTOR, _ENTRY_BYTES)
+        otadata = first.ljust(layout.SECTOR, _ERASED) + second
+    slot = layout.starting_slot(table, otadata)
+    return (
+        layout.describe_app(_read(esp, slot.offset, layout.DESCRIPTOR_BYTES)) if slot else ("", "")
+    )
+
+
+def _fast(esp: Esp, request: Request, teller: Teller) -> Esp:
+    """Put the helper program onto the chip, if wanted, and go to the speed that is wanted."""
+    if request.stub:
+        teller.phase(Phase.STUB)
+        esp._port.timeout = request.greeting_s
+        esp = run_stub(esp)
+    if request.baud != _ROM_BAUD:
+        esp.change_baud(request.baud)
+    attach_flash(esp)
+    return esp
+
+
+def _backup(esp: Esp, request: Request, device: SerialDevice, teller: Teller) -> dict[str, object]:
+    spans = _worth_keeping(device, full=request.full)
+    teller.phase(Phase.READ, sum(it.size for it in spans))
+    target = Path(request.output)
+    target.unlink(missing_ok=True)
+    # Settings hold the Wi-Fi password: nobody else may read this, not even for a moment.
+    number = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    digest, regions, start = hashlib.sha256(), [], 0
+    with os.fdopen(number, "wb") as file:
+        for span in spans:
+            teller.piece(span.size)
+            content = _read(esp, span.offset, span.size, progress=True)
+            if not _holds(esp, span.offset, content):
+                raise SerialError(_unreadable(span))
+            file.write(content)
+            digest.update(content)
+            regions.append(asdict(Part(span.offset, start, span.size)))
+            start += span.size
+        file.flush()
+        os.fsync(file.fileno())
+    if hashlib.sha256(target.read_bytes()).digest() != digest.digest():
+        raise SerialError(_unreadable(Span(0, start)))
+    return {"device": asdict(device), "regions": regions, "sha256": digest.hexdigest()}
+
+
+def _worth_keeping(device: SerialDevice, *, full: bool) -> list[Span]:
+    if full:
+        return [Span(0, device.flash_size or 0)]
+    kept = [Span(it.offset, it.size) for it in device.table if it.keeps_settings or it.is_otadata]
+    return [layout.TABLE, *sorted(kept, key=lambda it: it.offset)]
+
+
+def _write(esp: Esp, plan: FlashPlan, content: bytes, teller: Teller) -> dict[str, object]:
+    pieces = [(part, piece(plan, part, content)) for part in plan.parts]
+    teller.phase(Phase.COMPARE, plan.bytes_to_write)
+    same = [part for part, data in pieces if _holds(esp, part.offset, data)]
+    todo = [(part.offset, data) for part, data in pieces if part not in same]
+    todo += [(it.offset, _ERASED * it.size) for it in plan.blank if not _is_blank(esp, it)]
+    if todo:
+        teller.phase(Phase.WRITE, sum(len(data) for _, data in todo))
+        teller.say(Event.TOUCHED)
+    for offset, data in todo:
+        teller.piece(len(data))
+        padded = data + _ERASED * (-len(data) % _ALIGNMENT)
+        # One call each: a piece that does not compress switches it off for the rest of a call.
+        write_flash(
+            esp, [(offset, padded)], flash_mode="keep", flash_freq="keep", flash_size="keep"
+        )
+    return {
+        "written": [asdict(part) for part, _ in pieces if part not in same],
+        "same": [asdict(part) for part in same],
+        "erased": [asdict(it) for it in plan.blank],
+    }
+
+
+def _verify(esp: Esp, plan: FlashPlan, content: bytes, teller: Teller) -> dict[str, object]:
+    teller.phase(Phase.COMPARE, plan.bytes_to_write)
+    pieces = [(part.offset, piece(plan, part, content)) for part in plan.parts]
+    pieces += [(it.offset, _ERASED * it.size) for it in plan.blank]
+    for offset, data in pieces:
+        teller.piece(len(data))
+        if not _holds(esp, offset, data):
+            why = words(SerialCode.NOT_KEPT)
+            end = offset + len(data)
+            text = f"{why.text} It differs between {offset:#x} and {end:#x}."
+            raise SerialError(Refusal(why.code, text, why.next_step))
+        teller.share(1, 1)
+    return {}
+
+
+def _holds(esp: Esp, offset: int, content: bytes) -> bool:
+    wanted = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return bool(esp.flash_md5sum(offset, len(content)) == wanted)
+
+
+def _is_blank(esp: Esp, span: Span) -> bool:
+    return _holds(esp, span.offset, _ERASED * span.size)
+
+
+def _read(esp: Esp, offset: int, size: int, *, progress: bool = False) -> bytes:
+    return bytes(read_flash(esp, offset, size, None, no_progress=not progress))
+
+
+def _reset(esp: Esp, teller: Teller) -> None:
+    teller.phase(Phase.RESET)
+    reset_chip(esp, "hard-reset")
+
+
+def _busy(names: str) -> Refusal:
+    why = words(SerialCode.PORT_BUSY)
+    return Refusal(why.code, f"Another program uses the port: {names}.", why.next_step)
+
+
+def _unreadable(span: Span) -> Refusal:
+    return Refusal(
+        SerialCode.BACKUP_FAILED,
+        f"What was read at {span.offset:#x} is not what the flash holds.",
+        "Try again, or go on without a backup.",
+    )
