@@ -10,6 +10,7 @@ Source: esptool.md, sections 1.4, 1.5, 1.8 to 1.10, 6.2 and 6.3.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import asdict
@@ -68,34 +69,38 @@ def do(request: Request, teller: Teller) -> dict[str, object]:
     if others:
         names = ", ".join(f"{it.name} (process {it.pid})" for it in others)
         raise SerialError(_busy(names))
-    esp = _connect(request, teller)
-    with esp:
-        teller.phase(Phase.IDENTIFY)
-        device = _identify(esp)
-        if request.job is Job.IDENTIFY:
-            _reset(esp, teller)
-            return {"device": asdict(device)}
-        refusals = plan_refusals(device, plan) if plan is not None else device_refusals(device)
-        for why in refusals:
-            raise SerialError(why)
-        if request.mac is not None and device.mac != request.mac:
-            raise SerialError(another_device(device.mac, request.mac))
-        esp = _fast(esp, request, teller)
-        if request.job is Job.BACKUP:
-            result = _backup(esp, request, device, teller)
-        elif plan is None:
-            raise ValueError(f"a {request.job} needs a plan")
-        elif request.job is Job.WRITE:
-            result = _write(esp, plan, content, teller)
-        else:
-            result = _verify(esp, plan, content, teller)
+    with _connect(request, teller) as esp:
+        try:
+            result = _on_chip(esp, request, content, teller)
+        except SerialError:
+            # What is refused, maybe somebody else's device, goes on with what it did.
+            with contextlib.suppress(Exception):
+                _reset(esp, teller)
+            raise
         _reset(esp, teller)
     return result
 
 
+def _on_chip(esp: Esp, request: Request, content: bytes, teller: Teller) -> dict[str, object]:
+    teller.phase(Phase.IDENTIFY)
+    device, plan = _identify(esp), request.plan
+    if request.job is Job.IDENTIFY:
+        return {"device": asdict(device)}
+    for why in plan_refusals(device, plan) if plan is not None else device_refusals(device):
+        raise SerialError(why)
+    if request.mac is not None and device.mac != request.mac:
+        raise SerialError(another_device(device.mac, request.mac))
+    esp = _fast(esp, request, teller)
+    if request.job is Job.BACKUP:
+        return _backup(esp, request, device, teller)
+    if plan is None:
+        raise ValueError(f"a {request.job} needs a plan")
+    does = _write if request.job is Job.WRITE else _verify
+    return does(esp, plan, content, teller)
+
+
 def _connect(request: Request, teller: Teller) -> Esp:
     teller.phase(Phase.CONNECT)
-
     install(teller)
     # Each packet would be printed for a trace that is switched off: eight times the work.
     esptool.loader.HexFormatter.__str__ = lambda _: ""

@@ -1,0 +1,129 @@
+"""Bridges on pseudo terminals and images for them, as the tests of the serial room need them."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import struct
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agent.firmware.manifest.models import ImageKind, Part, ReleaseImage
+from agent.firmware.serial.driver import SerialDriver
+from agent.firmware.serial.models import Progress, SerialDevice
+from agent.firmware.serial.pace import Patience
+from agent.simulator.esp_rom import VirtualEsp
+from agent.simulator.esp_rom_chips import CHIPS, Specimen
+from agent.simulator.esp_rom_faults import RomFaults
+from agent.simulator.esp_rom_port import EspPort
+
+NVS = (1, 2, 0x9000, 0x5000)
+ELSEWHERE = (1, 2, 0x3F0000, 0x5000)
+SETTINGS = b"ssid and password" * 30
+QUICK = Patience(connect_attempts=1, greeting_s=0.5, reappear_s=3)
+_BOOT = {"esp32": 0x1000}
+
+
+def table(*entries: tuple[int, int, int, int]) -> bytes:
+    """A partition table as ESP-IDF writes it, checksum included."""
+    raw = b"".join(
+        struct.pack("<2sBBII16sI", b"\xaa\x50", *entry, f"part{place}".encode(), 0)
+        for place, entry in enumerate(entries)
+    )
+    check = b"\xeb\xeb" + b"\xff" * 14 + hashlib.md5(raw, usedforsecurity=False).digest()
+    return (raw + check).ljust(0xC00, b"\xff")
+
+
+def otadata(sequence: int) -> bytes:
+    """The choice of a slot, as the boot loader wants it."""
+    crc = zlib.crc32(struct.pack("<I", sequence), 0xFFFFFFFF)
+    return struct.pack("<I20sII", sequence, b"\xff" * 20, 2, crc)
+
+
+def program(chip: str, name: str, version: str, size: int) -> bytes:
+    """A program: header, descriptor and something that compresses by half."""
+    noise = random.Random(f"{name}{version}")
+    header = struct.pack("<BBBBIB3xH10x", 0xE9, 1, 2, 0x20, 0x40080000, 0xEE, CHIPS[chip].chip_id)
+    told = struct.pack("<I12x32s32s", 0xABCD5432, version.encode(), name.encode())
+    head = (header.ljust(0x20, b"\0") + told).ljust(0x120, b"\0")
+    body = b"".join(noise.randbytes(64) + bytes(64) for _ in range(size // 128 + 1))
+    return (head + body)[:size]
+
+
+def factory(
+    chip: str = "esp32",
+    *,
+    made_for: str | None = None,
+    nvs: tuple[int, int, int, int] = NVS,
+    size: int = 40_000,
+    version: str = "2026.11.0",
+) -> tuple[ReleaseImage, bytes]:
+    """A merged factory image of which `size` bytes are the program, and its entry."""
+    content = bytearray(b"\xff" * (0x10000 + size))
+    inside = made_for or chip
+    boot = _BOOT.get(chip, 0)
+    content[boot : boot + 0x2000] = program(inside, "boot", "1", 0x2000)
+    slots = [(0, 0x10, 0x10000, 0x1C0000), (0, 0x11, 0x1D0000, 0x1C0000)]
+    content[0x8000:0x8C00] = table(nvs, (1, 0, 0xE000, 0x2000), *slots)
+    content[0xE000:0xE020] = otadata(1)
+    content[0x10000:] = program(inside, "edge101", version, size)
+    image = ReleaseImage(
+        kind=ImageKind.FACTORY,
+        chip=chip,
+        file="factory.bin",
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        flash_size=4 << 20,
+        parts=(Part(0, 0, len(content)),),
+    )
+    return image, bytes(content)
+
+
+@dataclass
+class Board:
+    """A bridge on a cable, the image that is to go onto it, and what was told on the way."""
+
+    port: EspPort
+    image: ReleaseImage
+    content: bytes
+    file: Path
+    driver: SerialDriver
+    told: list[Progress]
+
+    @property
+    def esp(self) -> VirtualEsp:
+        return self.port.esp
+
+    def at(self, offset: int, size: int) -> bytes:
+        return bytes(self.esp.flash.data[offset : offset + size])
+
+    async def identify(self) -> SerialDevice:
+        return await self.driver.identify(self.port.path)
+
+
+@asynccontextmanager
+async def board(
+    folder: Path,
+    chip: str = "esp32",
+    *,
+    faults: RomFaults | None = None,
+    specimen: Specimen | None = None,
+    old: bytes | None = None,
+    size: int = 40_000,
+    patience: Patience = QUICK,
+) -> AsyncIterator[Board]:
+    """A bridge that runs an older version and has settings in its NVS."""
+    it = specimen or Specimen(chip)
+    esp = VirtualEsp(it, faults)
+    esp.flash.load(0, factory(chip, version="2025.1.0", size=4096)[1] if old is None else old)
+    if old is None:
+        esp.flash.load(NVS[2], SETTINGS)
+    image, content = factory(chip, size=size)
+    file = folder / "factory.bin"
+    file.write_bytes(content)
+    link = folder / "usb-bridge-if00-port0"
+    async with EspPort(esp, link) as port:
+        yield Board(port, image, content, file, SerialDriver(replace(patience)), [])
