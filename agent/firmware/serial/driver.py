@@ -270,7 +270,7 @@ async def _worker(command: tuple[str, ...]) -> AsyncIterator[asyncio.subprocess.
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             cwd=empty,
-            env={**kept, "HOME": empty, "PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**kept, "HOME": empty, "PYTHONPATH": root},
         )
         try:
             yield process

@@ -11,9 +11,8 @@ matchers of Home Assistant's zha, zwave_js and Connect integrations.
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -21,8 +20,6 @@ from pathlib import Path
 from agent.firmware.serial.errors import Refusal, SerialCode, SerialError, words
 from agent.fleet.identity import Mac, label, mac_of
 
-HOTPLUG_S = 1.0
-"""How often the list is read; a person sees a new port within twice that."""
 _ESPRESSIF, _USB_JTAG = 0x303A, 0x1001
 _USB_OTG = {0x0002, 0x0009, 0x0012}
 _ADAPTERS = {
@@ -145,20 +142,6 @@ def list_ports(dev: Path = Path("/dev"), sys: Path = Path("/sys")) -> tuple[Seri
     # Converters without a serial number share one link, which points to whichever came last.
     nameless = {it.usb for it in ports if not it.by_id}
     return tuple(replace(it, by_id="") if it.usb in nameless else it for it in ports)
-
-
-async def watch_ports(
-    dev: Path = Path("/dev"), sys: Path = Path("/sys"), every_s: float = HOTPLUG_S
-) -> AsyncIterator[tuple[SerialPort, ...]]:
-    """Yield the ports now, and again each time that something was plugged in or pulled out."""
-    # The kernel's own events do not reach a container's network namespace.
-    before: tuple[SerialPort, ...] | None = None
-    while True:
-        ports = list_ports(dev, sys)
-        if ports != before:
-            before = ports
-            yield ports
-        await asyncio.sleep(every_s)
 
 
 def choose_port(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import random
 import struct
+import sys
+import tempfile
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.firmware.manifest.models import ImageKind, Part, ReleaseImage
 from agent.firmware.serial.driver import SerialDriver
 from agent.firmware.serial.models import Progress, SerialDevice
-from agent.firmware.serial.pace import Patience
+from agent.firmware.serial.pace import LADDER, Patience, Rung
 from agent.simulator.esp_rom import VirtualEsp
 from agent.simulator.esp_rom_chips import CHIPS, Specimen
 from agent.simulator.esp_rom_faults import RomFaults
@@ -25,6 +27,17 @@ ELSEWHERE = (1, 2, 0x3F0000, 0x5000)
 SETTINGS = b"ssid and password" * 30
 QUICK = Patience(connect_attempts=1, greeting_s=0.5, reappear_s=3)
 _BOOT = {"esp32": 0x1000}
+_CACHE = tempfile.TemporaryDirectory(prefix="bytecode-")
+COMMAND = (
+    *(sys.executable, "-P", "-X", f"pycache_prefix={_CACHE.name}"),
+    *("-m", "agent.firmware.serial.worker"),
+)
+"""The worker as it is started, with esptool compiled once for all tests of a run."""
+
+
+def driver(patience: Patience = QUICK, ladder: tuple[Rung, ...] = LADDER) -> SerialDriver:
+    """The driver with the patience of tests."""
+    return SerialDriver(patience, ladder, COMMAND)
 
 
 def table(*entries: tuple[int, int, int, int]) -> bytes:
@@ -126,4 +139,4 @@ async def board(
     file.write_bytes(content)
     link = folder / "usb-bridge-if00-port0"
     async with EspPort(esp, link) as port:
-        yield Board(port, image, content, file, SerialDriver(replace(patience)), [])
+        yield Board(port, image, content, file, driver(patience), [])
