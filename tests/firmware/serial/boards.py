@@ -15,8 +15,11 @@ from pathlib import Path
 
 from agent.firmware.manifest.models import ImageKind, Part, ReleaseImage
 from agent.firmware.serial.driver import SerialDriver
-from agent.firmware.serial.models import Progress, SerialDevice
+from agent.firmware.serial.layout import read_table
+from agent.firmware.serial.models import FlashPlan, Progress, SerialDevice, Written
 from agent.firmware.serial.pace import LADDER, Patience, Rung
+from agent.firmware.serial.plan import plan_flash
+from agent.fleet.identity import Mac
 from agent.simulator.esp_rom import VirtualEsp
 from agent.simulator.esp_rom_chips import CHIPS, Specimen
 from agent.simulator.esp_rom_faults import RomFaults
@@ -72,6 +75,7 @@ def factory(
     made_for: str | None = None,
     nvs: tuple[int, int, int, int] = NVS,
     size: int = 40_000,
+    slot: int = 0x1C0000,
     version: str = "2026.11.0",
 ) -> tuple[ReleaseImage, bytes]:
     """A merged factory image of which `size` bytes are the program, and its entry."""
@@ -79,7 +83,7 @@ def factory(
     inside = made_for or chip
     boot = _BOOT.get(chip, 0)
     content[boot : boot + 0x2000] = program(inside, "boot", "1", 0x2000)
-    slots = [(0, 0x10, 0x10000, 0x1C0000), (0, 0x11, 0x1D0000, 0x1C0000)]
+    slots = [(0, 0x10, 0x10000, slot), (0, 0x11, 0x10000 + slot, slot)]
     content[0x8000:0x8C00] = table(nvs, (1, 0, 0xE000, 0x2000), *slots)
     content[0xE000:0xE020] = otadata(1)
     content[0x10000:] = program(inside, "edge101", version, size)
@@ -89,7 +93,7 @@ def factory(
         file="factory.bin",
         size=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
-        flash_size=4 << 20,
+        flash_size=0x10000 + 2 * slot,
         parts=(Part(0, 0, len(content)),),
     )
     return image, bytes(content)
@@ -107,36 +111,63 @@ class Board:
     told: list[Progress]
 
     @property
+    def device(self) -> SerialDevice:
+        """What identifying it would say, without the time that takes."""
+        it = self.esp.specimen
+        return SerialDevice(
+            chip=it.chip,
+            mac=Mac(it.mac),
+            revision=it.revision,
+            flash_size=it.flash_size,
+            table=read_table(self.content[0x8000:0x9000]),
+        )
+
+    @property
+    def plan(self) -> FlashPlan:
+        return plan_flash(self.image, self.content, self.device)
+
+    async def write(self, plan: FlashPlan | None = None) -> Written:
+        wanted = plan or self.plan
+        return await self.driver.write(self.port.path, wanted, self.file, self.told.append)
+
+    @property
+    def flashed(self) -> bool:
+        """Whether its flash holds the image, and its settings are as they were."""
+        after = NVS[2] + NVS[3]
+        return (
+            self.at(0, NVS[2]) == self.content[: NVS[2]]
+            and self.at(after, len(self.content) - after) == self.content[after:]
+            and self.at(NVS[2], len(SETTINGS)) == SETTINGS
+        )
+
+    @property
     def esp(self) -> VirtualEsp:
         return self.port.esp
 
     def at(self, offset: int, size: int) -> bytes:
         return bytes(self.esp.flash.data[offset : offset + size])
 
-    async def identify(self) -> SerialDevice:
-        return await self.driver.identify(self.port.path)
 
 
 @asynccontextmanager
 async def board(
     folder: Path,
-    chip: str = "esp32",
-    *,
+    chip: str = "esp32c3",
     faults: RomFaults | None = None,
+    *,
     specimen: Specimen | None = None,
-    old: bytes | None = None,
-    size: int = 40_000,
-    patience: Patience = QUICK,
+    size: int = 12_000,
+    slot: int = 0x1C0000,
+    ladder: tuple[Rung, ...] = LADDER,
+    paced: bool = False,
 ) -> AsyncIterator[Board]:
     """A bridge that runs an older version and has settings in its NVS."""
     it = specimen or Specimen(chip)
     esp = VirtualEsp(it, faults)
-    esp.flash.load(0, factory(chip, version="2025.1.0", size=4096)[1] if old is None else old)
-    if old is None:
-        esp.flash.load(NVS[2], SETTINGS)
-    image, content = factory(chip, size=size)
+    esp.flash.load(0, factory(it.chip, version="2025.1.0", size=4096, slot=slot)[1])
+    esp.flash.load(NVS[2], SETTINGS)
+    image, content = factory(it.chip, size=size, slot=slot)
     file = folder / "factory.bin"
     file.write_bytes(content)
-    link = folder / "usb-bridge-if00-port0"
-    async with EspPort(esp, link) as port:
-        yield Board(port, image, content, file, driver(patience), [])
+    async with EspPort(esp, folder / "usb-bridge-if00-port0", paced=paced) as port:
+        yield Board(port, image, content, file, driver(ladder=ladder), [])

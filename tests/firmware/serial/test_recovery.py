@@ -9,66 +9,76 @@ import pytest
 from agent.firmware.serial.models import Phase
 from agent.firmware.serial.pace import LADDER
 from agent.firmware.serial.plan import plan_flash, plan_restore
-from tests.firmware.serial.boards import NVS, SETTINGS, board, driver
+from agent.simulator.esp_rom_chips import Specimen
+from tests.firmware.serial.boards import NVS, SETTINGS, board
 
 CHIPS = ("esp32", "esp32c3", "esp32s3")
 
 
 @pytest.mark.parametrize("chip", CHIPS)
-async def test_a_bridge_is_read_backed_up_written_and_proven_and_keeps_its_wifi(
+async def test_a_bridge_is_identified_written_and_proven_and_keeps_its_wifi(
     tmp_path: Path, chip: str
 ) -> None:
-    async with board(tmp_path, chip) as it:
-        device = await it.identify()
+    async with board(tmp_path, chip, size=40_000) as it:
+        device = await it.driver.identify(it.port.path)
         assert (device.chip, device.mac, device.revision) == (chip, "a0b7651c2d3e", 300)
-        assert (device.flash_size, device.app_name) == (4 << 20, "edge101")
-        assert device.app_version == "2025.1.0"
+        assert (device.app_name, device.app_version) == ("edge101", "2025.1.0")
+        assert (device.flash_size, device.table) == (4 << 20, it.device.table)
         assert not it.esp.packets, "identifying wrote to the flash"
 
-        kept = await it.driver.backup(it.port.path, device, tmp_path / "backup.bin")
-        assert kept.path.stat().st_mode & 0o777 == 0o600
-        assert SETTINGS in kept.path.read_bytes()
-
         plan = plan_flash(it.image, it.content, device)
-        done = await it.driver.write(it.port.path, plan, it.file, it.told.append)
+        done = await it.write(plan)
         assert (done.baud, done.with_stub) == (460_800, True)
+        assert it.flashed
         await it.driver.verify(it.port.path, plan, it.file)
-        assert it.at(0, NVS[2]) == it.content[: NVS[2]]
-        assert it.at(0xE000, len(it.content) - 0xE000) == it.content[0xE000:]
-        assert it.at(NVS[2], len(SETTINGS)) == SETTINGS
-        assert (await it.identify()).app_version == "2026.11.0"
-
-        again = await it.driver.write(it.port.path, plan, it.file)
-        assert again.nothing_to_do
-    phases = [progress.phase for progress in it.told]
-    assert [p for p in Phase if p in phases] == [
-        Phase.CONNECT, Phase.IDENTIFY, Phase.STUB, Phase.COMPARE, Phase.WRITE, Phase.RESET,
-    ]  # fmt: skip
     writing = [p for p in it.told if p.phase is Phase.WRITE]
     assert writing[-1].done == writing[-1].total == sum(part.size for part in done.written)
-    assert not any(p.safe_to_stop for p in writing[2:])
+    assert [p.safe_to_stop for p in it.told if p.phase is not Phase.RESET] == [
+        not p.touched for p in it.told if p.phase is not Phase.RESET
+    ]
 
 
 @pytest.mark.parametrize("chip", CHIPS)
 async def test_without_the_helper_program_the_rom_alone_does_it(tmp_path: Path, chip: str) -> None:
-    async with board(tmp_path, chip, size=9_000) as it:
-        rom_only = driver(ladder=LADDER[3:])
-        plan = plan_flash(it.image, it.content, await it.identify())
-        done = await rom_only.write(it.port.path, plan, it.file)
-        assert not done.with_stub
-        await rom_only.verify(it.port.path, plan, it.file)
-        assert it.at(0xE000, len(it.content) - 0xE000) == it.content[0xE000:]
-        assert it.at(NVS[2], len(SETTINGS)) == SETTINGS
+    async with board(tmp_path, chip, ladder=LADDER[3:]) as it:
+        assert not (await it.write()).with_stub
+        assert it.flashed
 
 
-async def test_a_backup_brings_a_device_back_to_where_it_was(tmp_path: Path) -> None:
-    async with board(tmp_path, "esp32c3", size=9_000) as it:
+async def test_a_second_run_finds_everything_right_and_writes_nothing(tmp_path: Path) -> None:
+    async with board(tmp_path) as it:
+        await it.write()
+        packets = it.esp.packets
+        again = await it.write()
+        assert again.nothing_to_do
+        assert again.already_right == it.plan.parts
+        assert it.esp.packets == packets
+
+
+async def test_the_quick_backup_holds_the_settings_and_nobody_else_may_read_it(
+    tmp_path: Path,
+) -> None:
+    async with board(tmp_path) as it:
+        path = tmp_path / "backup.bin"
+        kept = await it.driver.backup(it.port.path, it.device, path, it.told.append)
+        assert path.stat().st_mode & 0o777 == 0o600
+        for region in kept.regions:
+            copy = path.read_bytes()[region.start : region.start + region.size]
+            assert copy == it.at(region.offset, region.size)
+        assert {region.offset for region in kept.regions} == {0x8000, NVS[2], 0xE000}
+        assert not list(tmp_path.glob("*.part"))
+    assert not any("password" in progress.text for progress in it.told)
+
+
+async def test_a_full_backup_brings_a_device_back_to_where_it_was(tmp_path: Path) -> None:
+    small = Specimen("esp32c3", flash_size=512 << 10)
+    async with board(tmp_path, specimen=small, slot=0x20000) as it:
         before = bytes(it.esp.flash.data)
-        device = await it.identify()
-        kept = await it.driver.backup(it.port.path, device, tmp_path / "all.bin", full=True)
+        kept = await it.driver.backup(it.port.path, it.device, tmp_path / "all.bin", full=True)
         assert kept.path.read_bytes() == before
-        plan = plan_flash(it.image, it.content, device, erase_settings=True)
-        await it.driver.write(it.port.path, plan, it.file)
+        plan = plan_flash(it.image, it.content, it.device, erase_settings=True)
+        await it.write(plan)
         assert it.at(NVS[2], NVS[3]) == b"\xff" * NVS[3], "settings were to be erased"
-        await it.driver.write(it.port.path, plan_restore(kept, device), kept.path)
+        await it.driver.write(it.port.path, plan_restore(kept, it.device), kept.path)
         assert bytes(it.esp.flash.data) == before
+        assert SETTINGS in before
