@@ -45,7 +45,8 @@ class EspPort:
     def __init__(self, esp: VirtualEsp, link: Path | None = None, *, paced: bool = False) -> None:
         self.esp = esp
         self._link = link
-        self._paced = paced
+        self.paced = paced
+        """May be changed at any time."""
         self._master = -1
         self._out = bytearray()
         self._turn: asyncio.TimerHandle | None = None
@@ -131,7 +132,7 @@ class EspPort:
             self.esp.restart()
             self._look()
             return
-        if not self._paced:
+        if not self.paced:
             self._take(data)
             return
         loop = asyncio.get_running_loop()

@@ -36,8 +36,6 @@ from agent.firmware.serial.errors import Refusal, SerialCode, SerialError, words
 from agent.firmware.serial.messages import Event, Job, Request
 from agent.firmware.serial.models import FlashPlan, Partition, Phase, SerialDevice, Span
 from agent.firmware.serial.narrator import Teller, install
-from agent.firmware.serial.plan import piece
-from agent.firmware.serial.ports import holders
 from agent.fleet.identity import Mac
 
 Esp = Any
@@ -51,24 +49,19 @@ _AS_SIGNED = {"flash_mode": "keep", "flash_freq": "keep", "flash_size": "keep"}
 """Anything else rewrites the header, and with it what was signed."""
 
 
-def do(request: Request, teller: Teller) -> dict[str, object]:
+def do(request: Request, content: bytes, teller: Teller) -> dict[str, object]:
     """
     Do the job and return what there is to tell of it.
+
+    Args:
+        request: the job.
+        content: the file that it is about, already compared with the plan; "" if there is none.
+        teller: gets what happens.
 
     Raises:
         SerialError: it is refused.
         Exception: whatever esptool or the port raise.
     """
-    content = Path(request.image).read_bytes() if request.image else b""
-    plan = request.plan
-    if plan is not None:
-        # Before anything is touched, and from the same bytes that will be written.
-        for part in plan.parts:
-            piece(plan, part, content)
-    others = holders(request.port)
-    if others:
-        names = ", ".join(f"{it.name} (process {it.pid})" for it in others)
-        raise SerialError(_busy(names))
     with _connect(request, teller) as esp:
         try:
             result = _on_chip(esp, request, content, teller)
@@ -197,7 +190,7 @@ def _worth_keeping(device: SerialDevice, *, full: bool) -> list[Span]:
 
 
 def _write(esp: Esp, plan: FlashPlan, content: bytes, teller: Teller) -> dict[str, object]:
-    pieces = [(part, piece(plan, part, content)) for part in plan.parts]
+    pieces = [(part, _piece(part, content)) for part in plan.parts]
     teller.phase(Phase.COMPARE, plan.bytes_to_write)
     same = [part for part, data in pieces if _holds(esp, part.offset, data)]
     todo = [(part.offset, data) for part, data in pieces if part not in same]
@@ -221,7 +214,7 @@ def _write(esp: Esp, plan: FlashPlan, content: bytes, teller: Teller) -> dict[st
 
 def _verify(esp: Esp, plan: FlashPlan, content: bytes, teller: Teller) -> dict[str, object]:
     teller.phase(Phase.COMPARE, plan.bytes_to_write)
-    pieces = [(part.offset, piece(plan, part, content)) for part in plan.parts]
+    pieces = [(part.offset, _piece(part, content)) for part in plan.parts]
     pieces += [(it.offset, _ERASED * it.size) for it in plan.blank]
     for offset, data in pieces:
         teller.piece(len(data))
@@ -232,6 +225,10 @@ def _verify(esp: Esp, plan: FlashPlan, content: bytes, teller: Teller) -> dict[s
             raise SerialError(Refusal(why.code, text, why.next_step))
         teller.share(1, 1)
     return {}
+
+
+def _piece(part: Part, content: bytes) -> bytes:
+    return content[part.start : part.start + part.size]
 
 
 def _holds(esp: Esp, offset: int, content: bytes) -> bool:
@@ -250,11 +247,6 @@ def _read(esp: Esp, offset: int, size: int, *, progress: bool = False) -> bytes:
 def _reset(esp: Esp, teller: Teller) -> None:
     teller.phase(Phase.RESET)
     reset_chip(esp, "hard-reset")
-
-
-def _busy(names: str) -> Refusal:
-    why = words(SerialCode.PORT_BUSY)
-    return Refusal(why.code, f"Another program uses the port: {names}.", why.next_step)
 
 
 def _unreadable(span: Span) -> Refusal:

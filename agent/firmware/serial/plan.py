@@ -98,12 +98,12 @@ def plan_restore(backup: Backup, device: SerialDevice) -> FlashPlan:
     return plan
 
 
-def piece(plan: FlashPlan, part: Part, content: bytes) -> bytes:
+def check_file(plan: FlashPlan, content: bytes) -> None:
     """
-    Return the bytes of one part.
+    Do nothing if the file is the one that the plan was made for.
 
     Raises:
-        SerialError: the file is not the one that the plan was made for.
+        SerialError: it is another one, or was changed since.
     """
     whole = len(content) == plan.file_size
     if not whole or hashlib.sha256(content).hexdigest() != plan.file_sha256:
@@ -114,7 +114,6 @@ def piece(plan: FlashPlan, part: Part, content: bytes) -> bytes:
                 "Nothing was written from it. Choose the release again.",
             )
         )
-    return content[part.start : part.start + part.size]
 
 
 def _check_parts(parts: tuple[Part, ...], size: int) -> None:

@@ -10,14 +10,17 @@ Source: esptool.md, sections 1.2 to 1.4.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import select
 import sys
-import threading
 from pathlib import Path
 
-from agent.firmware.serial.errors import SerialError
+from agent.firmware.serial.errors import Refusal, SerialCode, SerialError, words
 from agent.firmware.serial.messages import Event, Request
+from agent.firmware.serial.plan import check_file
+from agent.firmware.serial.ports import holders
 
 _ORPHANED = 3
 
@@ -25,7 +28,7 @@ _ORPHANED = 3
 def main() -> int:
     """Do the one job that stands on standard input."""
     request = Request.from_line(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _end_with_parent()
     # A library that prints must not write into the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     with Path(os.devnull).open("w") as nowhere:
@@ -35,9 +38,10 @@ def main() -> int:
         answers.write(json.dumps({"event": event, **what}) + "\n")
 
     try:
-        from agent.firmware.serial import flasher, narrator  # noqa: PLC0415 - its failure is told
+        content = _prepared(request)
+        from agent.firmware.serial import flasher, narrator  # noqa: PLC0415 - heavy, and may fail
 
-        result = flasher.do(request, narrator.Teller(say))
+        result = flasher.do(request, content, narrator.Teller(say))
     except SerialError as error:
         say(Event.REFUSED, code=error.code, text=error.text, next_step=error.next_step)
     except Exception as error:  # noqa: BLE001 - whatever esptool raises is the answer
@@ -47,10 +51,39 @@ def main() -> int:
     return 0
 
 
+def _prepared(request: Request) -> bytes:
+    """
+    Return the file that will be written, after all that can be known without touching the port.
+
+    Raises:
+        SerialError: the file is not the one of the plan, or the port is not to be had.
+    """
+    content = Path(request.image).read_bytes() if request.image else b""
+    if request.plan is not None:
+        check_file(request.plan, content)
+    if not Path(request.port).exists():
+        raise SerialError(words(SerialCode.PORT_MISSING))
+    others = holders(request.port)
+    if others:
+        names = ", ".join(f"{it.name} (process {it.pid})" for it in others)
+        why = words(SerialCode.PORT_BUSY)
+        raise SerialError(
+            Refusal(why.code, f"Another program uses the port: {names}.", why.next_step)
+        )
+    return content
+
+
 def _end_with_parent() -> None:
-    """End when the parent has: a flasher that nobody watches keeps the port from the next one."""
-    sys.stdin.buffer.read()
-    os._exit(_ORPHANED)
+    """
+    End at once when the parent has ended: a flasher that nobody watches would hold the port.
+
+    The parent keeps this end's standard input open; when that closes, the kernel sends SIGIO,
+    which ends a process whatever it is doing.
+    """
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([0], [], [], 0)[0]:
+        os._exit(_ORPHANED)
 
 
 if __name__ == "__main__":

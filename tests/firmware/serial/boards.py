@@ -61,7 +61,7 @@ def otadata(sequence: int) -> bytes:
 
 def program(chip: str, name: str, version: str, size: int) -> bytes:
     """A program: header, descriptor and something that compresses by half."""
-    noise = random.Random(f"{name}{version}")
+    noise = random.Random(f"{name}{version}")  # noqa: S311 - the same bytes in every run
     header = struct.pack("<BBBBIB3xH10x", 0xE9, 1, 2, 0x20, 0x40080000, 0xEE, CHIPS[chip].chip_id)
     told = struct.pack("<I12x32s32s", 0xABCD5432, version.encode(), name.encode())
     head = (header.ljust(0x20, b"\0") + told).ljust(0x120, b"\0")
@@ -146,7 +146,6 @@ class Board:
 
     def at(self, offset: int, size: int) -> bytes:
         return bytes(self.esp.flash.data[offset : offset + size])
-
 
 
 @asynccontextmanager
