@@ -270,6 +270,8 @@ async def _worker(command: tuple[str, ...]) -> AsyncIterator[asyncio.subprocess.
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             cwd=empty,
+            # Ctrl-C in a terminal reaches the agent, which knows whether this is a good moment.
+            start_new_session=True,
             env={**kept, "HOME": empty, "PYTHONPATH": root},
         )
         try:

@@ -194,7 +194,8 @@ def _write(esp: Esp, plan: FlashPlan, content: bytes, teller: Teller) -> dict[st
     teller.phase(Phase.COMPARE, plan.bytes_to_write)
     same = [part for part, data in pieces if _holds(esp, part.offset, data)]
     todo = [(part.offset, data) for part, data in pieces if part not in same]
-    todo += [(it.offset, _ERASED * it.size) for it in plan.blank if not _is_blank(esp, it)]
+    erased = [it for it in plan.blank if not _holds(esp, it.offset, _ERASED * it.size)]
+    todo += [(it.offset, _ERASED * it.size) for it in erased]
     if todo:
         teller.phase(Phase.WRITE, sum(len(data) for _, data in todo))
         teller.say(Event.TOUCHED)
@@ -208,7 +209,7 @@ def _write(esp: Esp, plan: FlashPlan, content: bytes, teller: Teller) -> dict[st
     return {
         "written": [asdict(part) for part, _ in pieces if part not in same],
         "same": [asdict(part) for part in same],
-        "erased": [asdict(it) for it in plan.blank],
+        "erased": [asdict(it) for it in erased],
     }
 
 
@@ -234,10 +235,6 @@ def _piece(part: Part, content: bytes) -> bytes:
 def _holds(esp: Esp, offset: int, content: bytes) -> bool:
     wanted = hashlib.md5(content, usedforsecurity=False).hexdigest()
     return bool(esp.flash_md5sum(offset, len(content)) == wanted)
-
-
-def _is_blank(esp: Esp, span: Span) -> bool:
-    return _holds(esp, span.offset, _ERASED * span.size)
 
 
 def _read(esp: Esp, offset: int, size: int, *, progress: bool = False) -> bytes:

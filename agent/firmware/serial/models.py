@@ -24,15 +24,10 @@ class Phase(StrEnum):
     READ = "read"
     COMPARE = "compare"
     WRITE = "write"
-    VERIFY = "verify"
-    ERASE = "erase"
+    """Each piece is erased as it is written, and compared by its checksum afterwards."""
     RESET = "reset"
     WAIT = "wait"
     """The port has gone, and may come back."""
-
-
-UNSAFE = frozenset({Phase.WRITE, Phase.VERIFY, Phase.ERASE})
-"""Whoever ends it in one of these leaves a device that may not start: it needs flashing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +46,13 @@ class Progress:
 
     @property
     def safe_to_stop(self) -> bool:
-        """Whether ending it now leaves the device as it was, or finished."""
-        return not (self.touched and self.phase in UNSAFE)
+        """
+        Whether ending it now leaves the device as it was, or finished.
+
+        Otherwise it may not start any more and needs flashing; that is so as well while a write
+        that broke off is being tried again.
+        """
+        return not self.touched or self.phase is Phase.RESET
 
 
 @dataclass(frozen=True, slots=True)

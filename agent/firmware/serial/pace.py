@@ -83,9 +83,9 @@ class Patience:
             case Phase.READ:
                 slow_s = 0.0 if rung.stub else size / _ROM_READ_BYTES_PER_S
                 limit_s = 30 + 3 * wire_s + slow_s
-            case Phase.COMPARE | Phase.VERIFY:
+            case Phase.COMPARE:
                 limit_s = 30 + 10 * size / _MIB
-            case Phase.WRITE | Phase.ERASE:
+            case Phase.WRITE:
                 limit_s = 60 + 2 * wire_s + 90 * size / _MIB
             case _:
                 limit_s = 30.0
