@@ -147,6 +147,8 @@ class VirtualEsp:
                 return
             if self.packets == self.faults.spoilt_packet:
                 check ^= 1
+            if self.packets == self.faults.short_packet:
+                body = body[:-1]
         self._reply(command, body, check)
 
     def _swallowed(self, size: int) -> bool:

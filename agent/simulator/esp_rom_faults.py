@@ -22,6 +22,8 @@ class RomFaults:
     """It never enters its boot loader and prints its log instead: nobody holds BOOT."""
     unknown_chip: bool = False
     """It says that it is of a family that nobody knows."""
+    short_packet: int | None = None
+    """A byte of this data packet gets lost."""
     no_greeting: bool = False
     """It takes the helper program into its memory and is never heard of again."""
     lost_packet: int | None = None

@@ -80,6 +80,23 @@ async def test_another_bridge_on_the_cable_than_the_one_that_was_meant(tmp_path:
     assert not it.esp.packets
 
 
+async def test_a_plan_for_another_chip_is_not_carried_out(tmp_path: Path) -> None:
+    async with board(tmp_path, "esp32s3") as it:
+        with pytest.raises(SerialError, match="made for esp32c3, and the bridge has esp32s3"):
+            await it.write(replace(it.plan, chip="esp32c3"))
+    assert not it.esp.packets
+
+
+async def test_a_spoilt_packet_ends_a_write_by_the_rom_which_has_counted_it(
+    tmp_path: Path,
+) -> None:
+    """esptool sends the packet again, and the ROM says that it is out of turn."""
+    async with board(tmp_path, "esp32c3", RomFaults(spoilt_packet=2), ladder=LADDER[3:]) as it:
+        error = await refusal(it)
+    assert (error.code, error.touched) == (SerialCode.REJECTED, True)
+    assert "seq 1" in error.detail
+
+
 async def test_an_image_that_was_swapped_after_the_check_never_reaches_the_cable(
     tmp_path: Path,
 ) -> None:
@@ -120,9 +137,10 @@ async def test_a_port_that_is_not_there(tmp_path: Path) -> None:
         (RomFaults(noisy_above_baud=300_000), (230_400, True)),
         (RomFaults(lost_packet=1), (230_400, True)),
         (RomFaults(spoilt_packet=1), (460_800, True)),
+        (RomFaults(short_packet=1), (460_800, True)),
         (RomFaults(power_cut_after=100), (230_400, True)),
     ],
-    ids=["no greeting", "noise", "lost packet", "spoilt packet", "power cut"],
+    ids=["no greeting", "noise", "lost packet", "spoilt packet", "lost byte", "power cut"],
 )
 async def test_what_a_slower_or_a_second_try_cures_is_cured_without_a_person(
     tmp_path: Path, faults: RomFaults, worked_at: tuple[int, bool]
