@@ -31,17 +31,21 @@ _CHIP_ID = struct.Struct("<12xH")
 _NEW_DEVICE_STEP = "Check which bridge is plugged in, and choose it by its address."
 
 
-def device_refusals(found: SerialDevice) -> tuple[Refusal, ...]:
-    """Return what forbids writing to a chip whatever the image is; none of it can be accepted."""
+def lock_refusals(found: SerialDevice) -> tuple[Refusal, ...]:
+    """Return which locks of a chip forbid writing; none of them can be accepted."""
     locks = (
         (found.secure_download, SerialCode.SECURE_DOWNLOAD),
         (found.secure_boot, SerialCode.SECURE_BOOT),
         (found.flash_encryption, SerialCode.FLASH_ENCRYPTION),
     )
-    refusals = [words(code) for locked, code in locks if locked]
-    if not found.secure_download and found.flash_size is None:
-        refusals.append(words(SerialCode.FLASH_SILENT))
-    return tuple(refusals)
+    return tuple(words(code) for locked, code in locks if locked)
+
+
+def device_refusals(found: SerialDevice) -> tuple[Refusal, ...]:
+    """Return what forbids any job on a device, whatever the image is."""
+    locked = lock_refusals(found)
+    silent = () if locked or found.flash_size is not None else (words(SerialCode.FLASH_SILENT),)
+    return locked + silent
 
 
 def meant_refusals(found: SerialDevice, meant: Device) -> tuple[Refusal, ...]:
@@ -65,9 +69,9 @@ def meant_refusals(found: SerialDevice, meant: Device) -> tuple[Refusal, ...]:
     )
 
 
-def plan_refusals(found: SerialDevice, plan: FlashPlan) -> tuple[Refusal, ...]:
-    """Return what speaks against carrying out a plan on the chip that is there now."""
-    refusals = list(device_refusals(found))
+def chip_refusals(found: SerialDevice, plan: FlashPlan) -> tuple[Refusal, ...]:
+    """Return why a plan is not for the chip that is there now, whatever its flash is."""
+    refusals = []
     if found.mac != plan.mac:
         refusals.append(another_device(found.mac, plan.mac))
     if found.chip != plan.chip:
@@ -80,6 +84,12 @@ def plan_refusals(found: SerialDevice, plan: FlashPlan) -> tuple[Refusal, ...]:
         )
         step = "Choose a release for this board."
         refusals.append(Refusal(SerialCode.CHIP_REVISION, text, step))
+    return tuple(refusals)
+
+
+def plan_refusals(found: SerialDevice, plan: FlashPlan) -> tuple[Refusal, ...]:
+    """Return what speaks against carrying out a plan on the device that is there now."""
+    refusals = [*device_refusals(found), *chip_refusals(found, plan)]
     ends = [it.offset + it.size for it in plan.parts] + [it.end for it in plan.blank]
     needed = max(plan.flash_size, *ends, 0)
     if found.flash_size is not None and needed > found.flash_size:

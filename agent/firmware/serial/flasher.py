@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,13 @@ from esptool.util import flash_size_bytes  # type: ignore[import-untyped]
 
 from agent.firmware.manifest.models import Part
 from agent.firmware.serial import layout
-from agent.firmware.serial.checks import another_device, device_refusals, plan_refusals
+from agent.firmware.serial.checks import (
+    another_device,
+    chip_refusals,
+    device_refusals,
+    lock_refusals,
+    plan_refusals,
+)
 from agent.firmware.serial.errors import Refusal, SerialCode, SerialError, words
 from agent.firmware.serial.messages import Event, Job, Request
 from agent.firmware.serial.models import FlashPlan, Partition, Phase, SerialDevice, Span
@@ -76,20 +82,31 @@ def do(request: Request, content: bytes, teller: Teller) -> dict[str, object]:
 
 def _on_chip(esp: Esp, request: Request, content: bytes, teller: Teller) -> dict[str, object]:
     teller.phase(Phase.IDENTIFY)
-    device, plan = _identify(esp), request.plan
+    device, plan = _who(esp), request.plan
     if request.job is Job.IDENTIFY:
+        if not device.secure_download:
+            attach_flash(esp)
+            device = _with_flash(esp, device, contents=True)
         return {"device": asdict(device)}
-    for why in plan_refusals(device, plan) if plan is not None else device_refusals(device):
-        raise SerialError(why)
+    # Before anything is put even into the memory of what may be somebody else's device.
+    _stop_at(lock_refusals(device))
+    _stop_at(chip_refusals(device, plan) if plan is not None else ())
     if request.mac is not None and device.mac != request.mac:
         raise SerialError(another_device(device.mac, request.mac))
     esp = _fast(esp, request, teller)
+    device = _with_flash(esp, device, contents=request.job is Job.BACKUP)
+    _stop_at(plan_refusals(device, plan) if plan is not None else device_refusals(device))
     if request.job is Job.BACKUP:
         return _backup(esp, request, device, teller)
     if plan is None:
         raise ValueError(f"a {request.job} needs a plan")
     does = _write if request.job is Job.WRITE else _verify
     return does(esp, plan, content, teller)
+
+
+def _stop_at(refusals: tuple[Refusal, ...]) -> None:
+    for why in refusals:
+        raise SerialError(why)
 
 
 def _connect(request: Request, teller: Teller) -> Esp:
@@ -102,33 +119,32 @@ def _connect(request: Request, teller: Teller) -> Esp:
     return detect_chip(request.port, _ROM_BAUD, connect_attempts=request.connect_attempts)
 
 
-def _identify(esp: Esp) -> SerialDevice:
-    """Learn what there is to know without writing, and without the helper program."""
+def _who(esp: Esp) -> SerialDevice:
+    """Learn from its eFuses who the chip is and what it forbids."""
     chip = esp.CHIP_NAME.lower().replace("-", "")
     if esp.secure_download_mode:
         return SerialDevice(chip=chip, secure_download=True)
-    secure_boot = bool(esp.get_secure_boot_enabled())
-    encrypted = bool(esp.get_flash_encryption_enabled())
-    attach_flash(esp)
-    size = detect_flash_size(esp)
-    table: tuple[Partition, ...] = ()
-    name = version = ""
-    if size is not None and not encrypted:
-        table = layout.read_table(_read(esp, layout.TABLE.offset, _TABLE_BYTES))
-        name, version = _app(esp, table)
     return SerialDevice(
         chip=chip,
         mac=Mac(bytes(esp.read_mac("BASE_MAC")).hex()),
         description=esp.get_chip_description(),
         revision=esp.get_chip_revision(),
-        flash_size=flash_size_bytes(size) if size else None,
-        flash_id=esp.flash_id(),
-        secure_boot=secure_boot,
-        flash_encryption=encrypted,
-        table=table,
-        app_name=name,
-        app_version=version,
+        secure_boot=bool(esp.get_secure_boot_enabled()),
+        flash_encryption=bool(esp.get_flash_encryption_enabled()),
     )
+
+
+def _with_flash(esp: Esp, device: SerialDevice, *, contents: bool) -> SerialDevice:
+    """Learn how large the flash is and, if wanted, how it is divided and what would start."""
+    size = detect_flash_size(esp)
+    device = replace(
+        device, flash_size=flash_size_bytes(size) if size else None, flash_id=esp.flash_id()
+    )
+    if not contents or size is None or device.flash_encryption:
+        return device
+    table = layout.read_table(_read(esp, layout.TABLE.offset, _TABLE_BYTES))
+    name, version = _app(esp, table)
+    return replace(device, table=table, app_name=name, app_version=version)
 
 
 def _app(esp: Esp, table: tuple[Partition, ...]) -> tuple[str, str]:
