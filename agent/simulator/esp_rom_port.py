@@ -50,6 +50,7 @@ class EspPort:
         self._master = -1
         self._out = bytearray()
         self._turn: asyncio.TimerHandle | None = None
+        self._free_at_s = 0.0
         self.node = ""
         """The terminal itself; another one after `plug_in`."""
         self.is_open = asyncio.Event()
@@ -137,8 +138,10 @@ class EspPort:
             return
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._master)
-        wire_s = len(data) * _BITS_PER_BYTE / self._rate()
-        self._turn = loop.call_later(wire_s, self._take_and_listen, data)
+        # Counted from when the wire was free, or each look would add its own lateness.
+        begun_s = max(self._free_at_s, loop.time())
+        self._free_at_s = begun_s + len(data) * _BITS_PER_BYTE / self._rate()
+        self._turn = loop.call_at(self._free_at_s, self._take_and_listen, data)
 
     def _take_and_listen(self, data: bytes) -> None:
         self._turn = None
