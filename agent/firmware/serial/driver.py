@@ -138,6 +138,17 @@ class SerialDriver:
         request = replace(self._request(Job.VERIFY, port), plan=plan, image=str(image))
         await self._climb(request, tell)
 
+    async def restart(self, port: str) -> None:
+        """
+        Let the device start its program, by the port's lines and without a word to it.
+
+        A job that was cancelled leaves the device in its boot loader, where it does nothing.
+
+        Raises:
+            SerialError: the port is not to be had.
+        """
+        await self._climb(self._request(Job.RESTART, port), None)
+
     def _request(self, job: Job, port: str) -> Request:
         rung, patience = self._ladder[0], self._patience
         return Request(
@@ -146,7 +157,7 @@ class SerialDriver:
 
     async def _climb(self, request: Request, tell: Tell | None) -> tuple[dict[str, Any], Rung]:
         """Do the job, more slowly each time that this may help."""
-        rung, touched = self._ladder[0], False
+        rung, touched, gone = self._ladder[0], False, False
         while True:
             attempt = _Attempt(rung, self._patience, tell or _nobody, touched=touched)
             try:
@@ -154,11 +165,14 @@ class SerialDriver:
                 return await attempt.run(request, self._command), rung
             except SerialError as error:
                 touched = error.touched = attempt.touched
-                slower = next_rung(rung, error.code, self._ladder)
+                # A port that has just vanished may be seen for a moment more.
+                lost = gone and error.code is SerialCode.PORT_MISSING
+                gone = lost or error.code is SerialCode.UNPLUGGED
+                slower = next_rung(rung, SerialCode.UNPLUGGED if gone else error.code, self._ladder)
                 if slower is None:
                     raise
                 attempt.say(f"{error.text} Trying again at {slower.baud} baud.")
-                if error.code is SerialCode.UNPLUGGED and not await self._back(request, attempt):
+                if gone and not await self._back(request, attempt):
                     raise
                 rung = slower
 

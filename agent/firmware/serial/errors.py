@@ -46,6 +46,9 @@ class SerialCode(StrEnum):
     BAD_PLAN = "bad-plan"
     SETTINGS_LOST = "settings-lost"
     BACKUP_FAILED = "backup-failed"
+    """What was read is not what the flash holds."""
+    BACKUP_UNSAVED = "backup-unsaved"
+    """It was read well, and the disk did not take it."""
     TOO_SLOW = "too-slow"
     WORKER_DIED = "worker-died"
     UNEXPECTED = "unexpected"
@@ -175,6 +178,8 @@ _WORDS: dict[SerialCode, tuple[str, str]] = {
     ),
 }
 
+_PORT_FAILURES = {"SerialException", "OSError", "PortNotOpenError", "error"}
+"""By name, of pyserial, of the kernel and of termios."""
 _LINE = (
     r"No serial data received|No more data to read|stream stopped|transfer stopped|"
     r"Invalid head of packet|Invalid SLIP escape|doesn't match request|Corrupt data|"
@@ -185,6 +190,7 @@ _TEXTS: tuple[tuple[str, SerialCode], ...] = (
     (r"exclusively lock|Errno 16|Device or resource busy|multiple access", SerialCode.PORT_BUSY),
     (r"Errno 13|Permission denied", SerialCode.PORT_FORBIDDEN),
     (r"Could not open .*Errno 2\b|FileNotFound|No such file", SerialCode.PORT_MISSING),
+    (r"Errno [56]\b|Input/output error|No such device", SerialCode.UNPLUGGED),
     (r"Wrong boot mode", SerialCode.WRONG_BOOT_MODE),
     (r"TX path seems to be down", SerialCode.ONE_WAY),
     (r"Unexpected chip (ID|magic) value", SerialCode.UNKNOWN_CHIP),
@@ -219,7 +225,7 @@ def explain(kind: str, text: str, phase: Phase) -> Refusal:
     if "Failed to connect" in text and found in {None, SerialCode.LINE_BROKE}:
         noise = re.search(r"Invalid head of packet|Invalid SLIP|Guru Meditation", text)
         found = SerialCode.NOT_DOWNLOADING if noise else SerialCode.NO_ANSWER
-    if kind in {"SerialException", "OSError", "PortNotOpenError"} and phase is not Phase.CONNECT:
+    if kind in _PORT_FAILURES and phase is not Phase.CONNECT:
         # A port that is read and is not there any more says "multiple access" as well.
         found = SerialCode.UNPLUGGED
     return words(found or SerialCode.UNEXPECTED)

@@ -27,7 +27,9 @@ from esptool.cmds import (  # type: ignore[import-untyped]
     run_stub,
     write_flash,
 )
+from esptool.reset import HardReset  # type: ignore[import-untyped]
 from esptool.util import flash_size_bytes  # type: ignore[import-untyped]
+from serial import Serial  # type: ignore[import-untyped]
 
 from agent.firmware.manifest.models import Part
 from agent.firmware.serial import layout
@@ -49,6 +51,7 @@ Esp = Any
 _ROM_BAUD = 115_200
 _ERASED = b"\xff"
 _ALIGNMENT = 4
+_BY_LINE = "hard-reset"
 _TABLE_BYTES = 0xC00
 _ENTRY_BYTES = 64
 _AS_SIGNED = {"flash_mode": "keep", "flash_freq": "keep", "flash_size": "keep"}
@@ -68,16 +71,28 @@ def do(request: Request, content: bytes, teller: Teller) -> dict[str, object]:
         SerialError: it is refused.
         Exception: whatever esptool or the port raise.
     """
+    if request.job is Job.RESTART:
+        return _restart(request, teller)
     with _connect(request, teller) as esp:
         try:
             result = _on_chip(esp, request, content, teller)
-        except SerialError:
-            # What is refused, maybe somebody else's device, goes on with what it did.
+        except Exception:
+            # What was only looked at, maybe somebody else's device, goes on with what it did.
             with contextlib.suppress(Exception):
-                _reset(esp, teller)
+                reset_chip(esp, _BY_LINE)
             raise
-        _reset(esp, teller)
+        teller.phase(Phase.RESET)
+        reset_chip(esp, _BY_LINE)
     return result
+
+
+def _restart(request: Request, teller: Teller) -> dict[str, object]:
+    """Reset the chip by the port's lines alone, without a word."""
+    teller.phase(Phase.RESET)
+    install(teller)
+    with Serial(request.port, _ROM_BAUD, exclusive=True) as port:
+        HardReset(port)()
+    return {}
 
 
 def _on_chip(esp: Esp, request: Request, content: bytes, teller: Teller) -> dict[str, object]:
@@ -156,9 +171,8 @@ def _app(esp: Esp, table: tuple[Partition, ...]) -> tuple[str, str]:
         second = _read(esp, choice.offset + layout.SECTOR, _ENTRY_BYTES)
         otadata = first.ljust(layout.SECTOR, _ERASED) + second
     slot = layout.starting_slot(table, otadata)
-    return (
-        layout.describe_app(_read(esp, slot.offset, layout.DESCRIPTOR_BYTES)) if slot else ("", "")
-    )
+    head = _read(esp, slot.offset, layout.DESCRIPTOR_BYTES) if slot else b""
+    return layout.describe_app(head)
 
 
 def _fast(esp: Esp, request: Request, teller: Teller) -> Esp:
@@ -176,26 +190,39 @@ def _fast(esp: Esp, request: Request, teller: Teller) -> Esp:
 def _backup(esp: Esp, request: Request, device: SerialDevice, teller: Teller) -> dict[str, object]:
     spans = _worth_keeping(device, full=request.full)
     teller.phase(Phase.READ, sum(it.size for it in spans))
-    target = Path(request.output)
-    target.unlink(missing_ok=True)
-    # Settings hold the Wi-Fi password: nobody else may read this, not even for a moment.
-    number = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    digest, regions, start = hashlib.sha256(), [], 0
-    with os.fdopen(number, "wb") as file:
-        for span in spans:
-            teller.piece(span.size)
-            content = _read(esp, span.offset, span.size, progress=True)
-            if not _holds(esp, span.offset, content):
-                raise SerialError(_unreadable(span))
+    copy, regions = b"", []
+    for span in spans:
+        teller.piece(span.size)
+        content = _read(esp, span.offset, span.size, progress=True)
+        if not _holds(esp, span.offset, content):
+            raise SerialError(_unreadable(span))
+        regions.append(asdict(Part(span.offset, len(copy), span.size)))
+        copy += content
+    _save(Path(request.output), copy)
+    digest = hashlib.sha256(copy).hexdigest()
+    return {"device": asdict(device), "regions": regions, "sha256": digest}
+
+
+def _save(target: Path, content: bytes) -> None:
+    """Write a file that nobody else can read, not even for a moment: it holds passwords."""
+    try:
+        target.unlink(missing_ok=True)
+        number = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(number, "wb") as file:
             file.write(content)
-            digest.update(content)
-            regions.append(asdict(Part(span.offset, start, span.size)))
-            start += span.size
-        file.flush()
-        os.fsync(file.fileno())
-    if hashlib.sha256(target.read_bytes()).digest() != digest.digest():
-        raise SerialError(_unreadable(Span(0, start)))
-    return {"device": asdict(device), "regions": regions, "sha256": digest.hexdigest()}
+            file.flush()
+            os.fsync(file.fileno())
+        kept = target.read_bytes() == content
+    except OSError as error:
+        raise SerialError(_unsaved(target, error.strerror)) from None
+    if not kept:
+        raise SerialError(_unsaved(target, "the disk gave back something else"))
+
+
+def _unsaved(target: Path, why: str) -> Refusal:
+    text = f"The backup could not be saved to {target.parent}: {why}."
+    step = "Make room there, or go on without a backup."
+    return Refusal(SerialCode.BACKUP_UNSAVED, text, step)
 
 
 def _worth_keeping(device: SerialDevice, *, full: bool) -> list[Span]:
@@ -219,9 +246,7 @@ def _write(esp: Esp, plan: FlashPlan, content: bytes, teller: Teller) -> dict[st
         teller.piece(len(data))
         padded = data + _ERASED * (-len(data) % _ALIGNMENT)
         # One call each: a piece that does not compress switches it off for the rest of a call.
-        write_flash(
-            esp, [(offset, padded)], flash_mode="keep", flash_freq="keep", flash_size="keep"
-        )
+        write_flash(esp, [(offset, padded)], **_AS_SIGNED)
     return {
         "written": [asdict(part) for part, _ in pieces if part not in same],
         "same": [asdict(part) for part in same],
@@ -255,11 +280,6 @@ def _holds(esp: Esp, offset: int, content: bytes) -> bool:
 
 def _read(esp: Esp, offset: int, size: int, *, progress: bool = False) -> bytes:
     return bytes(read_flash(esp, offset, size, None, no_progress=not progress))
-
-
-def _reset(esp: Esp, teller: Teller) -> None:
-    teller.phase(Phase.RESET)
-    reset_chip(esp, "hard-reset")
 
 
 def _unreadable(span: Span) -> Refusal:

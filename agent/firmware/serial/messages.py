@@ -25,6 +25,7 @@ class Job(StrEnum):
     BACKUP = "backup"
     WRITE = "write"
     VERIFY = "verify"
+    RESTART = "restart"
 
 
 class Event(StrEnum):

@@ -58,7 +58,7 @@ def _prepared(request: Request) -> bytes:
     Raises:
         SerialError: the file is not the one of the plan, or the port is not to be had.
     """
-    content = Path(request.image).read_bytes() if request.image else b""
+    content = _content(request.image) if request.image else b""
     if request.plan is not None:
         check_file(request.plan, content)
     if not Path(request.port).exists():
@@ -71,6 +71,15 @@ def _prepared(request: Request) -> bytes:
             Refusal(why.code, f"Another program uses the port: {names}.", why.next_step)
         )
     return content
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        text = f"The file of the image cannot be read: {error.strerror}."
+        step = "Nothing was written. Choose the release again."
+        raise SerialError(Refusal(SerialCode.IMAGE_CHANGED, text, step)) from None
 
 
 def _end_with_parent() -> None:

@@ -55,7 +55,8 @@ def test_what_esptool_says_is_understood(
 
 def test_every_code_that_esptool_can_cause_has_its_own_words_and_a_next_step() -> None:
     ours = {SerialCode.PORT_AMBIGUOUS, SerialCode.WRONG_DEVICE, SerialCode.IMAGE_CHANGED,
-            SerialCode.BAD_PLAN, SerialCode.SETTINGS_LOST, SerialCode.BACKUP_FAILED}  # fmt: skip
+            SerialCode.BAD_PLAN, SerialCode.SETTINGS_LOST, SerialCode.BACKUP_FAILED,
+            SerialCode.BACKUP_UNSAVED}  # fmt: skip
     for code in set(SerialCode) - ours - {SerialCode.UNEXPECTED}:
         why = words(code)
         assert why.text != words(SerialCode.UNEXPECTED).text, code
