@@ -214,7 +214,7 @@ def _save(target: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         kept = target.read_bytes() == content
     except OSError as error:
-        raise SerialError(_unsaved(target, error.strerror)) from None
+        raise SerialError(_unsaved(target, str(error.strerror))) from None
     if not kept:
         raise SerialError(_unsaved(target, "the disk gave back something else"))
 

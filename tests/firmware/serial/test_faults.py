@@ -181,7 +181,7 @@ async def test_a_cable_that_stays_pulled_leaves_a_bridge_that_needs_flashing(
 async def test_a_flash_that_does_not_take_what_it_is_given(
     tmp_path: Path, faults: RomFaults
 ) -> None:
-    async with board(tmp_path, "esp32c3", faults) as it:
+    async with board(tmp_path, "esp32c3", faults, ladder=LADDER[:1]) as it:
         error = await refusal(it)
     assert (error.code, error.touched) == (SerialCode.NOT_KEPT, True)
     assert "the flash chip or its power supply is bad" in str(error)
