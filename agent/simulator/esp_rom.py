@@ -45,6 +45,11 @@ BOOT_LOG = (
     b"rst:0x1 (POWERON_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n"
     b"invalid header: 0xffffffff\r\ninvalid header: 0xffffffff\r\n"
 )
+START_LOG = (
+    b"rst:0x1 (POWERON_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n"
+    b"\x1b[0;32m[I][app:151]: ESPHome version 2026.10.0\x1b[0m\r\n"
+    b"[C][wifi:611]:   SSID: 'Hillview'\r\n[I][wifi:1732]: Connected\r\n"
+)
 Words = tuple[int, ...]
 _CRASH = b"\r\nGuru Meditation Error: Core  0 panic'ed (Load access fault). \r\n"
 _NOISE = b"\x80\xff"
@@ -56,6 +61,9 @@ _SYNC_REPLIES = 8
 _START_TRANSFER = 1 << 18
 _SLOW_READ = 64
 _NOBODY = 0x7FFF
+_IMAGE_MAGIC = 0xE9
+_BOOT_OFFSETS = {"esp32": 0x1000}
+_PROGRAM_OFFSET = 0x10000
 _BEGINS = frozenset({Op.FLASH_BEGIN, Op.FLASH_DEFL_BEGIN})
 
 
@@ -114,6 +122,14 @@ class VirtualEsp:
         self._write: Write | None = None
         self._read: Read | None = None
         self._greets = False
+
+    def start(self) -> bytes:
+        """Start its own program, and return what it prints."""
+        self.mode = Mode.PROGRAM
+        boot = _BOOT_OFFSETS.get(self.specimen.chip, 0)
+        programs = (boot, _PROGRAM_OFFSET)
+        whole = all(self.flash.data[it] == _IMAGE_MAGIC for it in programs)
+        return START_LOG if whole else BOOT_LOG
 
     def receive(self, data: bytes, baud: int = 115_200) -> bytes:
         """Take bytes that came at this rate, and return what goes back."""

@@ -25,6 +25,8 @@ from agent.simulator.esp_rom import VirtualEsp
 _BITS_PER_BYTE = 10
 _BUFFER = 1 << 16
 _LOOK_S = 0.002
+_START_S = 0.05
+"""From a reset to the first line; a port that was just opened has been emptied by then."""
 _RATES = {
     value: int(name[1:])
     for name, value in vars(termios).items()
@@ -51,6 +53,8 @@ class EspPort:
         self._out = bytearray()
         self._turn: asyncio.TimerHandle | None = None
         self._free_at_s = 0.0
+        self.starts = False
+        """Opening the port starts its program, as on a board whose lines do not reach BOOT."""
         self.node = ""
         """The terminal itself; another one after `plug_in`."""
         self.is_open = asyncio.Event()
@@ -115,6 +119,8 @@ class EspPort:
         self._turn = None
         self.is_open.set()
         loop.add_reader(self._master, self._readable)
+        if self.starts:
+            self._turn = loop.call_later(_START_S, self._send, self.esp.start())
 
     def _closed(self) -> None:
         loop = asyncio.get_running_loop()
@@ -149,10 +155,15 @@ class EspPort:
         self._take(data)
 
     def _take(self, data: bytes) -> None:
-        self._out += self.esp.receive(data, self._rate())
+        answer = self.esp.receive(data, self._rate())
         if self.esp.unplugged:
             self.unplug()
-        elif self._out:
+        else:
+            self._send(answer)
+
+    def _send(self, data: bytes) -> None:
+        self._out += data
+        if self._out:
             asyncio.get_running_loop().add_writer(self._master, self._writable)
 
     def _rate(self) -> int:

@@ -24,6 +24,7 @@ from typing import Any
 
 import agent
 from agent.firmware.manifest.models import Part
+from agent.firmware.serial.boot_log import BootReport, read_boot_log
 from agent.firmware.serial.errors import Refusal, SerialCode, SerialError, explain, words
 from agent.firmware.serial.messages import Event, Job, Request, device_from
 from agent.firmware.serial.models import (
@@ -148,6 +149,19 @@ class SerialDriver:
             SerialError: the port is not to be had.
         """
         await self._climb(self._request(Job.RESTART, port), None)
+
+    async def observe(self, port: str, tell: Tell | None = None) -> BootReport:
+        """
+        Start the device and say how that went, by what it prints on the cable.
+
+        That it is on the network is for others to prove, by its address.
+
+        Raises:
+            SerialError: the port is not to be had.
+        """
+        request = replace(self._request(Job.OBSERVE, port), listen_s=self._patience.listen_s)
+        result, _ = await self._climb(request, tell)
+        return read_boot_log(bytes.fromhex(result["heard"]))
 
     def _request(self, job: Job, port: str) -> Request:
         rung, patience = self._ladder[0], self._patience

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,11 @@ from esptool.cmds import (  # type: ignore[import-untyped]
 )
 from esptool.reset import HardReset  # type: ignore[import-untyped]
 from esptool.util import flash_size_bytes  # type: ignore[import-untyped]
-from serial import Serial  # type: ignore[import-untyped]
+from serial import Serial, SerialException  # type: ignore[import-untyped]
 
 from agent.firmware.manifest.models import Part
 from agent.firmware.serial import layout
+from agent.firmware.serial.boot_log import is_final, read_boot_log
 from agent.firmware.serial.checks import (
     another_device,
     chip_refusals,
@@ -52,6 +54,7 @@ _ROM_BAUD = 115_200
 _ERASED = b"\xff"
 _ALIGNMENT = 4
 _BY_LINE = "hard-reset"
+_LISTEN_S, _LISTEN_BYTES, _HEARD_BYTES = 0.1, 4096, 16_384
 _TABLE_BYTES = 0xC00
 _ENTRY_BYTES = 64
 _AS_SIGNED = {"flash_mode": "keep", "flash_freq": "keep", "flash_size": "keep"}
@@ -71,7 +74,7 @@ def do(request: Request, content: bytes, teller: Teller) -> dict[str, object]:
         SerialError: it is refused.
         Exception: whatever esptool or the port raise.
     """
-    if request.job is Job.RESTART:
+    if request.job in {Job.RESTART, Job.OBSERVE}:
         return _restart(request, teller)
     with _connect(request, teller) as esp:
         try:
@@ -87,12 +90,20 @@ def do(request: Request, content: bytes, teller: Teller) -> dict[str, object]:
 
 
 def _restart(request: Request, teller: Teller) -> dict[str, object]:
-    """Reset the chip by the port's lines alone, without a word."""
+    """Reset the chip by the port's lines alone, without a word, and listen if that is wanted."""
     teller.phase(Phase.RESET)
     install(teller)
-    with Serial(request.port, _ROM_BAUD, exclusive=True) as port:
+    heard = b""
+    with Serial(request.port, _ROM_BAUD, timeout=_LISTEN_S, exclusive=True) as port:
         HardReset(port)()
-    return {}
+        if request.job is Job.OBSERVE:
+            teller.phase(Phase.OBSERVE)
+            until_s = time.monotonic() + request.listen_s
+            # A chip that is its own USB device takes the port with it when it restarts.
+            with contextlib.suppress(SerialException):
+                while time.monotonic() < until_s and not is_final(read_boot_log(heard)):
+                    heard = (heard + port.read(_LISTEN_BYTES))[-_HEARD_BYTES:]
+    return {"heard": heard.hex()}
 
 
 def _on_chip(esp: Esp, request: Request, content: bytes, teller: Teller) -> dict[str, object]:

@@ -26,6 +26,7 @@ class Job(StrEnum):
     WRITE = "write"
     VERIFY = "verify"
     RESTART = "restart"
+    OBSERVE = "observe"
 
 
 class Event(StrEnum):
@@ -63,6 +64,8 @@ class Request:
     """Path of the backup."""
     full: bool = False
     """Back up all of the flash, not only what is hard to replace."""
+    listen_s: float = 0.0
+    """Longest time to listen to a start."""
     mac: Mac | None = None
     """The device that is meant, where no plan says it."""
 

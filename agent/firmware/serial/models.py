@@ -26,6 +26,8 @@ class Phase(StrEnum):
     WRITE = "write"
     """Each piece is erased as it is written, and compared by its checksum afterwards."""
     RESET = "reset"
+    OBSERVE = "observe"
+    """It was started, and somebody listens to what it says."""
     WAIT = "wait"
     """The port has gone, and may come back."""
 
@@ -52,7 +54,7 @@ class Progress:
         Otherwise it may not start any more and needs flashing; that is so as well while a write
         that broke off is being tried again.
         """
-        return not self.touched or self.phase is Phase.RESET
+        return not self.touched or self.phase in {Phase.RESET, Phase.OBSERVE}
 
 
 @dataclass(frozen=True, slots=True)

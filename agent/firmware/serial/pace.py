@@ -64,6 +64,8 @@ class Patience:
     """For the helper program's hello."""
     reappear_s: float = 15.0
     """For a port that has vanished."""
+    listen_s: float = 20.0
+    """For a start to be judged by what the bridge prints."""
     factor: float = 1.0
     """Of every limit of a phase."""
 
@@ -87,6 +89,8 @@ class Patience:
                 limit_s = 30 + 10 * size / _MIB
             case Phase.WRITE:
                 limit_s = 60 + 2 * wire_s + 90 * size / _MIB
+            case Phase.OBSERVE:
+                limit_s = 30 + self.listen_s
             case _:
                 limit_s = 30.0
         return limit_s * self.factor

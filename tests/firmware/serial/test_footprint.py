@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.test_footprint_imports import loaded_by
 
 ROOM = [
+    "boot_log",
     "checks",
     "driver",
     "errors",

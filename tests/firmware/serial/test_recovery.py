@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.firmware.serial.boot_log import Start
 from agent.firmware.serial.models import Phase
 from agent.firmware.serial.pace import LADDER
 from agent.firmware.serial.plan import plan_flash, plan_restore
@@ -52,6 +53,10 @@ async def test_what_was_written_is_proven_and_a_second_run_writes_nothing(tmp_pa
         await it.driver.verify(it.port.path, it.plan, it.file)
         again = await it.write()
         assert again.nothing_to_do
+        it.port.starts = True
+        seen = await it.driver.observe(it.port.path)
+        assert seen.start is Start.CONNECTED
+        assert not any("Hillview" in line for line in seen.lines)
         assert again.already_right == it.plan.parts
         assert it.esp.packets == packets
 
