@@ -46,6 +46,7 @@ def plan_flash(
     """
     if device.mac is None:
         raise SerialError(_bad("The device does not tell its address"))
+    _check_digest(content, image.size, image.sha256)
     parts = image.parts or (Part(0, 0, image.size),)
     if image.kind is not ImageKind.FACTORY:
         raise SerialError(_bad("Only a factory image goes over the cable"))
@@ -105,15 +106,15 @@ def check_file(plan: FlashPlan, content: bytes) -> None:
     Raises:
         SerialError: it is another one, or was changed since.
     """
-    whole = len(content) == plan.file_size
-    if not whole or hashlib.sha256(content).hexdigest() != plan.file_sha256:
-        raise SerialError(
-            Refusal(
-                SerialCode.IMAGE_CHANGED,
-                "The file is not the one that was checked.",
-                "Nothing was written from it. Choose the release again.",
-            )
-        )
+    _check_digest(content, plan.file_size, plan.file_sha256)
+
+
+def _check_digest(content: bytes, size: int, sha256: str) -> None:
+    if len(content) == size and hashlib.sha256(content).hexdigest() == sha256:
+        return
+    text = "The file is not the one that was checked."
+    step = "Nothing was written from it. Choose the release again."
+    raise SerialError(Refusal(SerialCode.IMAGE_CHANGED, text, step))
 
 
 def _check_parts(parts: tuple[Part, ...], size: int) -> None:

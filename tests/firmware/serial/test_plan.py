@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -97,7 +98,8 @@ def test_an_image_for_another_chip_is_refused_whatever_its_manifest_says() -> No
 def test_a_program_for_another_chip_behind_the_right_boot_loader_is_refused() -> None:
     """esptool writes it with a note: it looks at the boot loader's address alone."""
     content = CONTENT[:0x10000] + program("esp32s3", "x", "1", 0x1000)
-    image = replace(IMAGE, parts=(Part(0, 0, len(content)),), size=len(content))
+    digest = hashlib.sha256(content).hexdigest()
+    image = replace(IMAGE, parts=(Part(0, 0, len(content)),), size=len(content), sha256=digest)
     assert "at 0x10000" in refused(SerialCode.WRONG_CHIP, image=image, content=content)
 
 
@@ -115,6 +117,11 @@ def test_a_device_that_the_image_does_not_suit_is_refused(
     device: SerialDevice, code: SerialCode, said: str
 ) -> None:
     assert said in refused(code, device=device, min_chip_revision=300)
+
+
+def test_a_truncated_file_is_refused_before_anything_is_planned() -> None:
+    said = refused(SerialCode.IMAGE_CHANGED, content=CONTENT[:-4096])
+    assert "not the one that was checked" in said
 
 
 def test_an_ota_image_never_goes_over_the_cable() -> None:
