@@ -22,6 +22,7 @@ from agent.firmware.serial.ports import holders
 from agent.fleet.identity import Mac
 from agent.simulator.esp_rom_chips import Specimen
 from agent.simulator.esp_rom_faults import RomFaults
+from agent.simulator.esp_rom_protocol import Op
 from tests.firmware.serial.boards import COMMAND, QUICK, Board, board
 
 FREE_S = 1.0
@@ -32,6 +33,11 @@ async def refusal(it: Board) -> SerialError:
     with pytest.raises(SerialError) as caught:
         await it.write()
     return caught.value
+
+
+def untouched(it: Board) -> bool:
+    """Whether nothing was put into its flash, nor even into its memory."""
+    return not it.esp.packets and Op.MEM_BEGIN not in it.esp.commands
 
 
 @pytest.mark.parametrize(
@@ -68,7 +74,7 @@ async def test_a_locked_chip_is_refused_once_and_never_written(
         error = await refusal(it)
     assert (error.code, error.touched) == (code, False)
     assert said in str(error)
-    assert not it.esp.packets
+    assert untouched(it)
     connects = [progress for progress in it.told if progress.text.startswith("Connecting")]
     assert len(connects) == 1, "a refusal was tried again"
 
@@ -78,14 +84,14 @@ async def test_another_bridge_on_the_cable_than_the_one_that_was_meant(tmp_path:
         with pytest.raises(SerialError, match="B8:D6:1A:00:00:01 was meant") as caught:
             await it.write(replace(it.plan, mac=Mac("b8d61a000001")))
     assert caught.value.code is SerialCode.WRONG_DEVICE
-    assert not it.esp.packets
+    assert untouched(it)
 
 
 async def test_a_plan_for_another_chip_is_not_carried_out(tmp_path: Path) -> None:
     async with board(tmp_path, "esp32s3") as it:
         with pytest.raises(SerialError, match="made for esp32c3, and the bridge has esp32s3"):
             await it.write(replace(it.plan, chip="esp32c3"))
-    assert not it.esp.packets
+    assert untouched(it)
 
 
 async def test_a_spoilt_packet_ends_a_write_by_the_rom_which_has_counted_it(
@@ -165,6 +171,30 @@ async def test_a_cable_that_is_pulled_and_put_back_under_another_name(tmp_path: 
         assert it.port.node != first
         os.close(keep)
     assert Phase.WAIT in {progress.phase for progress in it.told}
+
+
+FLICKERS = """
+import json, sys
+from pathlib import Path
+port = Path(json.loads(sys.stdin.readline())["port"])
+before = len(port.read_text())
+port.write_text("x" * (before + 1))
+print(json.dumps([
+    {"event": "failed", "kind": "SerialException", "text": "[Errno 5] gone"},
+    {"event": "refused", "code": "port-missing", "text": "Gone.", "next_step": "Wait."},
+    {"event": "done"},
+][before]))
+"""
+
+
+async def test_a_port_that_is_seen_for_a_moment_after_it_vanished_is_waited_for(
+    tmp_path: Path,
+) -> None:
+    """udev takes the name away a little later than the kernel the device."""
+    port = tmp_path / "port"
+    port.touch()
+    await SerialDriver(QUICK, command=(sys.executable, "-c", FLICKERS)).restart(str(port))
+    assert port.read_text() == "xxx"
 
 
 async def test_a_cable_that_stays_pulled_leaves_a_bridge_that_needs_flashing(
