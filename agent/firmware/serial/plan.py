@@ -14,7 +14,7 @@ import hashlib
 
 from agent.firmware.image.models import ImageFacts
 from agent.firmware.manifest.models import ImageKind, Part, ReleaseImage
-from agent.firmware.serial.checks import image_refusal, plan_refusals
+from agent.firmware.serial.checks import image_refusal, lock_refusals, plan_refusals
 from agent.firmware.serial.errors import Refusal, SerialCode, SerialError
 from agent.firmware.serial.layout import SECTOR, TABLE, read_table, subtract
 from agent.firmware.serial.models import Backup, FlashPlan, Partition, SerialDevice, Span
@@ -44,6 +44,9 @@ def plan_flash(
         SerialError: it must not, or cannot; the code says why. With `SETTINGS_LOST` it can, if
             `erase_settings` is accepted.
     """
+    # A locked chip may hide its address too: the lock is what a person has to hear of.
+    for locked in lock_refusals(device):
+        raise SerialError(locked)
     if device.mac is None:
         raise SerialError(_bad("The device does not tell its address"))
     _check_digest(content, image.size, image.sha256)

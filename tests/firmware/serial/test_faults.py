@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from agent.firmware.serial.checks import lock_refusals
 from agent.firmware.serial.driver import SerialDriver
 from agent.firmware.serial.errors import SerialCode, SerialError
 from agent.firmware.serial.models import Phase, Progress
@@ -72,6 +73,8 @@ async def test_a_locked_chip_is_refused_once_and_never_written(
 ) -> None:
     async with board(tmp_path, specimen=specimen) as it:
         error = await refusal(it)
+        device = await it.driver.identify(it.port.path)
+    assert [why.code for why in lock_refusals(device)] == [code]
     assert (error.code, error.touched) == (code, False)
     assert said in str(error)
     assert untouched(it)
@@ -292,6 +295,7 @@ async def test_a_flashing_process_that_is_killed_is_started_again(tmp_path: Path
 AGENT = """
 import asyncio, json, sys
 from pathlib import Path
+from agent.firmware.serial.checks import lock_refusals
 from agent.firmware.serial.driver import SerialDriver
 from agent.firmware.serial.messages import plan_from
 port, image, plan = sys.argv[1:]

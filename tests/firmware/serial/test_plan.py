@@ -110,6 +110,11 @@ def test_a_program_for_another_chip_behind_the_right_boot_loader_is_refused() ->
         (replace(DEVICE, revision=100), SerialCode.CHIP_REVISION, "needs chip revision v3.0"),
         (replace(DEVICE, flash_size=None), SerialCode.FLASH_SILENT, "does not answer"),
         (replace(DEVICE, secure_boot=True), SerialCode.SECURE_BOOT, "secure boot"),
+        (
+            replace(DEVICE, mac=None, secure_download=True),
+            SerialCode.SECURE_DOWNLOAD,
+            "tools of whoever locked it",
+        ),
         (replace(DEVICE, mac=None), SerialCode.BAD_PLAN, "does not tell its address"),
     ],
 )
