@@ -28,7 +28,10 @@ from agent.simulator.esp_rom_port import EspPort
 NVS = (1, 2, 0x9000, 0x5000)
 ELSEWHERE = (1, 2, 0x3F0000, 0x5000)
 SETTINGS = b"ssid and password" * 30
-QUICK = Patience(connect_attempts=1, greeting_s=0.5, reappear_s=3)
+QUICK = Patience(connect_attempts=4, greeting_s=2, reappear_s=5)
+"""Shorter than for people, and long enough for a machine that is busy."""
+IMPATIENT = Patience(connect_attempts=2)
+"""For who is not going to answer anyway."""
 _BOOT = {"esp32": 0x1000}
 _CACHE = tempfile.TemporaryDirectory(prefix="bytecode-")
 COMMAND = (

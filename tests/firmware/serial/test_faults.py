@@ -24,7 +24,7 @@ from agent.fleet.identity import Mac
 from agent.simulator.esp_rom_chips import Specimen
 from agent.simulator.esp_rom_faults import RomFaults
 from agent.simulator.esp_rom_protocol import Op
-from tests.firmware.serial.boards import COMMAND, QUICK, Board, board
+from tests.firmware.serial.boards import COMMAND, IMPATIENT, QUICK, Board, board, driver
 
 FREE_S = 1.0
 """It takes some ms; a busy machine may need a while to look. Waiting for the chip takes 3 s."""
@@ -54,6 +54,7 @@ async def test_a_bridge_that_cannot_be_talked_to_is_left_alone_with_a_sentence(
     tmp_path: Path, faults: RomFaults, code: SerialCode, said: str
 ) -> None:
     async with board(tmp_path, "esp32c3", faults) as it:
+        it.driver = driver(IMPATIENT)
         error = await refusal(it)
     assert (error.code, error.touched) == (code, False)
     assert said in str(error)
