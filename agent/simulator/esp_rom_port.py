@@ -57,8 +57,8 @@ class EspPort:
         """Opening the port starts its program, as on a board whose lines do not reach BOOT."""
         self.node = ""
         """The terminal itself; another one after `plug_in`."""
-        self.is_open = asyncio.Event()
-        """Set while somebody has it open."""
+        self.closed = asyncio.Event()
+        """Set while nobody has it open, and what was sent before has been taken."""
         self.gone = asyncio.Event()
         """Set while it is unplugged."""
 
@@ -117,7 +117,7 @@ class EspPort:
             self._turn = loop.call_later(_LOOK_S, self._look)
             return
         self._turn = None
-        self.is_open.set()
+        self.closed.clear()
         loop.add_reader(self._master, self._readable)
         if self.starts:
             self._turn = loop.call_later(_START_S, self._send, self.esp.start())
@@ -127,7 +127,7 @@ class EspPort:
         loop.remove_reader(self._master)
         loop.remove_writer(self._master)
         self._out.clear()
-        self.is_open.clear()
+        self.closed.set()
 
     def _readable(self) -> None:
         try:

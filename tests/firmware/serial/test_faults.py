@@ -274,6 +274,7 @@ async def test_a_cancelled_write_frees_the_port_at_once_and_the_next_one_succeed
         assert it.told[-1].touched
         assert not it.told[-1].safe_to_stop
         assert not it.flashed
+        await asyncio.wait_for(it.port.closed.wait(), 10)
         it.port.paced, it.esp.faults = False, RomFaults()
         asked = len(it.esp.commands)
         await it.driver.restart(it.port.path)
