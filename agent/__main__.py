@@ -8,7 +8,8 @@ when all is well, 1 with warnings, 2 with failures; with `--commission` it has t
 its commissioning test. `simulate` runs the guard through days of a simulated house with faults:
 exit 1 when a day breached. `replay` decides again what the guard has decided: exit 1 when a bit
 comes out otherwise. `manifests` signs and publishes firmware manifests: exit 1 when it refuses, 2
-when the command is wrong or a role is due for renewal.
+when the command is wrong or a role is due for renewal. `flash ota` installs a release on one
+bridge without Home Assistant: exit 0 when it is confirmed, and another code for each other verdict.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 
 from agent import __version__
 from agent.firmware.signing.arguments import add_manifests
+from agent.flash_arguments import add_flash
 from agent.options import Options, load_options
 from agent.setting_fields import SettingError
 
@@ -37,7 +39,8 @@ EXIT_BUSY = 3
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     args = _parser().parse_args(arguments)
-    alone = {"simulate": _simulate, "replay": _replay, "manifests": _manifests}
+    alone = {"simulate": _simulate, "replay": _replay, "manifests": _manifests,
+             "flash": _flash}  # fmt: skip
     if args.command in alone:
         return alone[args.command](args)
     if args.command == "doctor" and (args.commission or args.full):
@@ -168,6 +171,12 @@ def _manifests(args: argparse.Namespace) -> int:
     return command(args, Terminal(print, _grumble, agrees))
 
 
+def _flash(args: argparse.Namespace) -> int:
+    from agent.flash_command import command  # noqa: PLC0415 - as above
+
+    return command(args)
+
+
 def _complain(error: object, code: int) -> int:
     _grumble(error)
     return code
@@ -201,6 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(seed=0)
     _add_replay(commands.add_parser("replay", help="decide again what the guard has decided"))
     _add_simulate(commands.add_parser("simulate", help="run the guard through simulated days"))
+    add_flash(commands.add_parser("flash", help="install a release on one bridge"))
     add_manifests(commands.add_parser("manifests", help="sign and publish firmware manifests"))
     return parser
 

@@ -42,10 +42,10 @@ class ReleaseRooms:
         self._store = store
         self._book = SourceBook(setup.data_dir)
         self.builds = OwnBuilds(setup.data_dir, now)
-        self.service = ReleaseService(setup, store, journal, now, self._sources)
+        self.service = ReleaseService(setup, store, journal, now, self.sources)
         self.desk = ReleaseDesk(setup, self.service, self._book, self.builds, store)
 
-    def _sources(self) -> list[Found]:
+    def sources(self) -> list[Found]:
         """Return every source with the prefix of its projects; reads the disk."""
         setup, chosen = self._setup, self._store.current.releases
         brought = setup.data_dir / FOLDER

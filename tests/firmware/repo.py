@@ -79,7 +79,12 @@ class Repo:
     """A publisher's repository; `files` is what is published."""
 
     def __init__(
-        self, *, hashed: bool = True, purpose: str | None = None, at: datetime = BUILT
+        self,
+        *,
+        hashed: bool = True,
+        purpose: str | None = None,
+        at: datetime = BUILT,
+        project: str = PROJECT,
     ) -> None:
         """
         Publish version 1 of everything, with release 1.0.0 in both channels.
@@ -88,7 +93,9 @@ class Repo:
             hashed: whether the snapshot carries hashes and lengths, as ours does.
             purpose: what the root says that it is for.
             at: when.
+            project: whose releases it has.
         """
+        self.project = project
         self.hashed = hashed
         self.now = at
         self.files: dict[str, bytes] = {}
@@ -150,16 +157,16 @@ class Repo:
     def release(self, channel: str, version: str, **changes: Any) -> bytes:
         """Offer a release in a channel, its newest; return the manifest."""
         manifest = {
-            **deepcopy(RELEASE), "project": PROJECT, "version": version, "min_version": "1.0.0",
+            **deepcopy(RELEASE), "project": self.project, "version": version, "min_version": "1.0.0",
         } | changes  # fmt: skip
-        path = f"{channel}/{PROJECT}/{version}.json"
+        path = f"{channel}/{self.project}/{version}.json"
         data = self.put(channel, path, manifest)
         entry = {
             "version": version, "rollback_index": manifest["rollback_index"], "manifest": path,
         }  # fmt: skip
         document = self.channels.setdefault(channel, {"schema": 1, "projects": {}, "policy": {}})
         document["policy"] = {"min_rollback_index": {}, "revoked": [], "paused": False}
-        offered = document["projects"].setdefault(PROJECT, {"latest": "", "releases": []})
+        offered = document["projects"].setdefault(self.project, {"latest": "", "releases": []})
         offered["latest"] = version
         offered["releases"].append(entry)
         self.put(channel, f"{channel}/channel.json", document)

@@ -10,6 +10,7 @@ Source: pvautonomy.md, defects D-07, D-08 and D-18.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -43,6 +44,7 @@ class OverTheAir:
         *,
         deadline_s: float = DEADLINE_S,
         limits: Limits = PATIENT,
+        cancel: asyncio.Event | None = None,
     ) -> None:
         """
         Prepare.
@@ -53,7 +55,10 @@ class OverTheAir:
             payload: the image out of the store, its hash checked.
             deadline_s: after which an upload is over, whatever it does.
             limits: how patient it is.
+            cancel: set to end a running upload while that does no harm; too late after the last
+                block, when the bridge may be committing.
         """
+        self._cancel = cancel
         self._place = place
         self._secrets = secrets
         self._payload = payload
@@ -77,6 +82,7 @@ class OverTheAir:
             self._secrets(request.mac),
             progress=progress,
             deadline_s=self._deadline_s,
+            cancel=self._cancel,
             limits=self._limits,
         )
         return ended(done)
