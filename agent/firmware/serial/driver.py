@@ -139,6 +139,18 @@ class SerialDriver:
         request = replace(self._request(Job.VERIFY, port), plan=plan, image=str(image))
         await self._climb(request, tell)
 
+    async def holds(
+        self, port: str, plan: FlashPlan, image: Path, tell: Tell | None = None
+    ) -> bool:
+        """Return whether all of a plan is there already; False too where that cannot be told."""
+        # Tried once: who asks will write otherwise, and hears then what is wrong.
+        once = SerialDriver(self._patience, self._ladder[:1], self._command)
+        try:
+            await once.verify(port, plan, image, tell)
+        except SerialError:
+            return False
+        return True
+
     async def restart(self, port: str) -> None:
         """
         Let the device start its program, by the port's lines and without a word to it.
