@@ -12,7 +12,7 @@ Source: signing.md 4.5 and 4.7.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -75,7 +75,13 @@ class Chosen:
 class Choosing:
     """Looks at sources for one wish; each look is a process of its own."""
 
-    def __init__(self, wish: FlashWish, now: datetime, sources: Sequence[Found]) -> None:
+    def __init__(
+        self,
+        wish: FlashWish,
+        now: datetime,
+        sources: Sequence[Found],
+        pick: Callable[[Release, str | None], ReleaseImage] | None = None,
+    ) -> None:
         """
         Prepare.
 
@@ -83,7 +89,9 @@ class Choosing:
             wish: what was asked for.
             now: an aware moment.
             sources: every source with the prefix of its projects, the publisher's first.
+            pick: which image of a release suits a chip; the one for the air if not given.
         """
+        self._pick = pick or image_for
         self._wish = wish
         self._now = now
         self._sources = sources
@@ -124,7 +132,7 @@ class Choosing:
         except TrustError as error:
             raise FlashError(Exit.REFUSED, "no-trusted-metadata", str(error)) from error
         shelf = Shelf(source.name, known, {entry.manifest: release})
-        image = image_for(release, device_of(record, Traits(), shelf).chip)
+        image = self._pick(release, device_of(record, Traits(), shelf).chip)
         brakes = brakes_of(known.channel, known.halt, halt_role=known.halt_role)
         return Chosen(release, image, source.name, known.freshness, brakes, entry.manifest, shelf)
 

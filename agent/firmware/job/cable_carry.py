@@ -34,6 +34,20 @@ T = TypeVar("T")
 _STARTED = frozenset({Stage.RESET, Stage.OBSERVE})
 
 
+SAYS = {
+    Stage.CONNECT: "Waiting for a safe moment.",
+    Stage.IDENTIFY: "Asking the chip who it is.",
+    Stage.CHECK: "Looking whether it may be written, and what is there already.",
+    Stage.BACKUP: "Copying its settings.",
+    Stage.ERASE: "Erasing its settings.",
+    Stage.WRITE: "Writing; do not pull the cable.",
+    Stage.VERIFY: "Comparing the flash with the image.",
+    Stage.RESET: "Starting it, and listening.",
+    Stage.OBSERVE: "Looking for it on the network.",
+}
+"""What is shown where nothing moves."""
+
+
 class CableCarry(Carry):
     """One job over the cable."""
 
@@ -187,6 +201,9 @@ class CableCarry(Carry):
             with contextlib.suppress(Exception):
                 await self._cable.restart(self._state.request)
 
+    def _show(self, stage: Stage, done: float, text: str, left_s: float | None = None) -> None:
+        super()._show(stage, done, text or SAYS.get(stage, ""), left_s)
+
     def _learn(self, **facts: Any) -> None:
         cable = self._facts.cable
         assert cable is not None  # noqa: S101 - only a job of this run learns
@@ -202,5 +219,5 @@ class CableCarry(Carry):
             transfer = Transfer(self._told[1], self._now_s, now.done, now.total)
             self.progress = moving(self.progress, stage, transfer)
         else:
-            self.progress = replace(reached(self.progress, stage, 0.0), text=f"{now.phase}")
+            self.progress = replace(reached(self.progress, stage, 0.0), text=SAYS.get(stage, ""))
         self._book.changed()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from agent.firmware.image.models import ImageFacts
 from agent.firmware.image.store import BlobStore
@@ -28,7 +28,8 @@ from agent.firmware.serial.plan import plan_flash
 BACKUPS = "backups"
 
 
-class Looked(Protocol):
+@dataclass(frozen=True, slots=True)
+class Looked:
     """What is trusted now of a request's release, and the policy's word on it for one chip."""
 
     release: Release
@@ -37,7 +38,7 @@ class Looked(Protocol):
     decision: Decision
 
 
-Look = Callable[[Request, SerialDevice], "Looked | str"]
+Look = Callable[[Request, SerialDevice], Looked | str]
 
 
 class OverTheCable:
