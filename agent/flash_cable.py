@@ -128,6 +128,7 @@ class FlashCable(FlashAlone):
             raise FlashError(Exit.REFUSED, "secure-download", described(found))
         chosen = await self._unless_given_up(self._choose(found.mac))
         await self._confirm(found.mac, found, chosen)
+        self._over.remember(port.path, found)
         cable = self._cable
         wish = Request(
             *(found.mac, chosen.ref, self._wish.by, str(Asker.RECOVERY)),

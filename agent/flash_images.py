@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.firmware.image.download import DownloadError, Downloader, Wanted
+from agent.firmware.image.download import Downloader, DownloadError, Wanted
 from agent.firmware.image.models import ImageError, ImageFacts
 from agent.firmware.image.store import MAX_IMAGE, BlobStore, StoreError
 from agent.firmware.job.models import FileWord, ReleaseRef, Request

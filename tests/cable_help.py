@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -40,7 +41,7 @@ from agent.simulator.esp_rom import VirtualEsp
 from agent.simulator.esp_rom_chips import Specimen
 from agent.simulator.esp_rom_faults import RomFaults
 from agent.simulator.esp_rom_port import EspPort
-from tests.firmware.esp_images import factory
+from tests.firmware.esp_images import KIB, factory
 from tests.firmware.repo import Repo
 from tests.firmware.serial.boards import COMMAND, SETTINGS
 from tests.flash_help import Shown
@@ -48,6 +49,8 @@ from tests.flash_help import Shown
 ROOT = Path(__file__).parents[1]
 PROJECT = "pv-edge.alphaess-bridge"
 VERSION = "1.1.0"
+COMPILED = "TESTS_SERIAL_COMMAND"
+"""Hands the flashing process to the command, with esptool compiled already."""
 MAC = "A0:B7:65:1C:2D:3E"
 QUICK = CablePatience(connect_attempts=2, greeting_s=2, reappear_s=0.5, listen_s=0.3)
 WAITS = Patience(settle_s=0.2, network_s=1.0)
@@ -125,10 +128,10 @@ class CableBench:
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """Start the command as a process of its own."""
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 - our own interpreter
             [sys.executable, "-m", "tests.cable_help", self.port.path, *words],
             cwd=ROOT,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", COMPILED: json.dumps(COMMAND)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -157,12 +160,13 @@ async def cable_bench(
     made_for: str | None = None,
     paced: bool = False,
     starts: bool = True,
+    size: int = 16 * KIB,
     ladder: tuple[Rung, ...] = LADDER,
 ) -> AsyncIterator[CableBench]:
     """A bridge that runs an older version and has settings in its NVS."""
     esp = VirtualEsp(specimen or Specimen(chip), faults)
-    content = factory(made_for or esp.specimen.chip, PROJECT, VERSION)
-    old = factory(esp.specimen.chip, PROJECT, "1.0.0")
+    content = factory(made_for or esp.specimen.chip, PROJECT, VERSION, size=size)
+    old = factory(esp.specimen.chip, PROJECT, "1.0.0", size=8 * KIB)
     esp.flash.load(0, old)
     async with EspPort(esp, folder / "usb-bridge-if00-port0", paced=paced) as port:
         bench = CableBench(folder, port, content, old, ladder, starts=starts)
@@ -228,9 +232,11 @@ PLUGGED: list[SerialPort] = []
 @contextmanager
 def plugged() -> Iterator[None]:
     """Have the command see the ports of the benches."""
-    with mock.patch.object(flash_cable, "list_ports", lambda: tuple(PLUGGED)):
-        with mock.patch.object(flash_serial_command, "list_ports", lambda: tuple(PLUGGED)):
-            yield
+    with (
+        mock.patch.object(flash_cable, "list_ports", side_effect=lambda: tuple(PLUGGED)),
+        mock.patch.object(flash_serial_command, "list_ports", side_effect=lambda: tuple(PLUGGED)),
+    ):
+        yield
 
 
 if __name__ == "__main__":
@@ -238,5 +244,6 @@ if __name__ == "__main__":
     PLUGGED.append(listed(where))
     with plugged():
         args = _parser().parse_args(rest)
-        quick = SerialDriver(QUICK, LADDER, COMMAND)
+        command = tuple(json.loads(os.environ[COMPILED]))
+        quick = SerialDriver(QUICK, LADDER, command)
         sys.exit(flash_command.command(args, WAITS, driver=quick))

@@ -24,7 +24,6 @@ from agent.firmware.job.replay import Jobs, replay
 from agent.flash_arguments import ACKS
 from agent.flash_models import MEANS, OF_RESULT, Ended, Exit
 from agent.flash_terminal import Screen, line
-from agent.fleet.identity import Mac
 from agent.instance import sole_owner
 from agent.journal import Journal
 from tests.firmware.esp_images import application, factory
@@ -35,7 +34,7 @@ from tests.peers.esphome_firmware import API_KEY, TRIAL, firmware
 from tests.peers.esphome_trial import Fate, TrialDevice, image
 
 DOCS = Path(__file__).parents[1] / "docs"
-PASSWORD = "not-the-password"  # noqa: S105 - it is wrong
+PASSWORD = "not-the-password"
 NEVER_SENT = ("upload", "postcheck")
 Case = Callable[[Bench], Shown]
 
@@ -296,7 +295,7 @@ def test_every_verdict_has_an_exit_code_of_its_own_and_the_docs_tell_all() -> No
     assert len(set(OF_RESULT.values())) == len(Result)
     told = (DOCS / "flash.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| (\d+) \| (.+?) \|$", told, re.MULTILINE))
-    assert rows == {str(int(it)): f"`{it.name.lower()}` | {MEANS[it]}" for it in Exit}
+    assert rows == {str(int(it)): f"`{it.name.lower()}` | {MEANS[it]}" for it in MEANS}
     for ack in ACKS:
         assert f"`--ack-{ack}`" in told
 

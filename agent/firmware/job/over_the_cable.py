@@ -7,6 +7,7 @@ Source: esptool.md, section 0.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from agent.firmware.serial.models import FlashPlan, SerialDevice
 from agent.firmware.serial.plan import plan_flash
 
 BACKUPS = "backups"
+FRESH_S = 30.0
+"""How long the answer of a chip that a person has just been shown is good for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,17 @@ class OverTheCable:
         self._backups = data / BACKUPS
         self._look = look
         self.looks = looks
+        self._known: tuple[str, SerialDevice, float] | None = None
+
+    def remember(self, port: str, device: SerialDevice) -> None:
+        """Spare the chip a second question: what is written later asks who it is anyway."""
+        self._known = port, device, time.monotonic()
 
     async def identify(self, request: Request, hear: Hear) -> SerialDevice:
         """Return what is on the port; see `Cable`."""
+        known, self._known = self._known, None
+        if known and known[0] == request.port and time.monotonic() - known[2] < FRESH_S:
+            return known[1]
         return await self._driver.identify(request.port, hear)
 
     async def plan(self, request: Request, device: SerialDevice) -> FlashPlan | Trouble:
