@@ -8,6 +8,7 @@ command itself with that list.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
@@ -22,11 +23,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from agent import flash_cable, flash_command, flash_serial_command
+from agent import flash_cable, flash_command, flash_release, flash_serial_command
 from agent.__main__ import _parser
 from agent.firmware.image.read import read_image
 from agent.firmware.job.models import KIND, Patience
 from agent.firmware.job.replay import Jobs, replay
+from agent.firmware.manifest.models import Release
 from agent.firmware.own.builds import parts_of
 from agent.firmware.serial.boot_log import BootReport
 from agent.firmware.serial.driver import SerialDriver, Tell
@@ -35,6 +37,9 @@ from agent.firmware.serial.models import Partition
 from agent.firmware.serial.pace import LADDER, Rung
 from agent.firmware.serial.pace import Patience as CablePatience
 from agent.firmware.serial.ports import SerialPort, Usb
+from agent.firmware.trust import client
+from agent.firmware.trust.models import SourceKnowledge
+from agent.firmware.trust.source import Question
 from agent.flash_terminal import Screen
 from agent.journal import Journal
 from agent.simulator.esp_rom import VirtualEsp
@@ -229,10 +234,21 @@ PLUGGED: list[SerialPort] = []
 """What the kernel would list; benches put themselves in."""
 
 
+async def _look(question: Question) -> SourceKnowledge:
+    """Ask the trust worker's own function, without a process: others test that one."""
+    return await asyncio.to_thread(client.look, question)
+
+
+async def _release(question: Question, channel: str, project: str, version: str) -> Release:
+    return await asyncio.to_thread(client.release, question, channel, project, version)
+
+
 @contextmanager
 def plugged() -> Iterator[None]:
     """Have the command see the ports of the benches."""
     with (
+        mock.patch.object(flash_release, "look_in_worker", _look),
+        mock.patch.object(flash_release, "release_in_worker", _release),
         mock.patch.object(flash_cable, "list_ports", side_effect=lambda: tuple(PLUGGED)),
         mock.patch.object(flash_serial_command, "list_ports", side_effect=lambda: tuple(PLUGGED)),
     ):

@@ -118,9 +118,11 @@ CASES = {
     "wrong chip": Case(Exit.REFUSED, "wrong-chip", "esp32s3", made_for="esp32s3"),
     "wrong mac": Case(
         Exit.REFUSED, "wrong-device", "was meant", words=("--mac", "B8:D6:1A:00:00:01")),
-    "not confirmed": Case(Exit.REFUSED, "not-confirmed", "Nobody said yes", words=("--keep-backup",)),
+    "not confirmed": Case(
+        Exit.REFUSED, "not-confirmed", "Nobody said yes", words=("--keep-backup",)),
     "small flash": Case(
-        Exit.REFUSED, "flash-too-small", "2097152", specimen=Specimen("esp32c3", flash_size=2 << 20)),
+        Exit.REFUSED, "flash-too-small", "2097152",
+        specimen=Specimen("esp32c3", flash_size=2 << 20)),
     "truncated": Case(Exit.UNCHANGED, "download", "could not be fetched", prepare=truncate),
     "held": Case(Exit.UNCHANGED, "port-busy", "uses the port", prepare=hold),
     "pulled": Case(
@@ -135,7 +137,6 @@ CASES = {
 
 
 async def played(name: str, case: Case, folder: Path) -> tuple[Shown, CableBench, float, Any]:
-    folder.mkdir()
     made = cable_bench(
         folder, faults=case.faults, specimen=case.specimen, made_for=case.made_for,
         starts=case.starts, ladder=LADDER[:1],
@@ -153,6 +154,8 @@ async def played(name: str, case: Case, folder: Path) -> tuple[Shown, CableBench
 
 async def test_what_goes_wrong_has_its_verdict_its_mark_and_a_free_port(tmp_path: Path) -> None:
     few = asyncio.Semaphore(4)
+    for number in range(len(CASES)):
+        (tmp_path / str(number)).mkdir()
 
     async def one(number: int, name: str) -> tuple[str, Any]:
         async with few:
