@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC
@@ -27,16 +27,18 @@ from agent.firmware.job.over_the_air import OverTheAir
 from agent.firmware.job.ports import Ports
 from agent.firmware.job.preflight import Looked, Preflight
 from agent.firmware.job.runner import FlashJobs, Refused
+from agent.firmware.manifest.models import Release, ReleaseImage
 from agent.firmware.ota.driver import PATIENT, Limits
 from agent.firmware.policy.models import Decision
 from agent.firmware.trust.hosts import GITHUB_HOSTS, origin
 from agent.flash_bridge import OneBridge
 from agent.flash_images import Places, StoredImages
 from agent.flash_models import Ended, Exit, FlashError, FlashWish, ended
-from agent.flash_release import Choosing, Chosen, decided, sentences
+from agent.flash_release import Choosing, Chosen, decided, image_for, sentences
 from agent.flash_terminal import Screen
 from agent.fleet.gate_models import Rules
 from agent.fleet.identity import Mac, written
+from agent.fleet.record import BridgeRecord
 from agent.instance import sole_owner
 from agent.journal import Journal
 from agent.place import Place
@@ -89,11 +91,11 @@ class FlashAlone:
             FlashError: it cannot be done; nothing was sent.
             JournalError, OSError: the disk; the text says what.
         """
-        async with self._downloader, _running(self._bridge.run()):
+        async with self._downloader, running(self._bridge.run()):
             mac = await self._unless_given_up(self._bridge.found())
             await self._jobs.recall()
             await self._put_away(mac)
-            async with _running(self._jobs.run()):
+            async with running(self._jobs.run()):
                 return await self._flash(mac)
 
     def stop(self) -> None:
@@ -115,6 +117,10 @@ class FlashAlone:
         self._given_up.set()
         if state is not None and state.open and not state.upload_began:
             self._cancelling = asyncio.ensure_future(self._jobs.cancel(state.id, self._wish.by))
+
+    def leave(self) -> bool:
+        """Whether it ends in order although a person insists; nothing of it has to."""
+        return False
 
     async def _flash(self, mac: Mac) -> Ended:
         if left := self._jobs.jobs.lock(mac):
@@ -171,14 +177,14 @@ class FlashAlone:
 
     async def _look(self, rooms: ReleaseRooms, wish: FlashWish, mac: Mac, channel: str) -> Chosen:
         sources = await asyncio.to_thread(rooms.sources)
-        choosing = Choosing(wish, self._clock.now().local.astimezone(UTC), sources)
-        return await choosing.release(self._bridge.record(mac), channel)
+        now = self._clock.now().local.astimezone(UTC)
+        choosing = Choosing(wish, now, sources, self._pick())
+        return await choosing.release(self._record(mac), channel)
 
     async def _vouch(self, mac: Mac, chosen: Chosen, file: bytes, builds: OwnBuilds) -> None:
         """Sign an own build as this house's, once nothing else speaks against it."""
         facts = await builds.show(file)
-        record, floors = self._bridge.record(mac), self._floors(mac)
-        if refused := decided(chosen, record, floors, self._wish, facts).refusals:
+        if refused := self._decided(mac, facts).refusals:
             raise FlashError(Exit.REFUSED, str(refused[0].code), sentences(refused))
         try:
             self._screen.say(await builds.accept(facts.sha256, self._wish.by))
@@ -236,14 +242,23 @@ class FlashAlone:
         if chosen is None or evidence is None:
             return f"{written(mac)} is not connected any more. Try again."
         facts = self._images.facts(request.release.digest)
-        decision = decided(chosen, evidence.record, self._floors(mac), self._wish, facts)
+        decision = self._decided(mac, facts)
         rules = Rules(self._store.current.strict_gates, stable_s=self._wish.stable_s)
         return Looked(evidence, chosen.release, chosen.image, decision, rules, evidence.at_s)
 
     def _judge(self, request: Request, facts: ImageFacts) -> Decision:
+        return self._decided(request.mac, facts)
+
+    def _decided(self, mac: Mac, facts: ImageFacts | None) -> Decision:
+        """Return the policy's word on what was chosen."""
         assert self._chosen is not None  # noqa: S101 - a job of this run
-        record, floors = self._bridge.record(request.mac), self._floors(request.mac)
-        return decided(self._chosen, record, floors, self._wish, facts)
+        return decided(self._chosen, self._record(mac), self._floors(mac), self._wish, facts)
+
+    def _record(self, mac: Mac) -> BridgeRecord:
+        return self._bridge.record(mac)
+
+    def _pick(self) -> Callable[[Release, str | None], ReleaseImage]:
+        return image_for
 
     def _places(self, release: ReleaseRef) -> Places:
         chosen, bundle = self._chosen, self._wish.bundle
@@ -266,12 +281,19 @@ class FlashAlone:
         return floors
 
 
+CableMaker = Callable[[FlashWish, Screen, Journal, Patience, Limits], FlashAlone]
+
+
 @asynccontextmanager
 async def alone(
-    wish: FlashWish, screen: Screen, patience: Patience | None = None, limits: Limits = PATIENT
+    wish: FlashWish,
+    screen: Screen,
+    patience: Patience | None = None,
+    limits: Limits = PATIENT,
+    cable: CableMaker | None = None,
 ) -> AsyncIterator[FlashAlone]:
     """
-    Hold the data directory and its journal for one flash.
+    Hold the data directory and its journal for one flash; `cable` makes that of a cable instead.
 
     Raises:
         AlreadyRunningError: an agent or another flash uses the directory; nothing was touched.
@@ -280,11 +302,13 @@ async def alone(
     wish.data.mkdir(parents=True, exist_ok=True)
     with sole_owner(wish.data):
         async with await Journal.open(wish.data / "journal.sqlite3") as journal:
-            yield FlashAlone(wish, screen, journal, patience or Patience(), limits)
+            make = cable or FlashAlone
+            yield make(wish, screen, journal, patience or Patience(), limits)
 
 
 @asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Have it run meanwhile."""
     task = asyncio.ensure_future(work)
     try:
         yield

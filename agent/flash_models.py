@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
-from agent.firmware.job.models import JobState, Result
+from agent.firmware.job.models import JobState, Result, Way
 from agent.firmware.policy.models import Ack
+from agent.fleet.identity import Mac
 
 
 class Exit(IntEnum):
@@ -28,6 +29,7 @@ class Exit(IntEnum):
     LOST = 7
     AMBIGUOUS = 8
     CANCELLED = 9
+    NEEDS_FLASHING = 10
     LEFT = 130
 
 
@@ -45,6 +47,19 @@ MEANS = {
     Exit.LEFT: "a second Ctrl-C left it without a verdict; ask again to learn what became of it",
 }
 """For the help and the docs."""
+MEANS_CABLE = {
+    Exit.CONFIRMED: "the release is on its flash and the bridge runs, or it was there already",
+    Exit.FAILED: MEANS[Exit.FAILED],
+    Exit.USAGE: "the command is wrong, or more than one port could be meant; nothing was done",
+    Exit.BUSY: MEANS[Exit.BUSY],
+    Exit.REFUSED: "policy, signatures, the chip's locks or you said no; the bridge is unchanged",
+    Exit.UNCHANGED: "port, cable or bridge did not answer; nothing was written",
+    Exit.AMBIGUOUS: "the release was written, and the bridge was not seen to be well",
+    Exit.CANCELLED: "Ctrl-C ended it before anything was written; the bridge is unchanged",
+    Exit.NEEDS_FLASHING: "a write broke off, or what is on the bridge does not start: write again",
+    Exit.LEFT: "a second Ctrl-C left it without a verdict; the release is written, ask again",
+}
+"""For `flash serial` and `flash identify`."""
 OF_RESULT = {
     Result.CONFIRMED: Exit.CONFIRMED,
     Result.ROLLED_BACK: Exit.ROLLED_BACK,
@@ -94,6 +109,22 @@ class FlashWish:
     """How long it may take to answer and to let us in."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CableWish:
+    """What is asked beside that of a flash over the cable."""
+
+    port: str | None = None
+    """`None` takes the only one there is."""
+    allow_stick: bool = False
+    mac: Mac | None = None
+    """The bridge that is meant; that confirms it."""
+    yes: bool = False
+    """Whatever bridge is there is meant."""
+    erase_settings: bool = False
+    backup: str = "quick"
+    keep_backup: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """What became of it."""
@@ -129,6 +160,8 @@ def ended(state: JobState, mac: str) -> Ended:
     verdict = state.verdict
     assert verdict is not None  # noqa: S101 - it has ended
     exit_code = OF_RESULT[verdict.result]
+    if state.request.way == Way.SERIAL and exit_code is Exit.LOST:
+        exit_code = Exit.NEEDS_FLASHING
     if exit_code is Exit.UNCHANGED:
         if verdict.code == "cancelled":
             exit_code = Exit.CANCELLED

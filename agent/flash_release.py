@@ -12,7 +12,7 @@ Source: signing.md 4.5 and 4.7.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -74,7 +74,13 @@ class Chosen:
 class Choosing:
     """Looks at sources for one wish; each look is a process of its own."""
 
-    def __init__(self, wish: FlashWish, now: datetime, found: Found) -> None:
+    def __init__(
+        self,
+        wish: FlashWish,
+        now: datetime,
+        found: Found,
+        pick: Callable[[Release, str | None], ReleaseImage] | None = None,
+    ) -> None:
         """
         Prepare.
 
@@ -82,7 +88,9 @@ class Choosing:
             wish: what was asked for.
             now: an aware moment.
             found: every source, and how many have to agree on a channel.
+            pick: which image of a release suits a chip; the one for the air if not given.
         """
+        self._pick = pick or image_for
         self._wish = wish
         self._now = now
         self._found = found
@@ -118,7 +126,7 @@ class Choosing:
         if release is None:
             why = shelf.problems.get(entry.manifest, "Its manifest cannot be read.")
             raise FlashError(Exit.REFUSED, "no-trusted-metadata", why)
-        image = image_for(release, device_of(record, Traits(), shelf).chip)
+        image = self._pick(release, device_of(record, Traits(), shelf).chip)
         brakes = _brakes(known)
         return Chosen(release, image, shelf.source, known.freshness, brakes, entry.manifest, shelf)
 

@@ -23,9 +23,10 @@ _MINUTE_S = 60
 def line(stage: Stage, now: Progress) -> str:
     """Return stage, percent, speed and time left, as far as they are known."""
     parts = [f"{now.percent:3.0f} %", str(stage)]
-    if now.rate_bytes_s is not None and stage in {Stage.DOWNLOAD, Stage.UPLOAD}:
+    moves = stage in {Stage.DOWNLOAD, Stage.UPLOAD, Stage.BACKUP, Stage.WRITE}
+    if now.rate_bytes_s is not None and moves:
         parts.append(f"{now.rate_bytes_s / 1000:.0f} kB/s")
-    if now.left_s is not None and stage in {Stage.DOWNLOAD, Stage.UPLOAD}:
+    if now.left_s is not None and moves:
         left_s = round(now.left_s)
         minutes, seconds = divmod(left_s, _MINUTE_S)
         parts.append(f"{minutes} min {seconds:02d} s left" if minutes else f"{seconds} s left")
@@ -75,6 +76,11 @@ class Screen:
         if told != self._told:
             self._told = told
             print(line(stage, now), file=self._err, flush=True)
+
+    def show(self, text: str) -> None:
+        """Show a line of what was asked for."""
+        self._clear()
+        print(text, file=self._out, flush=True)
 
     def ended(self, end: Ended) -> int:
         """Show the end and return the exit code."""

@@ -115,6 +115,6 @@ def test_every_verdict_has_an_exit_code_of_its_own_and_the_docs_tell_all() -> No
     assert len(set(OF_RESULT.values())) == len(Result)
     told = (DOCS / "flash.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| (\d+) \| (.+?) \|$", told, re.MULTILINE))
-    assert rows == {str(int(it)): f"`{it.name.lower()}` | {MEANS[it]}" for it in Exit}
+    assert rows == {str(int(it)): f"`{it.name.lower()}` | {MEANS[it]}" for it in MEANS}
     for ack in ACKS:
         assert f"`--ack-{ack}`" in told

@@ -32,7 +32,7 @@ from agent.firmware.job.models import (
 )
 from agent.firmware.job.ports import Ports, Seen, Watching
 from agent.firmware.job.progress import Progress, Transfer, moving, reached
-from agent.firmware.job.step import Act, Do, Wait, next_step
+from agent.firmware.job.step import Act, Do, Step, Wait, next_step
 from agent.firmware.job.verdict import runs
 from agent.firmware.job.watch import SENTENCES, Sight, Watch, heard, log_mark, saw
 
@@ -43,7 +43,20 @@ LOOK_EVERY_S = 1.0
 """How often the bridge is looked at while it is watched, whether it says something or not."""
 LOOK_AGAIN_S = 0.1
 """After a line that did not fit any more: somebody else has just written one."""
-ACT_S = {Do.HOLD: 30.0, Do.CHECK: 60.0, Do.FETCH: 900.0, Do.VERIFY: 120.0, Do.UPLOAD: 1200.0}
+ACT_S = {
+    Do.HOLD: 30.0,
+    Do.CHECK: 60.0,
+    Do.FETCH: 900.0,
+    Do.VERIFY: 120.0,
+    Do.UPLOAD: 1200.0,
+    Do.IDENTIFY: 300.0,
+    Do.PLAN: 300.0,
+    Do.BACKUP: 3600.0,
+    Do.ERASE: 3600.0,
+    Do.WRITE: 7200.0,
+    Do.PROVE: 600.0,
+    Do.LISTEN: 120.0,
+}
 """Deadlines behind those that the adapters have themselves."""
 
 
@@ -127,8 +140,9 @@ class Carry:
     async def _step(self, state: JobState) -> Verdict | None:
         self._wake.clear()
         facts = replace(self._facts, slot_free=self._book.turn(self._id))
-        step = next_step(state, facts, self._now_s, self._patience)
+        step = self._next(state, facts)
         if isinstance(step, Verdict):
+            await self._closing(step)
             if not await self._book.write(replay.ended(self._id, step), state):
                 await asyncio.sleep(LOOK_AGAIN_S)
                 return None
@@ -150,12 +164,21 @@ class Carry:
                 await asyncio.sleep(LOOK_AGAIN_S)
                 return
             self._show(self._state.stage, 0.0, "")
-        if step.do is Do.UPLOAD:
+        await self._do(step.do)
+
+    async def _closing(self, verdict: Verdict) -> None:
+        """Tidy up before the verdict is told; may be called again if another line comes first."""
+
+    def _next(self, state: JobState, facts: Facts) -> Step:
+        return next_step(state, facts, self._now_s, self._patience)
+
+    async def _do(self, do: Do) -> None:
+        if do is Do.UPLOAD:
             await self._upload()
-        elif step.do is Do.OBSERVE:
+        elif do is Do.OBSERVE:
             self._observe()
         else:
-            await self._ask(step.do)
+            await self._ask(do)
 
     async def _ask(self, do: Do) -> None:
         request = self._state.request
@@ -287,7 +310,7 @@ class Carry:
 
     async def _sleep(self, until_s: float, stage: Stage) -> None:
         now_s = self._now_s
-        if stage is Stage.POSTCHECK:
+        if self._watching is not None:
             until_s = min(until_s, now_s + LOOK_EVERY_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, until_s - now_s)):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from agent.firmware.job.cable_models import CableFacts
 from agent.firmware.job.watch import Mark, Watch
 from agent.fleet.identity import Mac
 
@@ -22,21 +23,49 @@ KIND = "flash_job"
 """Kind of the journal's events that make up the jobs."""
 
 
+class Way(StrEnum):
+    """How a job reaches the bridge; the values of `agent.firmware.policy.models.Way`."""
+
+    OTA = "ota"
+    SERIAL = "serial"
+
+
 class Stage(StrEnum):
-    """How far a job is; the words of PVAutonomy Ops."""
+    """How far a job is; over the air in the words of PVAutonomy Ops."""
 
     INIT = "init"
     PREFLIGHT = "preflight"
     DOWNLOAD = "download"
     VERIFY = "verify"
+    """Over the air before the upload, of the file; over the cable after the write, of the flash."""
     UPLOAD = "upload"
     POSTCHECK = "postcheck"
+    CONNECT = "connect"
+    IDENTIFY = "identify"
+    CHECK = "check"
+    BACKUP = "backup"
+    ERASE = "erase"
+    WRITE = "write"
+    RESET = "reset"
+    OBSERVE = "observe"
     COMPLETE = "complete"
     FAILED = "failed"
 
 
-ORDER = tuple(Stage)
-"""A job only ever moves to the right in it."""
+_LAST = (Stage.COMPLETE, Stage.FAILED)
+ORDER = {
+    Way.OTA: (
+        *(Stage.INIT, Stage.PREFLIGHT, Stage.DOWNLOAD, Stage.VERIFY, Stage.UPLOAD),
+        *(Stage.POSTCHECK, *_LAST),
+    ),
+    Way.SERIAL: (
+        *(Stage.INIT, Stage.CONNECT, Stage.IDENTIFY, Stage.CHECK, Stage.BACKUP, Stage.ERASE),
+        *(Stage.WRITE, Stage.VERIFY, Stage.RESET, Stage.OBSERVE, *_LAST),
+    ),
+}
+"""A job only ever moves to the right in the order of its way."""
+BEGINS = frozenset({Stage.UPLOAD, Stage.ERASE, Stage.WRITE})
+"""With the line of one of them, the bridge may not be any more what it was."""
 ENDED = frozenset({Stage.COMPLETE, Stage.FAILED})
 
 
@@ -123,6 +152,15 @@ class Request:
     """Which try of the campaign on this bridge."""
     goes_back: bool = False
     """It puts back what the bridge ran before."""
+    way: str = Way.OTA
+    port: str = ""
+    """Where it is plugged in; over the cable only, as what follows."""
+    erase_settings: bool = False
+    """Wi-Fi and keys are to be erased."""
+    backup: str = "quick"
+    """`quick` copies the settings first, `full` all of the flash, `none` nothing."""
+    keep_backup: bool = False
+    """The copy is not deleted after a success."""
 
 
 class How(StrEnum):
@@ -140,6 +178,8 @@ class How(StrEnum):
     """The connection ended after the last block: it may be committed, and may not."""
     INTERRUPTED = "interrupted"
     """The agent ended while it sent; nobody knows how far it came."""
+    SAME = "same"
+    """It was there already, byte for byte; nothing was written. Over the cable only."""
 
 
 MAYBE_TAKEN = frozenset({How.SENT, How.CUT_LATE, How.INTERRUPTED})
@@ -215,6 +255,12 @@ class JobState:
         return self.open and self.stage is not Stage.INIT
 
     @property
+    def writes(self) -> bool:
+        """True while it writes over the cable: that can be broken off, and ruins the bridge."""
+        began = self.open and self.upload_began and self.upload is None
+        return began and self.request.way == Way.SERIAL
+
+    @property
     def on_trial(self) -> bool:
         """True while an image of it may be on trial: a restart would confirm it."""
         if not self.open or not self.upload_began:
@@ -258,6 +304,8 @@ class FileWord:
 class Facts:
     """What is known outside of the journal; `None` where nobody has looked yet."""
 
+    cable: CableFacts | None = None
+    """Of a job over the cable that was asked for since the agent's start."""
     slot_free: bool = False
     """There is a place among the jobs under way, and it is this one's turn."""
     moment: str | None = None
@@ -290,6 +338,8 @@ class Patience:
     """How long the old build must stand after a reboot to be taken for the end of it."""
     return_s: float = 90.0
     """In which a device that has committed an image must have rebooted; it does so at once."""
+    network_s: float = 120.0
+    """For a bridge that was written by cable to appear on the network: boot, Wi-Fi, discovery."""
     deadline_s: float = 600.0
     """From the end of the upload to a verdict, whatever happens (signing.md 6.3)."""
 

@@ -12,7 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.firmware.job.cable_models import Trouble
 from agent.firmware.job.models import BuildId, Check, FileWord, ReleaseRef, Request, UploadEnd
+from agent.firmware.serial.boot_log import BootReport
+from agent.firmware.serial.models import FlashPlan, Progress, SerialDevice
 from agent.fleet.contact import ContactState
 from agent.fleet.identity import Mac
 
@@ -103,6 +106,77 @@ class Watcher(Protocol):
         """
 
 
+Hear = Callable[[Progress], None]
+
+
+class Cable(Protocol):
+    """
+    The way over the cable; every method but `forget` may take minutes.
+
+    Whatever they are cancelled in, the port is free when they end.
+    """
+
+    looks: bool
+    """Somebody can see whether a bridge is on the network."""
+
+    async def identify(self, request: Request, hear: Hear) -> SerialDevice:
+        """
+        Return what is on the port; nothing on it is changed.
+
+        Raises:
+            SerialError: nothing answers.
+        """
+
+    async def plan(self, request: Request, device: SerialDevice) -> FlashPlan | Trouble:
+        """
+        Ask policy and guards about this chip; return how it would be written, or why not.
+
+        Raises:
+            SerialError: the guards say no.
+        """
+
+    async def holds(self, request: Request, plan: FlashPlan, hear: Hear) -> bool:
+        """Return whether all of the plan is on the flash already; False where it cannot be told."""
+
+    async def backup(self, request: Request, device: SerialDevice, hear: Hear) -> None:
+        """
+        Copy what the request says into a file that nobody else may read.
+
+        Raises:
+            SerialError: it cannot be read or not be kept.
+        """
+
+    async def write(self, request: Request, plan: FlashPlan, hear: Hear) -> None:
+        """
+        Carry the plan out.
+
+        Raises:
+            SerialError: it failed; `touched` says whether the bridge needs flashing.
+        """
+
+    async def verify(self, request: Request, plan: FlashPlan, hear: Hear) -> None:
+        """
+        Compare the flash with the image after a fresh start.
+
+        Raises:
+            SerialError: it differs, or cannot be asked.
+        """
+
+    async def observe(self, request: Request, hear: Hear) -> BootReport:
+        """
+        Start the bridge and hear how that goes.
+
+        Raises:
+            SerialError: the port is not to be had.
+        """
+
+    async def restart(self, request: Request) -> None:
+        """Let the bridge start its program again, if that can be done."""
+
+    def forget(self, request: Request) -> None:
+        """Delete the copy of the bridge, which holds secrets."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """All of them."""
@@ -112,3 +186,5 @@ class Ports:
     images: Images
     uploader: Uploader
     watcher: Watcher
+    cable: Cable | None = None
+    """`None` where there are no serial ports."""

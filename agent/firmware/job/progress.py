@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from agent.firmware.job.models import Stage
+from agent.firmware.job.models import Stage, Way
 
 SPANS = {
     Stage.INIT: (0.0, 0.0),
@@ -22,6 +22,19 @@ SPANS = {
     Stage.VERIFY: (25.0, 30.0),
     Stage.UPLOAD: (30.0, 80.0),
     Stage.POSTCHECK: (80.0, 99.0),
+    Stage.COMPLETE: (100.0, 100.0),
+}
+CABLE_SPANS = {
+    Stage.INIT: (0.0, 0.0),
+    Stage.CONNECT: (1.0, 2.0),
+    Stage.IDENTIFY: (2.0, 5.0),
+    Stage.CHECK: (5.0, 12.0),
+    Stage.BACKUP: (12.0, 20.0),
+    Stage.ERASE: (20.0, 22.0),
+    Stage.WRITE: (22.0, 80.0),
+    Stage.VERIFY: (80.0, 86.0),
+    Stage.RESET: (86.0, 92.0),
+    Stage.OBSERVE: (92.0, 99.0),
     Stage.COMPLETE: (100.0, 100.0),
 }
 
@@ -61,13 +74,15 @@ class Progress:
     text: str = ""
     rate_bytes_s: float | None = None
     left_s: float | None = None
+    way: str = Way.OTA
 
 
 def reached(before: Progress, stage: Stage, done: float, text: str = "") -> Progress:
     """Return the progress at that point of a stage; `done` is clipped to 0 to 1."""
-    low, high = SPANS.get(stage, (before.percent, before.percent))
+    spans = CABLE_SPANS if before.way == Way.SERIAL else SPANS
+    low, high = spans.get(stage, (before.percent, before.percent))
     percent = low + (high - low) * min(1.0, max(0.0, done))
-    return Progress(max(before.percent, percent), text or before.text)
+    return Progress(max(before.percent, percent), text or before.text, way=before.way)
 
 
 def moving(before: Progress, stage: Stage, transfer: Transfer, then_s: float = 0.0) -> Progress:

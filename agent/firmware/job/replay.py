@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.firmware.job.models import (
+    BEGINS,
     ORDER,
     Blame,
     BuildId,
@@ -33,6 +34,7 @@ from agent.firmware.job.models import (
     Stage,
     UploadEnd,
     Verdict,
+    Way,
 )
 from agent.firmware.job.watch import Mark
 from agent.fleet.identity import Mac, mac_of, written
@@ -92,18 +94,38 @@ class Jobs:
 
     def before(self, mac: Mac) -> ReleaseRef | None:
         """
-        Return the release to go back to, `None` if none is known.
+        Return the release to go back to over the air, `None` if none is known.
 
         It is the one confirmed last where a later one has left the bridge in a state that nobody
         knows, and else the confirmed one of another image before that.
         """
-        now = self.runs(mac)
+        now = next((it.request.release for it in self._over_air(mac)), None)
         tried = [it for it in self.by_id.values() if it.mac == mac and it.upload_began]
         last = tried[-1] if tried else None
         if last and last.verdict and last.verdict.result in {Result.LOST, Result.AMBIGUOUS}:
             return now
-        others = (it.request.release for it in self.confirmed(mac))
+        if self.confirmed(mac)[:1] != tuple(self._over_air(mac)[:1]):
+            return now  # what came by the cable since cannot go back by itself
+        others = (it.request.release for it in self._over_air(mac))
         return next((it for it in others if now and it.digest != now.digest), None)
+
+    def _over_air(self, mac: Mac) -> list[JobState]:
+        """Return the confirmed ones that can be put back: a factory image needs the cable."""
+        return [it for it in self.confirmed(mac) if it.request.way == Way.OTA]
+
+    @property
+    def needs_flashing(self) -> frozenset[Mac]:
+        """Return the bridges that a write over the cable has left without a whole firmware."""
+        found: set[Mac] = set()
+        for it in self.by_id.values():
+            result = it.verdict.result if it.verdict else None
+            if result is Result.CONFIRMED:
+                found.discard(it.mac)
+            # Until its verdict nobody knows; one that wrote nothing leaves an older mark.
+            began = it.request.way == Way.SERIAL and it.upload_began
+            if began and result in {None, Result.LOST}:
+                found.add(it.mac)
+        return frozenset(found)
 
     def keep(self) -> frozenset[str]:
         """Return the digests that the store must not let go: what runs, what was before, open."""
@@ -175,13 +197,15 @@ def _moved(old: JobState, at: datetime, data: Mapping[str, Any]) -> JobState:
 
 def _entered(old: JobState, at: datetime, data: Mapping[str, Any]) -> JobState:
     stage = Stage(data["stage"])
-    if ORDER.index(stage) <= ORDER.index(old.stage):
+    order = ORDER[Way(old.request.way)]
+    if order.index(stage) <= order.index(old.stage):
         raise LineError(f"job {old.id} would go back from {old.stage} to {stage}")
     now = replace(old, stage=stage)
-    if stage is Stage.UPLOAD:
-        before, safe_mode = build_of(data.get("before")), data.get("safe_mode") is True
-        now = replace(now, before=before, upload_began=True, from_safe_mode=safe_mode)
-    if stage is Stage.POSTCHECK and data.get("upload"):
+    if stage in BEGINS:
+        now = replace(now, upload_began=True, from_safe_mode=data.get("safe_mode") is True)
+    if data.get("before"):
+        now = replace(now, before=build_of(data["before"]))
+    if data.get("upload"):
         now = replace(now, upload=_upload_end(data["upload"]))
     if data.get("verdict"):
         failed_in = old.stage if stage is Stage.FAILED else None

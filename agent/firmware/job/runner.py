@@ -17,8 +17,9 @@ from types import MappingProxyType
 
 from agent.clock import Clock
 from agent.firmware.job import replay
+from agent.firmware.job.cable_carry import CableCarry
 from agent.firmware.job.carry import Carry
-from agent.firmware.job.models import KIND, JobState, Line, Patience, Request, Stage
+from agent.firmware.job.models import BEGINS, KIND, JobState, Line, Patience, Request, Way
 from agent.firmware.job.ports import Ports
 from agent.firmware.job.progress import Progress, reached
 from agent.firmware.job.replay import Jobs
@@ -107,7 +108,7 @@ class FlashJobs:
         """Carry the open jobs on, and new ones, until cancelled."""
         for state in self._jobs.open:
             LOG.info("flash_resumed: %s: job %s was at %s", state.mac, state.id, state.stage)
-            self._carry(state.id)
+            self._carry(state.id, resumed=True)
         try:
             await asyncio.Event().wait()
         finally:
@@ -144,9 +145,14 @@ class FlashJobs:
         self.changed()
         return self._jobs.by_id[job]
 
-    async def cancel(self, job: str, by: str) -> JobState | Refused:
+    async def cancel(self, job: str, by: str, *, force: bool = False) -> JobState | Refused:
         """
         End a job that has not begun to send; a later one goes on to its verdict.
+
+        Args:
+            job: its name.
+            by: who.
+            force: break off a write over the cable too; the bridge needs flashing then.
 
         Raises:
             JournalError: it could not be written; the job goes on.
@@ -155,7 +161,7 @@ class FlashJobs:
             state = self._jobs.by_id.get(job)
             if state is None or not state.open:
                 return Refused("unknown", "There is no such job under way.")
-            if state.upload_began:
+            if state.upload_began and not (force and state.writes):
                 text = "The image is on its way or on trial; to stop now could leave it half done."
                 return Refused("under-way", f"{text} Wait for the verdict, then go back.")
             await self._append(replay.cancelled(job, by))
@@ -201,7 +207,8 @@ class FlashJobs:
         """Return everything to show."""
         progress = {job: carry.progress for job, carry in self._carries.items()}
         for state in self._jobs.open:
-            progress.setdefault(state.id, reached(Progress(), state.stage, 0.0))
+            blank = Progress(way=state.request.way)
+            progress.setdefault(state.id, reached(blank, state.stage, 0.0))
         return JobsView(self._jobs, MappingProxyType(progress))
 
     @property
@@ -231,7 +238,7 @@ class FlashJobs:
                 async with self._writing:
                     if seen is not None and self._jobs.by_id[line.job] is not seen:
                         return False
-                    if self._stopping and line.data.get("stage") == Stage.UPLOAD:
+                    if self._stopping and line.data.get("stage") in BEGINS:
                         return False
                     await self._append(line)
             except JournalError as error:
@@ -256,8 +263,12 @@ class FlashJobs:
     def _sending(self) -> bool:
         return any(it.upload_began and it.upload is None for it in self._jobs.open)
 
-    def _carry(self, job: str) -> None:
-        carry = Carry(job, self, self._ports, self._clock, self._patience)
+    def _carry(self, job: str, *, resumed: bool = False) -> None:
+        cable = self._jobs.by_id[job].request.way == Way.SERIAL
+        kind = CableCarry if cable else Carry
+        carry = kind(job, self, self._ports, self._clock, self._patience)
+        if isinstance(carry, CableCarry) and not resumed:
+            carry.begin()
         self._carries[job] = carry
         task = asyncio.get_running_loop().create_task(self._to_the_end(job, carry), name=job)
         self._tasks[job] = task

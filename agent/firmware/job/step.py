@@ -39,6 +39,17 @@ STEP_S = 3600.0
 class Do(StrEnum):
     """What can be done for a job."""
 
+    IDENTIFY = "identify"
+    """Ask the chip on the cable who it is."""
+    PLAN = "plan"
+    """Ask policy and guards about this chip, and look whether all of it is there already."""
+    BACKUP = "backup"
+    ERASE = "erase"
+    WRITE = "write"
+    PROVE = "prove"
+    """Compare the flash with the image after a fresh start of the chip."""
+    LISTEN = "listen"
+    """Start the bridge, and hear what it says on the cable."""
     HOLD = "hold"
     """Ask the guard to let go of the bridge."""
     CHECK = "check"
@@ -96,36 +107,36 @@ def next_step(state: JobState, facts: Facts, now_s: float, patience: Patience) -
 def _init(state: JobState, facts: Facts, now_s: float, _patience: Patience) -> Step:
     if not facts.slot_free:
         return Wait(now_s + STEP_S, "It waits for its turn.")
-    return Act(Do.HOLD, _enter(state, Stage.PREFLIGHT))
+    return Act(Do.HOLD, enter(state, Stage.PREFLIGHT))
 
 
 def _preflight(state: JobState, facts: Facts, now_s: float, patience: Patience) -> Step:
-    if blocked := _moment(facts, now_s, patience):
+    if blocked := safe_moment(facts, now_s, patience):
         return blocked
     if facts.check is None:
         return Act(Do.CHECK)
     if not facts.check.allowed:
         return _refused(facts)
-    return Act(Do.FETCH, _enter(state, Stage.DOWNLOAD))
+    return Act(Do.FETCH, enter(state, Stage.DOWNLOAD))
 
 
 def _download(state: JobState, facts: Facts, now_s: float, patience: Patience) -> Step:
-    if blocked := _moment(facts, now_s, patience):
+    if blocked := safe_moment(facts, now_s, patience):
         return blocked
     if facts.fetched is None:
         return Act(Do.FETCH)
     if not facts.fetched.well:
-        return _bad_file(facts.fetched)
-    return Act(Do.VERIFY, _enter(state, Stage.VERIFY))
+        return bad_file(facts.fetched)
+    return Act(Do.VERIFY, enter(state, Stage.VERIFY))
 
 
 def _verify(state: JobState, facts: Facts, now_s: float, patience: Patience) -> Step:
-    if blocked := _moment(facts, now_s, patience):
+    if blocked := safe_moment(facts, now_s, patience):
         return blocked
     if facts.verified is None:
         return Act(Do.VERIFY)
     if not facts.verified.well:
-        return _bad_file(facts.verified)
+        return bad_file(facts.verified)
     return _last_look(state, facts, now_s, patience)
 
 
@@ -139,7 +150,7 @@ def _last_look(state: JobState, facts: Facts, now_s: float, patience: Patience) 
         text = "The bridge does not say what it runs; without that nobody could tell an update."
         return not_sent(text, "build-unknown", Blame.HELD_BACK)
     more = {"safe_mode": True} if check.safe_mode else {}
-    return Act(Do.UPLOAD, _enter(state, Stage.UPLOAD, before=_build(check.before), **more))
+    return Act(Do.UPLOAD, enter(state, Stage.UPLOAD, before=build_data(check.before), **more))
 
 
 def _upload(state: JobState, facts: Facts, now_s: float, _patience: Patience) -> Step:
@@ -149,7 +160,7 @@ def _upload(state: JobState, facts: Facts, now_s: float, _patience: Patience) ->
     end = state.upload or UploadEnd(
         How.INTERRUPTED, "The agent ended while it sent the image, or just before."
     )
-    return Act(Do.OBSERVE, _enter(state, Stage.POSTCHECK, upload=_end(end)))
+    return Act(Do.OBSERVE, enter(state, Stage.POSTCHECK, upload=end_data(end)))
 
 
 def _postcheck(state: JobState, facts: Facts, now_s: float, patience: Patience) -> Step:
@@ -169,7 +180,7 @@ _OF_STAGE = {
 }
 
 
-def _moment(facts: Facts, now_s: float, patience: Patience) -> Step | None:
+def safe_moment(facts: Facts, now_s: float, patience: Patience) -> Step | None:
     """Return what is in the way of the safe moment, `None` if the guard holds it for us."""
     if facts.moment == "":
         return None
@@ -190,18 +201,22 @@ def _refused(facts: Facts) -> Verdict:
     )
 
 
-def _bad_file(word: FileWord) -> Verdict:
+def bad_file(word: FileWord) -> Verdict:
+    """Return the verdict of a job whose file is not to be had or not the right one."""
     whose = Blame.NETWORK if word.network else Blame.RELEASE
     return not_sent(word.text, word.code or "bad-file", whose)
 
 
-def _enter(state: JobState, stage: Stage, **more: Any) -> Line:
+def enter(state: JobState, stage: Stage, **more: Any) -> Line:
+    """Return the line with which a job enters a stage."""
     return Line(state.id, "stage", {"stage": str(stage), **more})
 
 
-def _build(build: BuildId) -> dict[str, object]:
+def build_data(build: BuildId) -> dict[str, object]:
+    """Return a build as a line holds it."""
     return {"project": build.project, "version": build.version, "built": build.built}
 
 
-def _end(end: UploadEnd) -> dict[str, object]:
+def end_data(end: UploadEnd) -> dict[str, object]:
+    """Return the end of an upload as a line holds it."""
     return {"how": str(end.how), "text": end.text, "code": end.code, "network": end.network}

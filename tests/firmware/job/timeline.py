@@ -29,6 +29,7 @@ from agent.firmware.job.models import (
     Stage,
     UploadEnd,
     Verdict,
+    Way,
 )
 from agent.firmware.job.replay import Jobs
 from agent.firmware.job.step import Act, Do, Wait, next_step
@@ -286,5 +287,5 @@ class Drive:
 
 def never_back(stages: list[Stage]) -> bool:
     """Whether stages only ever went on."""
-    places = [ORDER.index(it) for it in stages]
+    places = [ORDER[Way.OTA].index(it) for it in stages]
     return all(one < two for one, two in itertools.pairwise(places))
