@@ -208,6 +208,10 @@ def check(drive: Drive, what: str) -> None:
         assert verdict.result is Result.UNCHANGED, told
     elif drive.fate.runs_new_for_good:
         assert verdict.result is Result.CONFIRMED, told
+    elif drive.fate is Fate.SAFE_MODE_THEN_OLD and verdict.result is not Result.LOST:
+        # Nobody looked while it lay in safe mode; it has come out of it with its old firmware.
+        assert drive.kills, told
+        assert verdict.result in {Result.ROLLED_BACK, Result.UNCHANGED}, told
     elif verdict.result is not SAID[drive.fate]:
         # Without the word of the uploader an image that was taken back looks like one that never
         # was complete: it runs what it ran before, and more is not claimed.
