@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from agent.firmware.job.models import How, ReleaseRef, Request, UploadEnd
 from agent.firmware.job.ports import Told
-from agent.firmware.job.recovery import by_person, proving
+from agent.firmware.job.recovery import NEEDS_A_PERSON, by_person, proving
 from agent.firmware.ota.driver import PATIENT, Limits, upload
 from agent.firmware.ota.models import NETWORK, Outcome, Progress, Secrets, Upload
 from agent.firmware.ota.payload import Payload
@@ -80,7 +80,7 @@ class OverTheAir:
         if place.in_safe_mode:
             if not by_person(request):
                 text = f"{written(request.mac)} is in safe mode; only a person may flash it there."
-                return UploadEnd(How.NOT_BEGUN, text, "safe-mode-person")
+                return UploadEnd(How.NOT_BEGUN, text, NEEDS_A_PERSON)
             secrets = proving(secrets)
 
         def progress(now: Progress) -> None:

@@ -34,6 +34,8 @@ from agent.fleet.identity import Mac
 from agent.fleet.record import BridgeRecord
 from agent.fleet.sighting import Source
 
+NEEDS_A_PERSON = "safe-mode-person"
+"""It lies in safe mode, and nobody who stands by has asked for the upload."""
 PERSON = "person"
 """`agent.firmware.policy.models.Asker`."""
 OVER_THE_API = frozenset(
@@ -195,7 +197,7 @@ def _objections(request: Request, evidence: Evidence, known: Known) -> Iterator[
     cable = "Flash it by cable."
     if not by_person(request):
         text = "It is in safe mode; only a person may flash it there. Install a release on it."
-        yield Objection("safe-mode-person", text)
+        yield Objection(NEEDS_A_PERSON, text)
     left = known.left
     if left is None:
         text = "It is in safe mode, and not because of an upload of ours: what is on it is unknown."

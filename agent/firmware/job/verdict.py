@@ -27,6 +27,7 @@ from agent.firmware.job.models import (
     UploadEnd,
     Verdict,
 )
+from agent.firmware.job.recovery import NEEDS_A_PERSON
 from agent.firmware.job.watch import SENTENCES, Mark, Runs, Watch
 from agent.fleet.contact import ContactState
 
@@ -39,7 +40,6 @@ NOT_THE_RELEASE = frozenset(
         "not_encrypted",
         "encryption_required",
         "unproven",
-        "safe-mode-person",
     }
 )
 """`agent.firmware.ota.models.Reason`: the bridge and we do not agree on a secret; neither the
@@ -170,7 +170,7 @@ def _as_before(
 
 def blame(end: UploadEnd) -> Blame:
     """Return whose fault it was that an upload did not go through."""
-    if end.code in NOT_THE_RELEASE:
+    if end.code in {*NOT_THE_RELEASE, NEEDS_A_PERSON}:
         return Blame.HELD_BACK
     if end.network or end.how in {How.CUT, How.CUT_LATE, How.INTERRUPTED}:
         return Blame.NETWORK

@@ -22,6 +22,7 @@ from agent.firmware.job.models import (
     UploadEnd,
     Verdict,
 )
+from agent.firmware.job.recovery import NEEDS_A_PERSON
 from agent.firmware.job.step import next_step
 from agent.firmware.job.verdict import NOT_THE_RELEASE, NotYet, blame, concluded, runs
 from agent.firmware.job.watch import Mark, Runs, Sight, Watch, saw
@@ -286,6 +287,7 @@ def test_a_bridge_that_does_not_say_what_it_runs_gets_nothing() -> None:
     ("end", "whose"),
     [
         *((UploadEnd(How.REFUSED, "", it), Blame.HELD_BACK) for it in sorted(NOT_THE_RELEASE)),
+        (UploadEnd(How.NOT_BEGUN, "", NEEDS_A_PERSON), Blame.HELD_BACK),
         (UploadEnd(How.REFUSED, "", "signature"), Blame.RELEASE),
         (UploadEnd(How.REFUSED, "", "too_large"), Blame.RELEASE),
         (UploadEnd(How.NOT_BEGUN, "", "unreachable", network=True), Blame.NETWORK),
