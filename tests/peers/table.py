@@ -44,7 +44,7 @@ BUDGETS_S = {
     "bridge": 240,
     "bridge bridge_path": 400,
     "export": 240,
-    "flashing": 60,
+    "flashing": 120,
     "fleet": 300,
     "firmware": 120,
     "firmware/campaign": 15,
