@@ -97,6 +97,10 @@ class TrialDevice(Device):
         self._on_trial = False
         self._uploading = self._quiet = False
 
+    def wait_event(self, event: str, timeout_s: float = 20) -> None:
+        """Return when that came; its log tells of it a moment before."""
+        self._wait(lambda: event in self.events, f"was never {event}", timeout_s)
+
     @property
     def _silence_s(self) -> float:
         """How long the log may stand still now: in safe mode nothing writes into it."""

@@ -48,7 +48,7 @@ BUDGETS_S = {
     "fleet": 300,
     "firmware": 120,
     "firmware/campaign": 15,
-    "firmware/job": 45,
+    "firmware/job": 60,
     "firmware/ota": 15,
     "homeassistant": 90,
     "house": 240,

@@ -40,7 +40,7 @@ async def test_an_image_that_dies_or_hangs_on_trial_gives_way_to_the_one_before(
     device = TrialDevice(tmp_path / "device", name="bridge-1", mac="02005e10ff01")
     with device:
         await sent(device, "1.1.0")
-        await asyncio.to_thread(device.wait_log, "Boot seems successful")
+        await asyncio.to_thread(device.wait_event, "confirmed")
         assert await version(device) == "1.1.0"
         assert device.events == ["staged", "confirmed"]
         for fate, told in (
