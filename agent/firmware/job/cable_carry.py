@@ -120,7 +120,8 @@ class CableCarry(Carry):
             self._learn(trouble=found)
         elif found is not None:
             same = await self._at(Do.PLAN, self._cable.holds(request, found, self._show_cable))
-            self._learn(plan=found, planned_s=self._now_s, same=bool(same))
+            # A look that broke off has found nothing, least of all that all is well.
+            self._learn(plan=found, planned_s=self._now_s, same=same is True)
 
     async def _listen(self) -> None:
         heard = await self._at(

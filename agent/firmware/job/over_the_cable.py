@@ -21,7 +21,7 @@ from agent.firmware.job.ports import Hear
 from agent.firmware.manifest.models import Release, ReleaseImage
 from agent.firmware.policy.models import Decision
 from agent.firmware.serial.boot_log import BootReport
-from agent.firmware.serial.driver import SerialDriver
+from agent.firmware.serial.driver import SerialDriver, partial_of
 from agent.firmware.serial.errors import SerialCode, SerialError, words
 from agent.firmware.serial.models import FlashPlan, SerialDevice
 from agent.firmware.serial.plan import plan_flash
@@ -129,9 +129,11 @@ class OverTheCable:
             await self._driver.restart(request.port)
 
     def forget(self, request: Request) -> None:
-        """Delete the copy of the bridge, which holds secrets."""
-        with suppress(OSError):
-            self.backup_of(request).unlink(missing_ok=True)
+        """Delete the copy of the bridge, which holds secrets, and what a dead agent left of one."""
+        copy = self.backup_of(request)
+        for file in (copy, partial_of(copy)):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
 
     def backup_of(self, request: Request) -> Path:
         """Return where the copy of a bridge is kept; one for each, the last one."""
