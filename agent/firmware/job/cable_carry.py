@@ -179,7 +179,9 @@ class CableCarry(Carry):
                 await work
         except SerialError as error:
             LOG.info("flash_cable: %s: %s %s", self._state.mac, error.code, error.detail)
-            return ended_of(trouble_of(error))
+            # Of a bridge whose settings are erased already, no write leaves what was there.
+            touched = error.touched or self._touched
+            return ended_of(replace(trouble_of(error), touched=touched))
         except TimeoutError:
             return UploadEnd(How.CUT, "The write came to no end in time.", "deadline", network=True)
         except Exception:

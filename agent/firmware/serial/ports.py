@@ -160,7 +160,8 @@ def choose_port(
     """
     found = tuple(ports)
     if wanted is not None:
-        named = [it for it in found if wanted in {it.node, it.by_id, it.by_path}]
+        # A port without such a name has an empty one.
+        named = [it for it in found if wanted and wanted in {it.node, it.by_id, it.by_path}]
         if not named:
             raise SerialError(words(SerialCode.PORT_MISSING))
         if named[0].adapter is Adapter.STICK and not allow_stick:
