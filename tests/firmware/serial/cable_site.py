@@ -76,7 +76,7 @@ class CableSite:
         self._upon: dict[Stage, Callable[[], object]] = {}
         images = Store()
         images.put(board.content)
-        cable = OverTheCable(board.driver, self.blobs, folder, self._look, looks=False)
+        cable = self.cable = OverTheCable(board.driver, self.blobs, folder, self._look, looks=False)
         nobody = FleetWatcher(
             lambda _: None, lambda _: None, lambda _: lambda: None, time.monotonic
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import resource
@@ -13,6 +14,7 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -127,6 +129,11 @@ def kill_worker(it: CableSite, held: ExitStack) -> None:
     held.callback(asyncio.ensure_future(work()).result)
 
 
+def fail_to_look(it: CableSite, held: ExitStack) -> None:
+    full = OSError(errno.EAGAIN, "no more processes")
+    held.enter_context(mock.patch.object(it.board.driver, "holds", side_effect=full))
+
+
 WELL, UNCHANGED, LOST = Result.CONFIRMED, Result.UNCHANGED, Result.LOST
 FAST, ROM = LADDER[:1], LADDER[3:]
 CASES = {
@@ -169,6 +176,7 @@ CASES = {
         specimen=Specimen("esp32c3", flash_size=2 << 20)),
     "truncated": Case(UNCHANGED, "image-changed", "", prepare=truncate),
     "swapped": Case(UNCHANGED, "image-changed", "not the one that was checked", prepare=swap),
+    "no process to look": Case(WELL, "confirmed", "recovered", prepare=fail_to_look),
     "worker killed": Case(WELL, "confirmed", "recovered", prepare=kill_worker),
     "worker killed, once": Case(
         LOST, "worker-died", "needs flashing", prepare=kill_worker, ladder=FAST),
@@ -315,9 +323,13 @@ async def test_a_second_run_says_already_correct_after_less_than_two_seconds_of_
     tmp_path: Path, record_property: Record
 ) -> None:
     async with board(tmp_path, "esp32", size=300_000) as it, cable_site(it, tmp_path) as site:
+        site.backups.mkdir()
+        for left in ("bin", "before.bin", "bin.part"):
+            (site.backups / f"{site.mac}.{left}").write_bytes(SETTINGS)
         first = await site.run()
         assert first.verdict
         assert first.verdict.code == "confirmed", first.verdict
+        assert not os.listdir(site.backups), "a copy with secrets was left"  # noqa: PTH208
         before, packets = bytes(it.esp.flash.data), it.esp.packets
         began_s, used_s = time.monotonic(), children_s()
         second = await site.run(site.wish(backup="quick"))
@@ -325,9 +337,22 @@ async def test_a_second_run_says_already_correct_after_less_than_two_seconds_of_
         assert second.verdict
         assert (second.verdict.result, second.verdict.code) == (WELL, "already-correct")
         assert (bytes(it.esp.flash.data), it.esp.packets) == (before, packets)
-        assert not site.backups.exists(), "what is not written needs no copy"
+        assert not os.listdir(site.backups), "what is not written needs no copy"  # noqa: PTH208
         # Of the processor: how long the clock shows depends on what else the machine does.
         assert children_s() - used_s < 2.0
+
+
+async def test_what_was_copied_before_a_write_broke_off_is_not_copied_over(
+    tmp_path: Path,
+) -> None:
+    async with board(tmp_path) as it, cable_site(it, tmp_path) as site:
+        for settings in (SETTINGS, b"half written", b"later"):
+            it.esp.flash.load(NVS[2], settings)
+            await site.cable.backup(site.wish(backup="quick"), it.device, lambda _: None)
+        first, last = (site.backups / f"{site.mac}{end}" for end in (".before.bin", ".bin"))
+        assert SETTINGS in first.read_bytes()
+        assert b"later" in last.read_bytes()
+        assert {file.stat().st_mode & 0o777 for file in (first, last)} == {0o600}
 
 
 def made(folder: Path) -> Path:

@@ -26,6 +26,7 @@ from agent.simulator.esp_rom_faults import RomFaults
 from agent.simulator.esp_rom_protocol import Op
 from tests.firmware.serial.boards import COMMAND, IMPATIENT, QUICK, Board, board, driver
 
+pytestmark = pytest.mark.peers("esptool", "esp32")
 FREE_S = 1.0
 """It takes some ms; a busy machine may need a while to look. Waiting for the chip takes 3 s."""
 

@@ -15,6 +15,7 @@ from agent.firmware.serial.plan import plan_flash, plan_restore
 from agent.simulator.esp_rom_chips import Specimen
 from tests.firmware.serial.boards import NVS, SETTINGS, board
 
+pytestmark = pytest.mark.peers("esptool", "esp32")
 CHIPS = ("esp32", "esp32c3", "esp32s3")
 
 
@@ -33,6 +34,7 @@ async def test_a_bridge_is_identified_and_written_and_keeps_its_wifi(
         done = await it.write(plan)
         assert (done.baud, done.with_stub) == (460_800, True)
         assert it.flashed
+        assert (await it.write()).nothing_to_do
     writing = [p for p in it.told if p.phase is Phase.WRITE]
     assert writing[-1].done == writing[-1].total == sum(part.size for part in done.written)
     unsafe = {p.phase for p in it.told if not p.safe_to_stop}
@@ -44,6 +46,7 @@ async def test_without_the_helper_program_the_rom_alone_does_it(tmp_path: Path, 
     async with board(tmp_path, chip, ladder=LADDER[3:]) as it:
         assert not (await it.write()).with_stub
         assert it.flashed
+        assert (await it.write()).nothing_to_do
 
 
 async def test_what_was_written_is_proven_and_a_second_run_writes_nothing(tmp_path: Path) -> None:
