@@ -98,11 +98,11 @@ class CableSite:
         """Have something happen when a job has entered a stage and done nothing of it yet."""
         self._upon[stage] = does
 
-    def wish(self, *, mac: Mac | None = None, erase: bool = False, backup: str = "none") -> Request:
+    def wish(self, *, erase: bool = False, backup: str = "none") -> Request:
         image = self.board.image
         release = ReleaseRef(PROJECT, "1.1.0", 1, self.digest, image.size, image.chip)
         return Request(
-            *(mac or self.mac, release, "Ann", "recovery"),
+            *(self.mac, release, "Ann", "recovery"),
             reason="dead",
             way=Way.SERIAL,
             port=self.board.port.path,
@@ -123,10 +123,11 @@ class CableSite:
         return await ended(self.jobs, await self.begin(wish))
 
     async def at(self, job: str, stage: Stage) -> None:
-        """Return when a job is in that stage and its process has the port open."""
+        """Return when a job is in that stage and its process speaks to the chip."""
         await becomes(self.jobs, lambda: self.jobs.jobs.by_id[job].stage is stage)
+        said = len(self.board.esp.commands)
         if stage is not Stage.CONNECT:
-            await self.until(lambda: bool(holders(self.board.port.node)))
+            await self.until(lambda: len(self.board.esp.commands) > said)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return when it is so; neither the kernel nor the chip tells when."""

@@ -1,4 +1,8 @@
-"""Jobs over the cable end with the right verdict, a free port, and nothing else touched."""
+"""
+Jobs over the cable end with the right verdict, a free port, and nothing else touched.
+
+What a person meets at the command line as well is tried there, in `test_flash_serial_command`.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,6 @@ from tests.firmware.serial.boards import (
     QUICK,
     SETTINGS,
     board,
-    factory,
 )
 from tests.firmware.serial.cable_site import CableSite, cable_site, freed_s, is_free
 
@@ -71,12 +74,9 @@ class Case:
     specimen: Specimen = field(default_factory=lambda: Specimen("esp32c3"))
     ladder: tuple[Rung, ...] = LADDER
     prepare: Callable[[CableSite, ExitStack], object] = lambda *_: None
-    image: str = ""
-    """The chip that the image is for, if another one."""
     patience: Any = QUICK
     command: tuple[str, ...] = COMMAND
     erase: bool = False
-    mac: Mac | None = None
     silent: bool = False
     """Nothing was sent to the chip."""
 
@@ -137,7 +137,6 @@ def fail_to_look(it: CableSite, held: ExitStack) -> None:
 WELL, UNCHANGED, LOST = Result.CONFIRMED, Result.UNCHANGED, Result.LOST
 FAST, ROM = LADDER[:1], LADDER[3:]
 CASES = {
-    "no reply": Case(UNCHANGED, "no-answer", "Hold BOOT", RomFaults(mute=True), patience=IMPATIENT),
     "boot log instead of sync": Case(
         UNCHANGED, "not-downloading", "no boot loader", RomFaults(runs_its_program=True),
         patience=IMPATIENT),
@@ -152,28 +151,12 @@ CASES = {
         LOST, "not-kept", "needs flashing", RomFaults(wrong_md5=True), ladder=FAST),
     "pulled and back under another name": Case(
         WELL, "confirmed", "recovered", RomFaults(unplugged_after=1_000), prepare=plug_in_again),
-    "pulled": Case(
-        LOST, "unplugged", "needs flashing", RomFaults(unplugged_after=1_000),
-        patience=replace(QUICK, reappear_s=0.3)),
-    "held": Case(
-        UNCHANGED, "port-busy", f"(process {os.getpid()})", prepare=hold, silent=True),
     "locked by who is hidden": Case(
         UNCHANGED, "port-busy", "Another program uses the port", prepare=lock, command=BLIND,
         silent=True),
-    "secure download": Case(
-        UNCHANGED, "secure-download", "secure download",
-        specimen=Specimen("esp32c3", secure_download=True)),
-    "secure boot": Case(
-        UNCHANGED, "secure-boot", "secure boot", specimen=Specimen("esp32", secure_boot=True)),
     "flash encryption": Case(
         UNCHANGED, "flash-encryption", "encrypts",
         specimen=Specimen("esp32s3", flash_encryption=True)),
-    "wrong chip": Case(UNCHANGED, "wrong-chip", "made for esp32s3", image="esp32s3"),
-    "wrong mac": Case(
-        UNCHANGED, "wrong-device", "B8:D6:1A:00:00:01 was meant", mac=Mac("b8d61a000001")),
-    "small flash": Case(
-        UNCHANGED, "flash-too-small", "needs 3.56 MiB",
-        specimen=Specimen("esp32c3", flash_size=2 << 20)),
     "truncated": Case(UNCHANGED, "image-changed", "", prepare=truncate),
     "swapped": Case(UNCHANGED, "image-changed", "not the one that was checked", prepare=swap),
     "no process to look": Case(WELL, "confirmed", "recovered", prepare=fail_to_look),
@@ -222,14 +205,12 @@ async def played(case: Case, folder: Path) -> End:
         made = board(folder, faults=case.faults, specimen=case.specimen, ladder=case.ladder)
         it = await stack.enter_async_context(made)
         it.driver = SerialDriver(case.patience, case.ladder, case.command)
-        if case.image:
-            it.image, it.content = factory(case.image)
         it.esp.flash.load(BEHIND, b"somebody's")
         site = await stack.enter_async_context(cable_site(it, folder))
         before = bytes(it.esp.flash.data)
         with ExitStack() as held:
             case.prepare(site, held)
-            state = await site.run(site.wish(mac=case.mac, erase=case.erase))
+            state = await site.run(site.wish(erase=case.erase))
         return end_of(site, state, before)
 
 
@@ -260,7 +241,7 @@ async def test_what_goes_wrong_has_its_verdict_its_mark_and_a_free_port(tmp_path
 
 BEFORE = (Stage.CONNECT, Stage.IDENTIFY, Stage.CHECK, Stage.BACKUP)
 WRITING = (Stage.ERASE, Stage.WRITE)
-AFTER = (Stage.VERIFY, Stage.RESET)
+AFTER = (Stage.VERIFY,)
 
 
 async def cancelled(stage: Stage, folder: Path) -> tuple[End, float, list[object]]:
@@ -322,7 +303,7 @@ async def test_a_job_can_be_cancelled_at_each_stage_and_in_a_write_only_by_force
 async def test_a_second_run_says_already_correct_after_less_than_two_seconds_of_work(
     tmp_path: Path, record_property: Record
 ) -> None:
-    async with board(tmp_path, "esp32", size=300_000) as it, cable_site(it, tmp_path) as site:
+    async with board(tmp_path, "esp32") as it, cable_site(it, tmp_path) as site:
         site.backups.mkdir()
         for left in ("bin", "before.bin", "bin.part"):
             (site.backups / f"{site.mac}.{left}").write_bytes(SETTINGS)

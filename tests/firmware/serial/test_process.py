@@ -25,13 +25,11 @@ from agent.firmware.serial.pace import LADDER
 from tests.firmware.serial.boards import QUICK, board
 
 TELLS_LATE = """
-import json, signal, sys
-def ended(*_):
-    print(json.dumps({"event": "touched"}), flush=True)
-    sys.exit()
-signal.signal(signal.SIGTERM, ended)
+import json, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 print(json.dumps({"event": "phase", "phase": "write", "total": 1}), flush=True)
-signal.pause()
+signal.sigwait({signal.SIGTERM})
+print(json.dumps({"event": "touched"}), flush=True)
 """
 STUBBORN = """
 import json, signal
