@@ -73,6 +73,7 @@ class CableSite:
         self.digest = self.blobs.add(board.content)
         self.backups = folder / BACKUPS
         self.moments = Moments()
+        self.running: asyncio.Future[None]
         self._upon: dict[Stage, Callable[[], object]] = {}
         images = Store()
         images.put(board.content)
@@ -122,6 +123,11 @@ class CableSite:
         """Return a job once it has ended."""
         return await ended(self.jobs, await self.begin(wish))
 
+    async def stop(self) -> None:
+        """End the jobs as an agent does that is told to stop."""
+        self.running.cancel()
+        await asyncio.gather(self.running, return_exceptions=True)
+
     async def at(self, job: str, stage: Stage) -> None:
         """Return when a job is in that stage and its process speaks to the chip."""
         await becomes(self.jobs, lambda: self.jobs.jobs.by_id[job].stage is stage)
@@ -154,9 +160,8 @@ async def cable_site(board: Board, folder: Path) -> AsyncIterator[CableSite]:
     """Run the jobs of a board."""
     async with await Journal.open(folder / "journal.sqlite3") as journal:
         site = CableSite(board, folder, journal)
-        running = asyncio.create_task(site.jobs.run())
+        site.running = asyncio.create_task(site.jobs.run())
         try:
             yield site
         finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            await site.stop()

@@ -22,7 +22,7 @@ from unittest import mock
 
 import pytest
 
-from agent.firmware.job.models import JobState, Result, Stage
+from agent.firmware.job.models import How, JobState, Result, Stage
 from agent.firmware.job.runner import Refused
 from agent.firmware.serial.driver import SerialDriver
 from agent.firmware.serial.pace import LADDER, Rung
@@ -298,6 +298,21 @@ async def test_a_job_can_be_cancelled_at_each_stage_and_in_a_write_only_by_force
         assert len(said) == (0 if stage in BEFORE else 1)
         assert all(isinstance(it, Refused) and it.code == "under-way" for it in said), said
     record_property("a cancelled job leaves the port free after", longest_s)
+
+
+async def test_an_agent_that_stops_lets_a_write_end(tmp_path: Path) -> None:
+    async with board(tmp_path, size=60_000) as it, cable_site(it, tmp_path) as site:
+        job = await site.begin()
+        await site.at(job, Stage.WRITE)
+        await site.until(lambda: it.esp.packets > 0)
+        assert not it.flashed
+        await site.stop()
+        state = site.jobs.jobs.by_id[job]
+        assert state.open, "nobody has proven it yet"
+        assert state.upload
+        assert state.upload.how is How.SENT
+        assert it.flashed
+        assert is_free(it.port.node)
 
 
 async def test_a_second_run_says_already_correct_after_less_than_two_seconds_of_work(

@@ -49,13 +49,14 @@ def untouched(it: Board) -> bool:
         (RomFaults(runs_its_program=True), SerialCode.NOT_DOWNLOADING, "no boot loader"),
         (RomFaults(unknown_chip=True), SerialCode.UNKNOWN_CHIP, "right port"),
         (RomFaults(flash_silent=True), SerialCode.FLASH_SILENT, "does not answer"),
+        (RomFaults(no_greeting=True), SerialCode.STUB_FAILED, "did not run it"),
     ],
 )
 async def test_a_bridge_that_cannot_be_talked_to_is_left_alone_with_a_sentence(
     tmp_path: Path, faults: RomFaults, code: SerialCode, said: str
 ) -> None:
     async with board(tmp_path, "esp32c3", faults) as it:
-        it.driver = driver(IMPATIENT)
+        it.driver = driver(IMPATIENT, LADDER[:1])
         error = await refusal(it)
     assert (error.code, error.touched) == (code, False)
     assert said in str(error)
@@ -90,6 +91,21 @@ async def test_another_bridge_on_the_cable_than_the_one_that_was_meant(tmp_path:
             await it.write(replace(it.plan, mac=Mac("b8d61a000001")))
     assert caught.value.code is SerialCode.WRONG_DEVICE
     assert untouched(it)
+
+
+async def test_another_bridge_that_is_plugged_in_meanwhile_is_not_written(tmp_path: Path) -> None:
+    """Two with the same converter have the same name."""
+    async with board(tmp_path, faults=RomFaults(unplugged_after=1_000), size=40_000) as it:
+        task = asyncio.create_task(it.write())
+        await asyncio.wait_for(it.port.gone.wait(), 30)
+        it.esp.specimen = replace(it.esp.specimen, mac="b8d61a000001")
+        before, sent, asked = bytes(it.esp.flash.data), it.esp.packets, len(it.esp.commands)
+        it.port.plug_in()
+        with pytest.raises(SerialError, match="is B8:D6:1A:00:00:01, and") as caught:
+            await task
+        assert (caught.value.code, caught.value.touched) == (SerialCode.WRONG_DEVICE, True)
+        assert (bytes(it.esp.flash.data), it.esp.packets) == (before, sent)
+        assert Op.MEM_BEGIN not in it.esp.commands[asked:]
 
 
 async def test_a_plan_for_another_chip_is_not_carried_out(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import json
 import os
 import struct
 import sys
@@ -100,6 +101,29 @@ async def test_a_process_that_says_more_than_a_line_is_ended() -> None:
         "a line without end",
     )
     assert not psutil.Process().children()
+
+
+SURROUNDINGS = """
+import json, os
+told = [sorted(os.environ), os.listdir("."), os.environ["HOME"] == os.getcwd()]
+print(json.dumps({"event": "done", "heard": json.dumps(told).encode().hex()}), flush=True)
+"""
+
+
+async def test_nothing_of_a_user_changes_what_the_process_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """esptool reads settings from there, some of which change how it resets a chip."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "esptool.cfg").write_text("[esptool]\nreset_delay = 9\n")
+    for name in ("ESPTOOL_PORT", "ESPTOOL_CFGFILE", "ESP_IDE_WS"):
+        monkeypatch.setenv(name, "/dev/ttyUSB9")
+    own = SerialDriver(QUICK, command=(sys.executable, "-P", "-c", SURROUNDINGS))
+    (line,) = (await own.observe("port")).lines
+    names, files, at_home = json.loads(line)
+    assert set(names) <= {"HOME", "LANG", "LC_CTYPE", "PATH", "PYTHONPATH", "TZ"}
+    assert files == []
+    assert at_home
 
 
 class Circuit:
