@@ -34,6 +34,7 @@ from tests.flash_help import Shown
 
 DOCS = Path(__file__).parents[1] / "docs"
 FREE_S = 1.0
+pytestmark = pytest.mark.peers("esptool", "esp32")
 
 
 @pytest.fixture(autouse=True)

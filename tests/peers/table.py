@@ -50,6 +50,7 @@ BUDGETS_S = {
     "firmware/campaign": 15,
     "firmware/job": 60,
     "firmware/ota": 15,
+    "firmware/serial": 60,
     "homeassistant": 90,
     "house": 240,
     "releases": 90,

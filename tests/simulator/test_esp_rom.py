@@ -185,6 +185,7 @@ async def esptool(port: EspPort, *arguments: str) -> str:
     return shown.decode()
 
 
+@pytest.mark.peers("esptool", "esp32")
 async def test_the_vendors_own_command_line_writes_reads_and_erases_it(tmp_path: Path) -> None:
     """What the agent never asks for: unaligned writes, erasing, reading at another speed."""
     esp = VirtualEsp(Specimen("esp32c3", mac="b8d61a0042ff", revision=104))

@@ -120,7 +120,8 @@ class CableCarry(Carry):
             self._learn(trouble=found)
         elif found is not None:
             same = await self._at(Do.PLAN, self._cable.holds(request, found, self._show_cable))
-            self._learn(plan=found, planned_s=self._now_s, same=bool(same))
+            # A look that broke off has found nothing, least of all that all is well.
+            self._learn(plan=found, planned_s=self._now_s, same=same is True)
 
     async def _listen(self) -> None:
         heard = await self._at(
@@ -178,7 +179,9 @@ class CableCarry(Carry):
                 await work
         except SerialError as error:
             LOG.info("flash_cable: %s: %s %s", self._state.mac, error.code, error.detail)
-            return ended_of(trouble_of(error))
+            # Of a bridge whose settings are erased already, no write leaves what was there.
+            touched = error.touched or self._touched
+            return ended_of(replace(trouble_of(error), touched=touched))
         except TimeoutError:
             return UploadEnd(How.CUT, "The write came to no end in time.", "deadline", network=True)
         except Exception:

@@ -21,7 +21,7 @@ from agent.firmware.job.ports import Hear
 from agent.firmware.manifest.models import Release, ReleaseImage
 from agent.firmware.policy.models import Decision
 from agent.firmware.serial.boot_log import BootReport
-from agent.firmware.serial.driver import SerialDriver
+from agent.firmware.serial.driver import SerialDriver, partial_of
 from agent.firmware.serial.errors import SerialCode, SerialError, words
 from agent.firmware.serial.models import FlashPlan, SerialDevice
 from agent.firmware.serial.plan import plan_flash
@@ -109,6 +109,10 @@ class OverTheCable:
         self._backups.mkdir(mode=0o700, parents=True, exist_ok=True)
         full = request.backup == "full"
         path = self.backup_of(request)
+        first = _first_of(path)
+        if path.exists() and not first.exists():
+            # It was taken before a job that did not end well, which may have left half an image.
+            path.rename(first)
         await self._driver.backup(request.port, device, path, hear, full=full)
 
     async def write(self, request: Request, plan: FlashPlan, hear: Hear) -> None:
@@ -129,13 +133,19 @@ class OverTheCable:
             await self._driver.restart(request.port)
 
     def forget(self, request: Request) -> None:
-        """Delete the copy of the bridge, which holds secrets."""
-        with suppress(OSError):
-            self.backup_of(request).unlink(missing_ok=True)
+        """Delete all copies of the bridge, which hold secrets, and what a dead agent left."""
+        copy = self.backup_of(request)
+        for file in (copy, _first_of(copy), partial_of(copy)):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
 
     def backup_of(self, request: Request) -> Path:
-        """Return where the copy of a bridge is kept; one for each, the last one."""
+        """Return where the last copy of a bridge is; the first since it was well is beside it."""
         return self._backups / f"{request.mac}.bin"
 
     def _file(self, request: Request) -> Path:
         return self._store.path(request.release.digest)
+
+
+def _first_of(backup: Path) -> Path:
+    return backup.with_name(f"{backup.stem}.before{backup.suffix}")

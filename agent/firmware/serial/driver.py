@@ -94,7 +94,7 @@ class SerialDriver:
         Raises:
             SerialError: it cannot be read or is another device; no file is left.
         """
-        partial = path.with_name(f"{path.name}.part")
+        partial = partial_of(path)
         request = self._request(Job.BACKUP, port)
         request = replace(request, output=str(partial), full=full, mac=device.mac)
         try:
@@ -242,14 +242,30 @@ class _Attempt:
             # Left open: its closing tells the process that this one has ended.
             process.stdin.write(request.to_line())
             self.enter(Phase.CONNECT)
-            while True:
-                line = await self._line(process.stdout)
-                event = _parsed(line)
-                if event is None:
-                    raise SerialError(words(SerialCode.WORKER_DIED), detail=self.last)
-                result = self._heed(event)
-                if result is not None:
-                    return result
+            try:
+                return await self._followed(process.stdout)
+            finally:
+                await _end(process)
+                await self._last_words(process.stdout)
+
+    async def _followed(self, stream: asyncio.StreamReader) -> dict[str, Any]:
+        while True:
+            event = _parsed(await self._line(stream))
+            if event is None:
+                raise SerialError(words(SerialCode.WORKER_DIED), detail=self.last)
+            result = self._heed(event)
+            if result is not None:
+                return result
+
+    async def _last_words(self, stream: asyncio.StreamReader) -> None:
+        """Learn that it had begun to write, where it was ended before that was heard."""
+        if self.touched:
+            return
+        # The process is gone, so this ends.
+        said = [_parsed(it) for it in (await stream.read()).splitlines()]
+        if any(it and it.get("event") == Event.TOUCHED for it in said):
+            self.touched = True
+            self.say()
 
     def enter(self, phase: Phase, total: int = 0) -> None:
         """Begin a phase."""
@@ -322,12 +338,24 @@ async def _worker(command: tuple[str, ...]) -> AsyncIterator[asyncio.subprocess.
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """End the process, gently at first; it is gone when this returns."""
-    for stop in (process.terminate, process.kill):
+    try:
+        for stop in (process.terminate, process.kill):
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError, TimeoutError):
+                    stop()
+                    await asyncio.wait_for(process.wait(), _GRACE_S)
+        await process.wait()
+    except asyncio.CancelledError:
+        # Whoever is in such a hurry still leaves nobody behind that holds the port.
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, TimeoutError):
-                stop()
-                await asyncio.wait_for(process.wait(), _GRACE_S)
-    await process.wait()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        raise
+
+
+def partial_of(backup: Path) -> Path:
+    """Return where a backup is written until it is complete."""
+    return backup.with_name(f"{backup.name}.part")
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -28,9 +28,8 @@ from esptool.cmds import (  # type: ignore[import-untyped]
     run_stub,
     write_flash,
 )
-from esptool.reset import HardReset  # type: ignore[import-untyped]
 from esptool.util import flash_size_bytes  # type: ignore[import-untyped]
-from serial import Serial, SerialException  # type: ignore[import-untyped]
+from serial import Serial  # type: ignore[import-untyped]
 
 from agent.firmware.manifest.models import Part
 from agent.firmware.serial import layout
@@ -93,17 +92,33 @@ def _restart(request: Request, teller: Teller) -> dict[str, object]:
     """Reset the chip by the port's lines alone, without a word, and listen if that is wanted."""
     teller.phase(Phase.RESET)
     install(teller)
-    heard = b""
-    with Serial(request.port, _ROM_BAUD, timeout=_LISTEN_S, exclusive=True) as port:
-        HardReset(port)()
-        if request.job is Job.OBSERVE:
-            teller.phase(Phase.OBSERVE)
-            until_s = time.monotonic() + request.listen_s
-            # A chip that is its own USB device takes the port with it when it restarts.
-            with contextlib.suppress(SerialException):
-                while time.monotonic() < until_s and not is_final(read_boot_log(heard)):
-                    heard = (heard + port.read(_LISTEN_BYTES))[-_HEARD_BYTES:]
+    with esptool.loader.ESPLoader(request.port, _ROM_BAUD) as esp:
+        # Opening has set both lines, and with both set the circuit on the boards resets nothing
+        # and would hold BOOT afterwards.
+        with contextlib.suppress(OSError):
+            esp._port.dtr = False
+        esp.hard_reset()
+        if request.job is Job.RESTART:
+            return {}
+        teller.phase(Phase.OBSERVE)
+        heard = _listen(esp._port, time.monotonic() + request.listen_s)
     return {"heard": heard.hex()}
+
+
+def _listen(port: Serial, until_s: float) -> bytes:
+    heard = b""
+    while time.monotonic() < until_s and not is_final(read_boot_log(heard)):
+        try:
+            if not port.is_open:
+                port.open()
+            port.timeout = _LISTEN_S
+            heard = (heard + port.read(_LISTEN_BYTES))[-_HEARD_BYTES:]
+        except OSError:
+            # A chip that is its own USB device takes the port with it when it restarts, and brings
+            # it back.
+            port.close()
+            time.sleep(_LISTEN_S)
+    return heard
 
 
 def _on_chip(esp: Esp, request: Request, content: bytes, teller: Teller) -> dict[str, object]:

@@ -160,7 +160,8 @@ def choose_port(
     """
     found = tuple(ports)
     if wanted is not None:
-        named = [it for it in found if wanted in {it.node, it.by_id, it.by_path}]
+        # A port without such a name has an empty one.
+        named = [it for it in found if wanted and wanted in {it.node, it.by_id, it.by_path}]
         if not named:
             raise SerialError(words(SerialCode.PORT_MISSING))
         if named[0].adapter is Adapter.STICK and not allow_stick:
@@ -179,25 +180,46 @@ def choose_port(
 
 def holders(node: str, proc: Path = Path("/proc")) -> tuple[Holder, ...]:
     """
-    Return the other processes that have a port open, as far as this one may see them.
+    Return the other processes that have a port open or locked, as far as this one may see them.
 
     esptool notices a program that locks the port and none that does not; two programs on one
-    port take each other's bytes.
+    port take each other's bytes. The files of another user's process are hidden, its locks are not.
     """
-    real = str(Path(node).resolve())
+    real = Path(node).resolve()
+    locked = _lockers(real, proc / "locks")
     return tuple(
         Holder(int(entry.name), _name(entry / "comm"))
         for entry in proc.glob("[0-9]*")
-        if int(entry.name) != os.getpid() and _has_open(entry / "fd", real)
+        if int(entry.name) != os.getpid()
+        and (int(entry.name) in locked or _has_open(entry / "fd", str(real)))
     )
 
 
 def _has_open(folder: Path, real: str) -> bool:
     try:
-        return any(str(it.readlink()) == real for it in folder.iterdir())
+        return any(_target(it) == real for it in folder.iterdir())
     except OSError:
         # It has ended, or belongs to somebody else.
         return False
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        # Closed since it was listed; the next one may be the port.
+        return ""
+
+
+def _lockers(real: Path, locks: Path) -> set[int]:
+    """Return who has locked a file: `1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> …`."""
+    try:
+        it = real.stat()
+        lines = [line.split() for line in locks.read_text().splitlines()]
+    except OSError:
+        return set()
+    file = f"{os.major(it.st_dev):02x}:{os.minor(it.st_dev):02x}:{it.st_ino}"
+    return {int(words[4]) for words in lines if file in words and words[4].isdigit()}
 
 
 def _name(file: Path) -> str:

@@ -30,7 +30,7 @@ ELSEWHERE = (1, 2, 0x3F0000, 0x5000)
 SETTINGS = b"ssid and password" * 30
 QUICK = Patience(connect_attempts=4, greeting_s=2, reappear_s=5)
 """Shorter than for people, and long enough for a machine that is busy."""
-IMPATIENT = Patience(connect_attempts=2)
+IMPATIENT = Patience(connect_attempts=2, greeting_s=1)
 """For who is not going to answer anyway."""
 _BOOT = {"esp32": 0x1000}
 _CACHE = tempfile.TemporaryDirectory(prefix="bytecode-")

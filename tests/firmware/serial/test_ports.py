@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from agent.firmware.serial.errors import SerialCode, SerialError
-from agent.firmware.serial.hotplug import watch_ports
+from agent.firmware.serial.hotplug import HOTPLUG_S, watch_ports
 from agent.firmware.serial.ports import Adapter, choose_port, holders, list_ports
 
 
@@ -99,8 +103,9 @@ def test_between_two_ports_a_person_chooses(machine: Machine) -> None:
         choose_port(ports)
     assert two.value.code is SerialCode.PORT_AMBIGUOUS
     assert choose_port(ports, only.by_id) == only
-    with pytest.raises(SerialError, match="may only charge"):
-        choose_port(ports, "/dev/ttyUSB7")
+    for wrong in ("/dev/ttyUSB7", ""):
+        with pytest.raises(SerialError, match="may only charge"):
+            choose_port(ports, wrong)
 
 
 def test_a_radio_stick_is_refused_unless_a_person_insists(machine: Machine) -> None:
@@ -121,33 +126,56 @@ def test_what_a_device_calls_itself_cannot_harm_a_page_or_a_log(machine: Machine
     assert port.usb.product == "ab"
 
 
+class Opened:
+    """The kernel's word on who opens, reads or writes a file, whoever that is."""
+
+    ANY = 0x1 | 0x2 | 0x8 | 0x10 | 0x20
+    """IN_ACCESS, IN_MODIFY, IN_CLOSE_WRITE, IN_CLOSE_NOWRITE, IN_OPEN."""
+
+    def __init__(self, path: str) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.number = libc.inotify_init1(os.O_NONBLOCK)
+        assert self.number >= 0
+        assert libc.inotify_add_watch(self.number, os.fsencode(path), self.ANY) >= 0
+
+    def __bool__(self) -> bool:
+        with suppress(BlockingIOError):
+            return bool(os.read(self.number, 4096))
+        return False
+
+
 @pytest.fixture
-def terminal() -> Iterator[tuple[int, str]]:
+def terminal() -> Iterator[tuple[str, Opened]]:
+    """A port on which somebody's stick hangs: opening it is too much already."""
     master, slave = os.openpty()
-    os.set_blocking(master, False)
     name = os.ttyname(slave)
     os.close(slave)
-    yield master, name
+    opened = Opened(name)
+    yield name, opened
+    os.close(opened.number)
     os.close(master)
 
 
 async def test_listing_and_hot_plug_never_touch_a_port(
-    machine: Machine, terminal: tuple[int, str]
+    machine: Machine, terminal: tuple[str, Opened], record_property: Callable[[str, object], None]
 ) -> None:
-    """Somebody's stick hangs there: opening it is too much already."""
-    master, name = terminal
-    seen = watch_ports(machine.dev, machine.sys, every_s=0.01)
+    name, opened = terminal
+    seen = watch_ports(machine.dev, machine.sys)
     assert await anext(seen) == ()
     machine.plug("ttyUSB0", "1-1", "10c4:ea60", product="CP2102", node=Path(name))
-    async with asyncio.timeout(5):
+    plugged_s = time.monotonic()
+    async with asyncio.timeout(10):
         (port,) = await anext(seen)
+        record_property("a bridge that is plugged in is listed after", time.monotonic() - plugged_s)
         machine.unplug("ttyUSB0")
         assert await anext(seen) == ()
+    assert HOTPLUG_S <= 1.0, "it has to be seen within two seconds"
     assert port.title == "CP2102"
+    assert choose_port([port], port.node) == port
     assert not holders(name)
-    with pytest.raises(OSError, match="Input/output"):
-        # Never opened since, or this would wait instead of being hung up.
-        os.read(master, 1)
+    assert not opened
+    with open(name, "wb", buffering=0):  # noqa: ASYNC230, PTH123 - the counter-proof
+        assert opened
 
 
 def test_the_process_that_holds_a_port_is_named(tmp_path: Path) -> None:
@@ -158,3 +186,30 @@ def test_the_process_that_holds_a_port_is_named(tmp_path: Path) -> None:
     (tmp_path / "by-id").symlink_to(tmp_path / "ttyUSB0")
     (found,) = holders(str(tmp_path / "by-id"), tmp_path / "proc")
     assert (found.pid, found.name) == (4242, "minicom")
+
+
+def test_a_holder_is_seen_although_it_closes_other_files_meanwhile(tmp_path: Path) -> None:
+    files = tmp_path / "proc" / "4242" / "fd"
+    files.mkdir(parents=True)
+    for number in range(40):
+        (files / f"{number}").touch()  # reading what it leads to fails, as for one that has gone
+    (files / "40").symlink_to(tmp_path / "ttyUSB0")
+    assert [it.pid for it in holders(str(tmp_path / "ttyUSB0"), tmp_path / "proc")] == [4242]
+
+
+def test_a_holder_whose_files_are_hidden_is_seen_by_its_lock(
+    tmp_path: Path, terminal: tuple[str, Opened]
+) -> None:
+    """Another user's process shows its name and its locks, and none of its files."""
+    port, proc = terminal[0], tmp_path / "proc"
+    (proc / "4242").mkdir(parents=True)
+    (proc / "4242" / "comm").write_text("zha\n")
+    number = os.open(port, os.O_RDWR | os.O_NOCTTY)
+    fcntl.flock(number, fcntl.LOCK_EX)
+    told = Path("/proc/locks").read_text()
+    os.close(number)
+    assert f" {os.getpid()} " in told
+    (proc / "locks").write_text(told.replace(f" {os.getpid()} ", " 4242 "))
+    (found,) = holders(port, proc)
+    assert (found.pid, found.name) == (4242, "zha")
+    assert not holders(str(tmp_path), proc), "that is another file"
