@@ -92,7 +92,10 @@ class Agent:
         assert status == 200, answer
         lines = lambda it: [line for line in it["ports"] if line["port"] == port]  # noqa: E731
         found = await self.until(
-            lambda it: [one["device"] for one in lines(it) if one["device"]], "it is identified"
+            lambda it: [
+                one["device"] for one in lines(it) if (one["device"] or {}).get("releases")
+            ],
+            "it is identified, and releases are known",
         )
         return dict(found[0])
 

@@ -1,4 +1,4 @@
-"""USB recovery on the page: a dead bridge is brought back with real esptool, by a person's clicks."""
+"""USB recovery on the page: a dead bridge is brought back with real esptool, by clicks alone."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_a_dead_bridge_is_brought_back_by_clicks_and_its_settings_stay(
         assert agent.bench.settings == SETTINGS
         async with page.expect_download() as downloading:
             await row.get_by_role("button", name="Download the log").click()
-        log = Path(await (await downloading.value).path()).read_text(encoding="utf-8")
+        log = read(await (await downloading.value).path())
         assert f"{PROJECT} {VERSION} for {MAC}" in log
         assert "== write" in log
         assert "password" not in log
@@ -65,6 +65,10 @@ async def test_a_dead_bridge_is_brought_back_by_clicks_and_its_settings_stay(
         PLUGGED.clear()
         await expect(page.locator("#recovery-none")).to_contain_text("only charge", timeout=2_000)
         PLUGGED.append(agent.plugged)
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 async def test_what_devices_say_is_set_as_text_and_a_write_is_stopped_by_a_second_button_only(

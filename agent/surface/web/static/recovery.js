@@ -52,7 +52,7 @@ export class Recovery {
     made.querySelector(".leave").hidden = busy || !port.phase;
     said(made.querySelector(".told"), port.phase ? `Asking the chip: ${port.phase}…` : port.text);
     const place = made.querySelector(".chip");
-    const key = port.device && !busy ? `${port.device.mac} ${port.device.at}` : "";
+    const key = port.device && !busy ? `${port.device.mac} ${port.device.at} ${port.device.releases.length}` : "";
     if (place.dataset.key !== key) {
       place.dataset.key = key;
       place.replaceChildren(...(key ? [this.chip(port)] : []));
