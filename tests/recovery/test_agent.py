@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.flashing import rooms
-from tests.cable_help import MAC, PLUGGED, VERSION
-from tests.firmware.esp_images import KIB
+from tests.cable_help import MAC, PLUGGED, PROJECT, VERSION
+from tests.firmware.esp_images import KIB, factory
 from tests.firmware.serial.boards import SETTINGS
 from tests.recovery.scene import STICK, recovering
 
@@ -93,6 +94,39 @@ async def test_a_write_is_broken_off_only_by_a_person_who_insists_and_is_told_as
         view = flashing.desk.view().recovery
         assert (view.state, view.attributes["last_result"]) == ("idle", "lost")
         assert view.attributes["needs_flashing"] == [MAC]
+
+
+async def test_an_own_build_goes_to_a_bridge_that_was_known_once_a_person_vouches_for_it(
+    tmp_path: Path,
+) -> None:
+    async with recovering(tmp_path) as agent:
+        own = factory("esp32c3", PROJECT, "7.0.0", size=8 * KIB)
+        url = f"{agent.url}/api/releases/own"
+        async with agent.http.post(url, data=own) as answer:
+            shown = await answer.json()
+        async with agent.http.post(f"{url}/accept", json={"sha256": shown["sha256"]}) as answer:
+            assert answer.status == 200, await answer.json()
+        device = await agent.identified()
+        local = {"channel": "local", "project": PROJECT, "version": "7.0.0"}
+
+        def offered(it: dict[str, Any]) -> bool:
+            return local in (it["ports"][0]["device"] or device)["releases"]
+
+        await agent.until(offered, "the own build can be chosen")
+        answer = await agent.checked(**local)
+        assert [it["ack"] for it in answer["refusals"]] == ["ack_unsigned"]
+        answer = await agent.checked(**local, acks=["ack_unsigned"])
+        assert answer["accepted"], answer
+        status, told = await agent.posts("write", **agent.wish)
+        assert status == 200, told
+        end = await agent.ended()
+        assert (end["result"], end["version"]) == ("confirmed", "7.0.0"), end
+        assert agent.bench.settings == SETTINGS
+        device = await agent.identified()
+        assert (device["app"], device["known"]) == (
+            "alphaess-bridge 7.0.0",
+            "a bridge that was flashed from here",
+        )
 
 
 async def test_a_stop_of_the_agent_waits_until_the_write_has_ended_and_keeps_the_page_open(
