@@ -242,7 +242,7 @@ class RecoveryDesk:
         """Return what a bridge is called here, "" for a stranger, and whether it needs flashing."""
         if self._writing is None or device.mac is None:
             return "", False
-        return self._writing.cable.lookout.title(device.mac), device.mac in self._needs()
+        return self._writing.cable.lookout.known(device.mac), device.mac in self._needs()
 
     def _port_json(self, port: SerialPort) -> dict[str, Any]:
         asked, users = self._asking.of(port.path), self._board.users

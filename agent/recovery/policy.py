@@ -122,11 +122,14 @@ class CableLookout:
         return told or (runs.project if runs else "")
 
     def title(self, mac: Mac) -> str:
-        """Return what a known bridge is called, "" for a stranger."""
+        """Return what a bridge of this house is called, "" for any other."""
         record = self._fleet().records.get(mac)
-        if record is not None:
-            return record.title
-        return "a bridge that was flashed from here" if self._jobs().confirmed(mac) else ""
+        return record.title if record else ""
+
+    def known(self, mac: Mac) -> str:
+        """Return as what a bridge is known here, "" for a stranger."""
+        flashed = "a bridge that was flashed from here" if self._jobs().confirmed(mac) else ""
+        return self.title(mac) or flashed
 
     def choices(self, found: SerialDevice, channel: str) -> list[Choice]:
         """Return what could be written to a chip, the likeliest first."""
