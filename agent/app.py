@@ -40,6 +40,7 @@ from agent.options import Options
 from agent.place import Demo, Place
 from agent.plan_inputs import HomeSources
 from agent.planning import RECENT_S, Planning, Sources
+from agent.recovery.rooms import RecoveryRooms
 from agent.releases.rooms import ReleaseRooms, release_setup
 from agent.serving import Rooms, Serving
 from agent.settings import Settings, SettingsStore
@@ -94,6 +95,7 @@ class App:
             )
             ground = Ground(release_setup(place), store, journal, clock, self._keys)
             self._flashing = FlashRooms(ground, self._bridges, self._releases)
+        self._recovery = RecoveryRooms(journal, local, self._core, self._flashing)
         self.stopping = asyncio.Event()
         self._rebuild = asyncio.Event()
         self._sources, self._learner = self._found_sources(), LoadLearner(journal)
@@ -130,7 +132,7 @@ class App:
         doors.callback(self._store.subscribe(self._planning.settings_changed))
         serving = Serving(self._rooms(), desk, self._ahead(desk))
         lasting = {**serving.lasting(), "planning": self._planning.run(desk)}
-        lasting["releases"] = self._releases.service.run()
+        lasting |= {"releases": self._releases.service.run(), "recovery": self._recovery.run()}
         if self._core is not None:
             lasting |= {"core": self._core.run(), "zone": self._follow_zone(self._core)}
         if self._bridges is not None:
@@ -158,6 +160,7 @@ class App:
             self._bridges,
             self._releases,
             self._flashing,
+            self._recovery,
         )
 
     def _bridge_leaves(self) -> bool:

@@ -42,6 +42,7 @@ from agent.fleet.identity import Mac, written
 from agent.fleet.record import BridgeRecord
 from agent.fleet.sighting import Sighting, Source
 from agent.journal import Journal
+from agent.recovery.words import described
 from agent.releases.sources import LOCAL
 
 Ask = Callable[[str], Coroutine[Any, Any, bool]]
@@ -251,22 +252,3 @@ def cable_error(error: SerialError) -> FlashError:
     if error.code == "port-ambiguous":
         code = Exit.USAGE
     return FlashError(code, trouble.code, trouble.text)
-
-
-def described(found: SerialDevice) -> str:
-    """Return what a chip says of itself, in sentences."""
-    what = found.description or found.chip
-    mac = written(found.mac) if found.mac else "an address that it hides"
-    size = f", {found.flash_size >> 20} MiB of flash" if found.flash_size else ""
-    runs = f" It has {found.app_name} {found.app_version}." if found.app_version else ""
-    locks = [
-        word
-        for word, locked in (
-            ("secure boot", found.secure_boot),
-            ("flash encryption", found.flash_encryption),
-            ("secure download mode", found.secure_download),
-        )
-        if locked
-    ]
-    locked = f" It is locked by {', '.join(locks)} and cannot be written." if locks else ""
-    return f"{what} with {mac}{size}.{runs}{locked}"

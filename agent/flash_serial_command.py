@@ -21,12 +21,13 @@ from agent.firmware.serial.errors import SerialError
 from agent.firmware.serial.ports import SerialPort, holders, list_ports
 from agent.flash_alone import FlashAlone, alone
 from agent.flash_arguments import CABLE_ACKS
-from agent.flash_cable import FlashCable, Hands, cable_error, chosen_port, described
+from agent.flash_cable import FlashCable, Hands, cable_error, chosen_port
 from agent.flash_models import CableWish, Ended, Exit, FlashError, FlashWish
 from agent.flash_signals import pressed_by
 from agent.flash_terminal import Screen, plain
 from agent.fleet.identity import written
 from agent.journal import Journal
+from agent.recovery.words import described
 
 
 def acks_of(args: argparse.Namespace) -> frozenset[Ack]:

@@ -28,6 +28,7 @@ from agent.house.port import SiteMeter
 from agent.journal import Journal
 from agent.options import SUPERVISOR_CORE_URL, Options
 from agent.place import Place
+from agent.recovery.rooms import RecoveryRooms
 from agent.releases.rooms import ReleaseRooms
 from agent.settings import SettingsStore
 from agent.support import Support
@@ -65,6 +66,7 @@ class Rooms:
     bridges: BridgeRooms | None = None
     releases: ReleaseRooms | None = None
     flashing: FlashRooms | None = None
+    recovery: RecoveryRooms | None = None
 
 
 class Serving:
@@ -138,6 +140,7 @@ class Serving:
                 bridges.desks if bridges else None,
                 rooms.releases.desk if rooms.releases else None,
                 rooms.flashing.desk if rooms.flashing else None,
+                rooms.recovery.desk if rooms.recovery else None,
             ),
         )
         doors.push_async_callback(web.stop)

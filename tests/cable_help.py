@@ -125,7 +125,7 @@ class CableBench:
         """Run the command in this thread, which is not that of the virtual chip."""
         args = _parser().parse_args(list(words))
         out, err = io.StringIO(), io.StringIO()
-        driver = _Starter(self.port if self.starts else None, QUICK, self.ladder, COMMAND)
+        driver = Starter(self.port if self.starts else None, QUICK, self.ladder, COMMAND)
         code = flash_command.command(
             args, WAITS, screen=Screen(out, err, as_json=args.json), driver=driver
         )
@@ -183,7 +183,7 @@ async def cable_bench(
             PLUGGED.remove(listed(port.path))
 
 
-class _Starter(SerialDriver):
+class Starter(SerialDriver):
     """Has the chip start its program when that is listened to: a pty has no reset line."""
 
     def __init__(self, port: EspPort | None, *of: Any) -> None:

@@ -33,6 +33,7 @@ from agent.releases.offers import Shelf
 from agent.releases.sources import LOCAL
 from agent.setting_flashing import FlashSettings, days, windows
 from agent.surface.flash_view import FlashView
+from agent.surface.recovery_view import RecoveryView
 
 NO_DISK = "The journal cannot be written, so nothing is begun. Look at the disk, then ask again."
 NOT_OVER_MQTT = (
@@ -86,6 +87,8 @@ class FlashDesk:
         self._settings = settings
         self._names = names
         self._pressed: Operation | None = None
+        self.recovery: Callable[[], RecoveryView] = RecoveryView
+        """What is done over the cable; set by whoever does it."""
         self.fault = ""
         """Why nothing may be flashed at all; empty while all is well."""
 
@@ -233,7 +236,7 @@ class FlashDesk:
         pressed = self._pressed
         if pressed is not None and (told is None or told.started < pressed.started):
             told = pressed
-        return FlashView(flashes, told, self._settings().mqtt_install)
+        return FlashView(flashes, told, self._settings().mqtt_install, self.recovery())
 
     def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` in the event loop when something may have changed; the result ends it."""

@@ -166,23 +166,44 @@ class Lookout:
 
     async def found(self, ref: ReleaseRef) -> Found | str:
         """Return the release as it is trusted now, or why it is not."""
-        what = f"{ref.project} {ref.version}"
-        shelf = self.releases.shelf(ref.channel)
-        channel = shelf.knowledge.channel if shelf else None
-        entry = entry_of(channel, ref.project, ref.version) if channel else None
-        if shelf is None or entry is None or shelf.source != ref.source:
-            return f"{what} is not among the trusted releases any more. Choose another one."
-        release = shelf.manifests.get(entry.manifest)
-        question = self.releases.question(ref.source)
-        if release is None and question is not None and not self.releases.gated(ref.channel):
-            try:
-                release = await release_in_worker(question, ref.channel, ref.project, ref.version)
-            except TrustError as error:
-                return f"{what} cannot be verified now: {error}"
-        image = image_of(ref, release) if release else None
-        if release is None or image is None:
+        named = await self.named(ref.channel, ref.project, ref.version, ref.source)
+        if isinstance(named, str):
+            return named
+        shelf, release = named
+        image = image_of(ref, release)
+        if image is None:
+            what = f"{ref.project} {ref.version}"
             return f"{what} has no image for this bridge any more. Choose another one."
         return Found(shelf, release, image)
+
+    async def named(
+        self, name: str, project: str, version: str, source: str | None = None
+    ) -> tuple[Shelf, Release] | str:
+        """
+        Return a release and the shelf that it stands on, or why it is not trusted now.
+
+        Args:
+            name: the channel.
+            project: whose firmware.
+            version: of it.
+            source: that has to speak of the channel; any if not given.
+        """
+        what = f"{project} {version}"
+        shelf = self.releases.shelf(name)
+        channel = shelf.knowledge.channel if shelf else None
+        entry = entry_of(channel, project, version) if channel else None
+        if shelf is None or entry is None or source not in {None, shelf.source}:
+            return f"{what} is not among the trusted releases any more. Choose another one."
+        release = shelf.manifests.get(entry.manifest)
+        question = self.releases.question(shelf.source)
+        if release is None and question is not None and not self.releases.gated(name):
+            try:
+                release = await release_in_worker(question, name, project, version)
+            except TrustError as error:
+                return f"{what} cannot be verified now: {error}"
+        if release is None:
+            return f"{what} has no manifest that all who sign for {name} agree on. Choose another."
+        return shelf, release
 
 
 def _confirmed(jobs: Jobs, request: Request, project: str) -> int:

@@ -19,8 +19,9 @@ from agent.clock import SystemClock
 from agent.export.snapshot import GuardSnapshot, Reason
 from agent.firmware.campaign.models import Plan, World
 from agent.firmware.campaign.runner import CampaignDesk
+from agent.firmware.image.models import ImageFacts
 from agent.firmware.image.store import BlobStore
-from agent.firmware.job.models import Patience
+from agent.firmware.job.models import Patience, Request, Way
 from agent.firmware.job.observer import FleetWatcher, build_of
 from agent.firmware.job.over_the_air import OverTheAir, Place
 from agent.firmware.job.ports import Ports
@@ -31,6 +32,8 @@ from agent.firmware.manifest.agree import brakes_of
 from agent.firmware.manifest.models import Brakes
 from agent.firmware.ota.driver import PATIENT, Limits
 from agent.firmware.ota.models import Secrets
+from agent.firmware.policy.models import Decision
+from agent.firmware.serial.driver import SerialDriver
 from agent.firmware.trust.source import Online
 from agent.flashing.desk import FlashDesk, digests
 from agent.flashing.images import StoredImages
@@ -41,6 +44,9 @@ from agent.fleet.keys import KeyFile
 from agent.fleet.record import BridgeRecord
 from agent.fleet.sighting import Source
 from agent.journal import Journal, JournalError
+from agent.recovery.cable import AgentCable
+from agent.recovery.desk import Writing
+from agent.recovery.policy import CableLookout
 from agent.releases.builds import BLOBS
 from agent.releases.rooms import ReleaseRooms
 from agent.releases.service import Setup
@@ -107,16 +113,25 @@ class FlashRooms:
             lambda: {mac: self._secrets(mac) for mac in ground.keys.ring.kept},
         )
         room = int(store.current.flashing.keep_mib) * MIB
+        blobs = BlobStore(ground.setup.data_dir / BLOBS, limit=room)
         self._images = StoredImages(
-            BlobStore(ground.setup.data_dir / BLOBS, limit=room),
+            blobs,
             ground.setup.bundle,
             self._mirrors,
-            self._lookout.judge,
+            self._judge,
             self._kept,
+        )
+        cable = self.cable = AgentCable(
+            SerialDriver(),
+            blobs,
+            ground.setup.data_dir,
+            CableLookout(self._lookout, lambda: fleet.fleet, lambda: self.jobs.jobs),
+            self._job_of,
         )
         watcher = FleetWatcher(self._record, fleet.bridge, fleet.subscribe, time.monotonic)
         air = OverTheAir(self._place, self._secrets, self._images.payload, limits=limits)
-        ports = Ports(self.moments, Preflight(self._lookout.gather), self._images, air, watcher)
+        checks = Preflight(self._lookout.gather)
+        ports = Ports(self.moments, checks, self._images, air, watcher, cable)
         places = store.current.flashing.parallel
         self.jobs = FlashJobs(journal, ports, clock, places=places, patience=patience)
         self.campaigns = CampaignDesk(journal, self.jobs, clock, self._world)
@@ -171,9 +186,37 @@ class FlashRooms:
                 end()
 
     async def drain(self) -> None:
-        """Begin nothing more, and wait for an upload that runs; it is classified either way."""
-        if not await self.jobs.drain(DRAIN_S):
-            LOG.warning("an upload still runs; the bridge is asked after the next start")
+        """
+        Begin nothing more, and wait for what runs: an upload for a while, a write to its end.
+
+        A write over the cable has a deadline of its own, and leaves a bridge without firmware if
+        it is broken off; a person can still do that, on the page.
+        """
+        while not await self.jobs.drain(DRAIN_S):
+            if (who := self.busy()) is None:
+                LOG.warning("an upload still runs; the bridge is asked after the next start")
+                return
+            LOG.warning("the agent ends when it is written: %s", who)
+
+    def busy(self) -> str | None:
+        """Return who is writing a bridge over the cable, `None` if nobody is: do not end it now."""
+        return next(
+            (f"job {it.id} for {it.request.by}" for it in self.jobs.jobs.open if it.writes), None
+        )
+
+    def writing(self) -> Writing:
+        """Return what a recovery over the cable stands on."""
+        return Writing(
+            self.jobs,
+            self.cable,
+            self._images.names,
+            self._channel_of,
+            lambda: self.desk.fault,
+        )
+
+    def wake(self) -> None:
+        """Take note that what is shown of cables has changed."""
+        self._bridges.work.wake()
 
     def notifications(self) -> dict[str, Notification]:
         """Return what a person should be told now, by the id on the wall."""
@@ -196,6 +239,17 @@ class FlashRooms:
     def _picture(self) -> GuardSnapshot | None:
         guard = self._bridges.guard
         return guard.snapshot() if guard else None
+
+    async def _judge(self, request: Request, facts: ImageFacts) -> Decision | str:
+        by_cable = request.way == Way.SERIAL
+        return await (self.cable if by_cable else self._lookout).judge(request, facts)
+
+    def _channel_of(self, mac: Mac) -> str:
+        return self._store.current.releases.channel_of(mac)
+
+    def _job_of(self, mac: Mac) -> str:
+        job = self.jobs.jobs.lock(mac)
+        return job.id if job else ""
 
     def _kept(self) -> frozenset[str]:
         return self.jobs.jobs.keep()

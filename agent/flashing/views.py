@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.firmware.campaign.models import Place, Standing
 from agent.firmware.campaign.runner import CampaignView
-from agent.firmware.job.models import JobState, Result, Stage
+from agent.firmware.job.models import JobState, Result, Stage, Way
 from agent.firmware.job.progress import Progress
 from agent.firmware.job.runner import JobsView
 from agent.fleet.identity import Mac, written
@@ -30,6 +30,21 @@ NEXT_STEPS = {
     Result.AMBIGUOUS: "Look at the bridge and its log; then install again, or go back.",
 }
 """What a person does after each verdict."""
+CABLE_STEPS = {
+    Result.UNCHANGED: "Nothing was written. Clear what stood in the way, and write it again.",
+    Result.LOST: "Leave it plugged in, and write the release again.",
+    Result.AMBIGUOUS: "Look whether it appears among the bridges; else write the release again.",
+}
+"""Where it was written over the cable."""
+
+
+def next_step_of(state: JobState) -> str:
+    """Return what a person does after a verdict, "" while there is none or nothing to do."""
+    if state.verdict is None:
+        return ""
+    result = state.verdict.result
+    by_cable = state.request.way == Way.SERIAL
+    return CABLE_STEPS.get(result, "") if by_cable else NEXT_STEPS[result]
 
 
 def newest(view: JobsView) -> Mapping[Mac, JobState]:
@@ -49,8 +64,10 @@ def bridge_flash(state: JobState, progress: Progress | None) -> BridgeFlash:
         running=state.open,
         result=verdict.result.value if verdict else None,
         text=verdict.text if verdict else progress.text if progress else "",
-        next_step=NEXT_STEPS[verdict.result] if verdict else "",
+        next_step=next_step_of(state),
         sent=state.upload_began,
+        by_cable=state.request.way == Way.SERIAL,
+        cancelled=bool(state.cancelled_by),
     )
 
 
@@ -93,6 +110,8 @@ def _job(state: JobState, progress: Progress | None, title: str) -> dict[str, An
     rate, left_s = (progress.rate_bytes_s, progress.left_s) if progress else (None, None)
     return {
         "job": state.id,
+        "way": str(request.way),
+        "port": request.port,
         "mac": written(state.mac),
         "title": title,
         "project": request.release.project,
@@ -112,6 +131,7 @@ def _job(state: JobState, progress: Progress | None, title: str) -> dict[str, An
         "asked": iso(state.asked_at),
         "ended": iso(state.ended_at),
         "sent": state.upload_began,
+        "writes": state.writes,
         "may_cancel": state.open and not state.upload_began and not state.cancelled_by,
         "upload": end.text if end else "",
         "result": shown.result,

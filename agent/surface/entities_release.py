@@ -14,6 +14,7 @@ from agent.fleet.record import BridgeRecord
 from agent.surface.entities_fleet import FLEET_ENTITIES, FleetEntity
 from agent.surface.entities_model import Attributes, Platform
 from agent.surface.fleet_view import FleetView, iso
+from agent.surface.recovery_view import STATES
 from agent.surface.release_view import confirmed_words
 
 
@@ -74,5 +75,19 @@ RELEASE_ENTITIES: tuple[FleetEntity, ...] = (
         prefix="pv_edge",
     ),
 )
-FLEET_ROWS: tuple[FleetEntity, ...] = (*FLEET_ENTITIES, *RELEASE_ENTITIES)
+RECOVERY_ENTITIES: tuple[FleetEntity, ...] = (
+    FleetEntity(
+        platform=Platform.SENSOR,
+        key="recovery",
+        name="Recovery",
+        icon="mdi:usb-port",
+        about="What is done to a bridge on a USB cable, and in the attributes how far it is, how "
+        "the last one ended and which bridges need flashing. It is asked for on the page alone.",
+        value=lambda view: view.flashes.recovery.state,
+        attributes=lambda view: view.flashes.recovery.attributes,
+        states=STATES,
+        prefix="pv_edge",
+    ),
+)
+FLEET_ROWS: tuple[FleetEntity, ...] = (*FLEET_ENTITIES, *RELEASE_ENTITIES, *RECOVERY_ENTITIES)
 """Everything that is published of the fleet as a whole."""

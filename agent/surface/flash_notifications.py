@@ -2,7 +2,8 @@
 Updates that did not end well, as notifications: one for each bridge, until the next one.
 
 An update that was held back before anything was sent is told where it was asked for; one that
-touched the bridge and was not confirmed has to be seen by a person, whoever asked for it.
+touched the bridge and was not confirmed has to be seen by a person, whoever asked for it. Over the
+cable every end but a good one is told: a bridge on a cable is in nobody's way until it is back.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ TITLES = {
     "lost": "The Bridge Does Not Answer",
     "ambiguous": "It Is Not Certain",
 }
+CABLE_TITLES = {
+    "unchanged": "Nothing Was Written",
+    "lost": "The Bridge Needs Flashing",
+    "ambiguous": "It Is Not Certain",
+}
+"""Of a recovery over the cable, where the person who holds it may have left the page."""
 
 
 def flashes_due(
@@ -35,10 +42,13 @@ def flashes_due(
     """
     found: dict[str, Notification] = {}
     for mac, flash in flashes.items():
-        title = TITLES.get(flash.result or "")
-        if title is None or not flash.sent:
+        title = (CABLE_TITLES if flash.by_cable else TITLES).get(flash.result or "")
+        # Who has ended it, or stood at the page that refused it, knows.
+        told = flash.sent or (flash.by_cable and not flash.cancelled)
+        if title is None or not told:
             continue
-        kind = Kind(mac, title, flash.next_step, ID_PREFIX, TITLE_PREFIX)
+        prefix = "⚠️ Recovery: " if flash.by_cable else TITLE_PREFIX
+        kind = Kind(mac, title, flash.next_step, ID_PREFIX, prefix)
         who = f"{plain(titles.get(mac, ''))} ({written(mac)})".strip()
         what = f"{who}, {plain(flash.version)}: {plain(flash.text)}"
         message = f"{what}\n\n**Next:** {flash.next_step}"

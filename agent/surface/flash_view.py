@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from agent.fleet.identity import Mac
 from agent.fleet.operations import Operation
+from agent.surface.recovery_view import RecoveryView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,9 @@ class BridgeFlash:
     next_step: str = ""
     sent: bool = False
     """The image, or a part of it, left for the bridge."""
+    by_cable: bool = False
+    cancelled: bool = False
+    """A person has ended it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +47,5 @@ class FlashView:
     """The flash that was asked for last, in the words of the old contract."""
     mqtt_install: bool = False
     """Home Assistant may install."""
+    recovery: RecoveryView = field(default_factory=RecoveryView)
+    """What is done over the cable."""

@@ -36,7 +36,7 @@ async def test_state_is_the_whole_snapshot(house: House) -> None:
     async with house.client.get("/api/state") as answer:
         state = await answer.json()
     fields = {field.name for field in dataclasses.fields(GuardSnapshot)}
-    assert set(state) == {*fields, "bridges", "gates", "releases", "flashing"}
+    assert set(state) == {*fields, "bridges", "gates", "releases", "flashing", "recovery"}
     assert state["phase"] == "DISCHARGE_NEEDED"
     assert state["at"] == "2026-06-21T12:00:00Z"
     assert state["energy"]["headroom_wh"] == 4200

@@ -238,7 +238,8 @@ class FlashJobs:
                 async with self._writing:
                     if seen is not None and self._jobs.by_id[line.job] is not seen:
                         return False
-                    if self._stopping and line.data.get("stage") in BEGINS:
+                    began = self._jobs.by_id[line.job].upload_began
+                    if self._stopping and line.data.get("stage") in BEGINS and not began:
                         return False
                     await self._append(line)
             except JournalError as error:

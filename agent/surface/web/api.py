@@ -23,6 +23,7 @@ from agent.surface.desk import (
     FlashingDesk,
     GuardDesk,
     HistoryPoint,
+    RecoveryDesk,
     ReleasesDesk,
     SettingsDesk,
 )
@@ -30,6 +31,7 @@ from agent.surface.web.auth import Access, Allowed, Gate, Refused
 from agent.surface.web.bridges import BridgesApi
 from agent.surface.web.feed import Feed, TooManyListenersError
 from agent.surface.web.flashing import FlashingApi
+from agent.surface.web.recovery import RecoveryApi
 from agent.surface.web.releases import ReleasesApi
 from agent.surface.web.support import SupportApi, SupportDesk
 
@@ -49,6 +51,7 @@ class Desks:
     bridges: BridgeDesks | None = None
     releases: ReleasesDesk | None = None
     flashing: FlashingDesk | None = None
+    recovery: RecoveryDesk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Api:
         bridges = BridgesApi(self.desks.bridges, self._admit, self.audit, json_object)
         releases = ReleasesApi(self.desks.releases, self._admit, self.audit, json_object, refuse)
         flashing = FlashingApi(self.desks.flashing, self._admit, self.audit, json_object)
+        recovery = RecoveryApi(self.desks.recovery, self._admit, self.audit, json_object, refuse)
         return [
             *support.routes(),
             web.get("/health", self.health),
@@ -81,6 +85,7 @@ class Api:
             *bridges.routes(),
             *releases.routes(),
             *flashing.routes(),
+            *recovery.routes(),
         ]
 
     async def health(self, _request: web.Request) -> web.Response:

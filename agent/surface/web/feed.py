@@ -16,7 +16,7 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 
 from agent.export.snapshot import GuardSnapshot, PlanPicture
-from agent.surface.desk import BridgeDesks, FlashingDesk, GuardDesk, ReleasesDesk
+from agent.surface.desk import BridgeDesks, FlashingDesk, GuardDesk, RecoveryDesk, ReleasesDesk
 
 SPACING_S = 0.25
 """Shortest time between two deltas; what comes faster is told together."""
@@ -87,11 +87,13 @@ class Feed:
         bridges: BridgeDesks | None = None,
         releases: ReleasesDesk | None = None,
         flashing: FlashingDesk | None = None,
+        recovery: RecoveryDesk | None = None,
     ) -> None:
         self._desk = desk
         self._bridges = bridges
         self._releases = releases
         self._flashing = flashing
+        self._recovery = recovery
         self._bridges_moved = True
         self._bridges_told_s = float("-inf")
         self._listeners: set[Listener] = set()
@@ -111,6 +113,8 @@ class Feed:
             self._watching.append(self._releases.subscribe(self._wake_of_bridges))
         if self._flashing is not None:
             self._watching.append(self._flashing.subscribe(self._wake_of_bridges))
+        if self._recovery is not None:
+            self._watching.append(self._recovery.subscribe(self._wake_of_bridges))
 
     def state(self) -> dict[str, Any]:
         """Return the whole picture in JSON's words, with the bridges."""
@@ -120,6 +124,7 @@ class Feed:
         others = {
             "releases": self._releases.shown() if self._releases else None,
             "flashing": self._flashing.shown() if self._flashing else None,
+            "recovery": self._recovery.shown() if self._recovery else None,
         }
         if self._bridges is None:
             return {"bridges": [], "gates": {}, **others}

@@ -58,7 +58,7 @@ class WebServer:
     ) -> None:
         self._gate = gate
         others = desks or Desks()
-        self._feed = Feed(guard, others.bridges, others.releases, others.flashing)
+        self._feed = Feed(guard, others.bridges, others.releases, others.flashing, others.recovery)
         self._api = Api(guard, settings, gate, audit, self._feed, heartbeat_s, others)
         self._runner: web.AppRunner | None = None
 

@@ -276,7 +276,7 @@ def test_a_bridge_that_does_not_say_what_it_runs_gets_nothing() -> None:
     stages = [data.get("stage") for _, data in drive.lines]
     state = replay.replay(drive.lines[: stages.index("verify") + 1]).by_id["job"]
     well = FileWord(True)
-    facts = Facts(True, "", 0.0, 0.0, Check(1.0, ()), well, well)
+    facts = Facts(None, True, "", 0.0, 0.0, Check(1.0, ()), well, well)
     found = next_step(state, facts, 1.0, PATIENCE)
     assert isinstance(found, Verdict)
     assert (found.code, found.blame) == ("build-unknown", Blame.HELD_BACK)

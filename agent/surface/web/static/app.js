@@ -5,6 +5,7 @@ import { Bridges } from "./bridges.js";
 import { Chart } from "./chart.js";
 import { Flashing } from "./flashing.js";
 import { Plan } from "./plan.js";
+import { Recovery } from "./recovery.js";
 import { Releases } from "./releases.js";
 import { Secrets } from "./secrets.js";
 import { Settings } from "./settings.js";
@@ -111,8 +112,9 @@ const settings = new Settings(send);
 const bridges = new Bridges(send, showAnswer);
 const releases = new Releases(send, upload, showAnswer);
 const flashing = new Flashing(send, showAnswer);
+const support = new Support(headers, () => settings.load());
+const recovery = new Recovery(send, showAnswer, (path) => support.download(path));
 new Secrets(send);
-new Support(headers, () => settings.load());
 
 async function loadRest() {
   settings.load();
@@ -143,6 +145,7 @@ const stream = follow("api/stream", headers, {
     bridges.show(state);
     releases.show(state);
     flashing.show(state);
+    recovery.show(state);
     drawNow();
     showLink("live", `Live, ${state.mode === "control" ? "in control" : "observing"}`);
   },

@@ -23,3 +23,15 @@ export function moment(iso) {
 export function day(iso) {
   return new Date(iso).toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
 }
+
+/** Show one element for each item, and keep those that are there: nothing flickers or loses its focus. */
+export function keep(place, items, key, make) {
+  const there = new Map([...place.children].map((it) => [it.dataset.key, it]));
+  const wanted = items.map((item) => {
+    const made = make(item, there.get(key(item)));
+    made.dataset.key = key(item);
+    return made;
+  });
+  if (wanted.length === place.children.length && wanted.every((it, at) => place.children[at] === it)) return;
+  place.replaceChildren(...wanted);
+}

@@ -1,7 +1,7 @@
 // Updates: one bridge at a time, with its acknowledgements, its progress and its verdict; and many.
 // What devices, people and publishers say is set as text, never as markup.
 
-import { cell, element, moment } from "./dom.js";
+import { cell, element, keep, moment } from "./dom.js";
 
 const byId = (id) => document.getElementById(id);
 const TONES = { confirmed: "good", rolled_back: "bad", unchanged: "warn", lost: "bad", ambiguous: "warn" };
@@ -37,9 +37,10 @@ export class Flashing {
     const bridges = state.releases?.bridges ?? [];
     for (const bridge of bridges) this.offer(bridge, busy.has(bridge.mac), back.has(bridge.mac));
     for (const build of state.releases?.builds ?? []) this.own(build, bridges.filter((it) => !busy.has(it.mac)));
-    keep(byId("flash-jobs"), now.jobs.filter((job) => job.open), (job) => job.job, (job, old) => this.job(job, old));
-    byId("flash-history-table").hidden = !now.jobs.some((job) => !job.open);
-    keep(byId("flash-history"), now.jobs.filter((job) => !job.open), (job) => job.job, (job, old) => old ?? this.past(job));
+    const over = now.jobs.filter((job) => job.way !== "serial"); // the others are shown where the cable is
+    keep(byId("flash-jobs"), over.filter((job) => job.open), (job) => job.job, (job, old) => this.job(job, old));
+    byId("flash-history-table").hidden = !over.some((job) => !job.open);
+    keep(byId("flash-history"), over.filter((job) => !job.open), (job) => job.job, (job, old) => old ?? this.past(job));
     byId("campaigns").replaceChildren(...now.campaigns.map((it) => this.campaign(it)));
     this.choices(bridges.filter((it) => it.standing === "update" || it.standing === "change"), busy);
   }
@@ -224,16 +225,4 @@ function choice(bridge, chosen) {
     row.append(label);
   }
   return row;
-}
-
-/** Show one element for each item, and keep those that are there: nothing flickers or loses its focus. */
-function keep(place, items, key, make) {
-  const there = new Map([...place.children].map((it) => [it.dataset.key, it]));
-  const wanted = items.map((item) => {
-    const made = make(item, there.get(key(item)));
-    made.dataset.key = key(item);
-    return made;
-  });
-  if (wanted.length === place.children.length && wanted.every((it, at) => place.children[at] === it)) return;
-  place.replaceChildren(...wanted);
 }

@@ -1,0 +1,1 @@
+"""Bridges on a cable, as the running agent sees, asks and writes them."""
