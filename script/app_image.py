@@ -131,7 +131,7 @@ def report(tool: Sequence[str], image: str, base: str) -> Iterator[str]:
     whole, below = (_size_mb(tool, it) for it in (image, base))
     yield f"{image}: {whole:.0f} MB, of which {whole - below:.0f} MB above {base}"
     if whole - below > ABOVE_BASE_MB:
-        yield f"WARNING: more than the {ABOVE_BASE_MB} MB above the base that it is meant to stay below"
+        yield f"WARNING: it is meant to stay below {ABOVE_BASE_MB} MB above its base"
     places = "/opt/pv-edge-agent/lib/python3*/site-packages/*"
     weigh = ["--entrypoint", "", image, "bash", "-c", f"du -sm {places} | sort -rn | head -8"]
     for line in _output([*tool, "run", "--rm", *weigh]).splitlines():
@@ -188,7 +188,7 @@ def _work(args: argparse.Namespace, recipe: Recipe) -> Iterator[str]:
         target = args.target or ROOT / "dist/local" / recipe.app["slug"]
         stage(target)
         size_mb = sum(path.stat().st_size for path in target.rglob("*") if path.is_file()) / 1e6
-        yield f"{target}: {size_mb:.1f} MB. Copy it to the share of local apps, then open the store."
+        yield f"{target}: {size_mb:.1f} MB. Copy it to the host's share of local apps."
     else:
         tool, image = build(recipe, args.arch)
         yield from report([tool], image, recipe.arguments(args.arch)["BUILD_FROM"])

@@ -9,6 +9,7 @@ and no drawing program is needed. Writes PNG with the standard library alone.
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
 import sys
@@ -47,7 +48,7 @@ def stroke(points: Sequence[Point], width: float) -> Shape:
     """Return a line through the points, with round ends."""
 
     def away(px: float, py: float) -> float:
-        pairs = zip(points, points[1:], strict=False)
+        pairs = itertools.pairwise(points)
         return min(_to_segment(px, py, a, b) for a, b in pairs) - width / 2
 
     return away
