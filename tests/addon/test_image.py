@@ -2,7 +2,7 @@
 The image itself, built and run: what is in it, and its life under a Supervisor.
 
 A real container in the Supervisor's addresses; the Supervisor is a stand-in, the broker is real.
-What needs a house (a dispatch, a flash) is shown on the same code by tests/acceptance.
+A dispatch is that of the demo's house, in the same image.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from agent.surface.discovery import Topics
 from script.app_image import ABOVE_BASE_MB, stage
 from tests.acceptance.parts import events_of, eventually
 from tests.addon.repository import ROOT
@@ -36,7 +37,9 @@ STOP = {"X-Requested-With": "pv-edge-agent"}
 HEALTHY_WITHIN_S = 60
 GRACE_S = 120
 IDLE_STOP_S = 5
-STATUS = "pv_edge/status"
+GUARDED_WITHIN_S = 240
+"""The commissioning test comes first."""
+STATUS = Topics().status
 SETTINGS = {"export_limit_w": 1234.0, "tolerance_kwh": 0.5}
 OPTIONS = {"log_level": "debug"}
 
@@ -49,8 +52,19 @@ def image() -> str:
 
 
 @pytest.fixture(scope="module")
-def network(image: str) -> Iterator[str]:
-    del image  # its packages may come from the network, which ends here
+def demo(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Container, Path]]:
+    """The image with a simulated house, which tests itself while other cases run."""
+    data = tmp_path_factory.mktemp("demo")
+    options = ["--network=none", f"--volume={data}:/data", "--tmpfs=/tmp"]
+    command = ("pv-edge-agent", "demo", "--data=/data")
+    name = f"pv-edge-demo-{time.monotonic_ns()}"
+    with Container(name, image, *options, command=command).running() as container:
+        yield container, data
+
+
+@pytest.fixture(scope="module")
+def network(image: str, demo: object) -> Iterator[str]:
+    del image, demo  # the packages of an image may come from the network, which ends here
     with hassio_network() as apps:
         yield apps
 
@@ -79,6 +93,13 @@ class App:
             return self.watcher.last.get(STATUS) == "online"
 
         await eventually(told, HEALTHY_WITHIN_S, "online on the broker", self._said)
+
+    async def wrote(self, kind: str, action: str) -> None:
+        async def written() -> bool:
+            events = events_of(self.data)
+            return (kind, action) in [(it["kind"], it.get("action")) for it in events]
+
+        await eventually(written, 10, f"{kind} of {action}", self._said)
 
     async def _said(self) -> str:
         return self.container.log()[-2000:]
@@ -124,7 +145,7 @@ async def installed(image: str, network: str, folder: Path) -> AsyncIterator[App
             **login,
         }
         await stack.enter_async_context(supervisor)
-        watcher = Watcher(broker, "pv_edge")
+        watcher = Watcher(broker, Topics().base)
         await watcher.open()
         stack.callback(watcher.close)
         options = [f"--network=ns:{network}", f"--add-host=supervisor:{SUPERVISOR}"]
@@ -138,6 +159,7 @@ async def installed(image: str, network: str, folder: Path) -> AsyncIterator[App
         yield App(container, data, supervisor, broker, watcher)
 
 
+@pytest.mark.peers("mosquitto", "supervisor")
 async def test_it_lives_under_a_supervisor_from_start_to_stop(
     image: str, network: str, tmp_path: Path
 ) -> None:
@@ -161,22 +183,20 @@ async def test_it_lives_under_a_supervisor_from_start_to_stop(
         for secret in (app.supervisor.token, app.broker.password):
             assert secret not in log
 
-        began_s = time.monotonic()
-        containers.podman("stop", f"--time={GRACE_S}", app.container.name)
-        assert time.monotonic() - began_s < IDLE_STOP_S
-        assert app.container.state()["ExitCode"] == 0
+        code, took_s = app.container.stop(GRACE_S)
+        assert (code, took_s < IDLE_STOP_S) == (0, True), f"{took_s:.1f} s"
         assert app.watcher.last[STATUS] == "offline"
 
 
+@pytest.mark.peers("mosquitto", "supervisor")
 async def test_after_a_kill_it_starts_again_with_what_it_knew(
     image: str, network: str, tmp_path: Path
 ) -> None:
     async with installed(image, network, tmp_path) as app:
         await app.healthy()
         assert await app.emergency_stop() == 200
+        await app.wrote("audit", "emergency_stop")
         known = events_of(app.data)
-        assert "emergency_stop" in [it.get("action") for it in known if it["kind"] == "audit"]
-        assert "by" not in app.container.state()
         containers.podman("kill", "--signal=KILL", app.container.name)
         containers.podman("wait", app.container.name)
         assert app.container.state()["ExitCode"] == 137
@@ -216,6 +236,15 @@ def test_it_is_small_and_brings_no_compiler_and_no_tools_of_developers(image: st
     assert re.findall(r"(?m)^(?:pip|setuptools|hypothesis|pytest|playwright|mypy)$", packages) == []
 
 
+def test_every_module_of_the_agent_finds_what_it_imports(image: str) -> None:
+    walk = "import agent, importlib, pkgutil, highspy, esptool; "
+    walk += "names = [it.name for it in pkgutil.walk_packages(agent.__path__, 'agent.')]; "
+    walk += (
+        "[importlib.import_module(it) for it in names if '__main__' not in it]; print(len(names))"
+    )
+    assert int(inside(image, f'python -c "{walk}"').splitlines()[-1]) > 200
+
+
 def test_it_brings_the_signed_record_where_the_agent_looks_for_it(image: str) -> None:
     looked = "from agent.releases.rooms import release_setup; from agent.place import Place; "
     looked += "from pathlib import Path; print(release_setup(Path and Place(Path('/data'))).bundle)"
@@ -242,8 +271,29 @@ def test_its_bill_of_materials_names_what_is_installed(image: str) -> None:
 def test_the_folder_for_local_installs_gives_the_same_image(image: str, tmp_path: Path) -> None:
     target = tmp_path / "pv_edge_agent"
     stage(target)
-    assert containers.build(context=target, dockerfile=target / "Dockerfile") == image
-    assert inside(image, "pv-edge-agent --version").strip()
+    before = containers.identity(image)
+    containers.build(context=target, dockerfile=target / "Dockerfile")
+    assert containers.identity(image) == before, "a layer was built from other files"
+
+
+@pytest.mark.peers("inverter")
+async def test_told_to_stop_in_a_dispatch_it_gives_the_battery_back_first(
+    demo: tuple[Container, Path],
+) -> None:
+    container, data = demo
+
+    async def discharging() -> bool:
+        told = container.execute("curl", "-sS", "http://127.0.0.1:8099/api/state", check=False)
+        return not told.returncode and json.loads(told.stdout)["phase"] == "DISCHARGE_ACTIVE"
+
+    async def said() -> str:
+        return container.log()[-2000:]
+
+    await eventually(discharging, GUARDED_WITHIN_S, "a guarded discharge", said)
+    before = len(events_of(data))
+    code, took_s = container.stop(GRACE_S)
+    assert (code, took_s < GRACE_S / 2) == (0, True), f"{took_s:.1f} s"
+    assert "stop_verified" in [it["kind"] for it in events_of(data)[before:]]
 
 
 def inside(image: str, command: str) -> str:

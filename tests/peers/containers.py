@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -184,6 +185,11 @@ def _index() -> str:
     return "\n".join([*lines, *([f"index-url = {index}"] if index else []), ""])
 
 
+def identity(image: str) -> str:
+    """Return the digest of an image: the same layers and settings have the same."""
+    return podman("image", "inspect", "--format", "{{.Id}}", image).stdout.strip()
+
+
 def size_mb(image: str) -> float:
     """Return what an image weighs, uncompressed."""
     told = podman("image", "inspect", "--format", "{{.Size}}", image).stdout
@@ -217,6 +223,12 @@ class Container:
             raise
         finally:
             podman("rm", "--force", "--time=0", self.name, check=False)
+
+    def stop(self, grace_s: int) -> tuple[int, float]:
+        """Stop it as the Supervisor does; return its exit code and the seconds it took."""
+        began_s = time.monotonic()
+        podman("stop", f"--time={grace_s}", self.name)
+        return int(str(self.state()["ExitCode"])), time.monotonic() - began_s
 
     def log(self) -> str:
         """Return what it has said so far."""
