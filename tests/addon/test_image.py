@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from tests.peers import containers
 from tests.peers.containers import BASE, Container
 from tests.peers.hassio_network import APP, HOST, OTHER_APP, SUPERVISOR, hassio_network
 from tests.peers.mosquitto import Broker
-from tests.peers.supervisor import SupervisorStandIn
+from tests.peers.supervisor import BROKER, SupervisorStandIn
 from tests.surface.mqtt_scene import Watcher
 
 pytestmark = pytest.mark.peers("podman")
@@ -73,11 +74,28 @@ def network(image: str, demo: object) -> Iterator[str]:
 class App:
     """The app in its container, and everybody around it."""
 
-    container: Container
+    image: str
+    network: str
     data: Path
     supervisor: SupervisorStandIn
     broker: Broker
     watcher: Watcher
+    stack: AsyncExitStack
+    container: Container = field(init=False)
+
+    def launch(self) -> None:
+        """Make a container and start it, with a new token each time, as the Supervisor does."""
+        self.supervisor.token = secrets.token_hex(28)
+        options = [
+            f"--network=ns:{self.network}",
+            f"--add-host=supervisor:{SUPERVISOR}",
+            f"--volume={self.data}:/data",
+            "--tmpfs=/tmp",
+            f"--env=SUPERVISOR_TOKEN={self.supervisor.token}",
+        ]
+        name = f"pv-edge-{secrets.token_hex(4)}"
+        made = Container(name, self.image, *options)
+        self.container = self.stack.enter_context(made.running())
 
     async def healthy(self) -> None:
         async def asked() -> bool:
@@ -88,11 +106,11 @@ class App:
     def health(self) -> Any:
         return containers.podman("healthcheck", "run", self.container.name, check=False)
 
-    async def online(self) -> None:
+    async def on_the_broker(self, status: str) -> None:
         async def told() -> bool:
-            return self.watcher.last.get(STATUS) == "online"
+            return self.watcher.last.get(STATUS) == status
 
-        await eventually(told, HEALTHY_WITHIN_S, "online on the broker", self._said)
+        await eventually(told, HEALTHY_WITHIN_S, f"{status} on the broker", self._said)
 
     async def wrote(self, kind: str, action: str) -> None:
         async def written() -> bool:
@@ -138,25 +156,14 @@ async def installed(image: str, network: str, folder: Path) -> AsyncIterator[App
     async with AsyncExitStack() as stack:
         stack.enter_context(broker)
         login = {"username": broker.username, "password": broker.password}
-        supervisor.broker = {
-            **(supervisor.broker or {}),
-            "host": HOST,
-            "port": broker.port,
-            **login,
-        }
+        supervisor.broker = {**BROKER, "host": HOST, "port": broker.port, **login}
         await stack.enter_async_context(supervisor)
         watcher = Watcher(broker, Topics().base)
         await watcher.open()
         stack.callback(watcher.close)
-        options = [f"--network=ns:{network}", f"--add-host=supervisor:{SUPERVISOR}"]
-        options += [
-            f"--volume={data}:/data",
-            "--tmpfs=/tmp",
-            f"--env=SUPERVISOR_TOKEN={supervisor.token}",
-        ]
-        name = f"pv-edge-{folder.name}"
-        container = stack.enter_context(Container(name, image, *options).running())
-        yield App(container, data, supervisor, broker, watcher)
+        app = App(image, network, data, supervisor, broker, watcher, stack)
+        app.launch()
+        yield app
 
 
 @pytest.mark.peers("mosquitto", "supervisor")
@@ -165,7 +172,7 @@ async def test_it_lives_under_a_supervisor_from_start_to_stop(
 ) -> None:
     async with installed(image, network, tmp_path) as app:
         await app.healthy()
-        await app.online()
+        await app.on_the_broker("online")
         assert "GET /services/mqtt" in app.supervisor.requests
 
         status, page = await app.get("/")
@@ -185,7 +192,7 @@ async def test_it_lives_under_a_supervisor_from_start_to_stop(
 
         code, took_s = app.container.stop(GRACE_S)
         assert (code, took_s < IDLE_STOP_S) == (0, True), f"{took_s:.1f} s"
-        assert app.watcher.last[STATUS] == "offline"
+        await app.on_the_broker("offline")
 
 
 @pytest.mark.peers("mosquitto", "supervisor")
@@ -200,9 +207,10 @@ async def test_after_a_kill_it_starts_again_with_what_it_knew(
         containers.podman("kill", "--signal=KILL", app.container.name)
         containers.podman("wait", app.container.name)
         assert app.container.state()["ExitCode"] == 137
-        containers.podman("start", app.container.name)
+        await app.on_the_broker("offline")
+        app.launch()
         await app.healthy()
-        await app.online()
+        await app.on_the_broker("online")
         assert events_of(app.data)[: len(known)] == known
         _, text = await app.get("/api/settings")
         assert SETTINGS.items() <= json.loads(text)["values"].items()

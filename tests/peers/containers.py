@@ -167,7 +167,8 @@ def build(
         if CERTIFICATES.exists():
             words += [f"--volume={CERTIFICATES}:{CERTIFICATES}:ro"]
         words += [f"--target={target}", f"--tag={name}", f"--file={dockerfile}"]
-        buildah("bud", *words, context)
+        with only_one("containers-build"):
+            buildah("bud", *words, context)
     podman("image", "prune", "--force", f"--filter=until={KEPT_H}h", check=False)
     return name
 
