@@ -64,6 +64,16 @@ async def watched(
         await asyncio.sleep(POLL_S)
 
 
+def events_of(data: Path, since: int = 0) -> list[Json]:
+    """Return what a journal holds after that number, each with `id`, `at_s` and `kind`."""
+    journal = sqlite3.connect(f"file:{data}/journal.sqlite3?mode=ro", uri=True)
+    with contextlib.closing(journal):
+        rows = journal.execute(
+            "SELECT id, at_s, kind, data FROM events WHERE id > ? ORDER BY id", (since,)
+        ).fetchall()
+    return [{**json.loads(d), "id": n, "at_s": at, "kind": kind} for n, at, kind, d in rows]
+
+
 class Process:
     """A child of the test with its output in a file, in a session of its own."""
 
@@ -231,13 +241,8 @@ class Agent(Process):
             return await answer.json()
 
     def events(self, since: int = 0) -> list[Json]:
-        """Return what the journal holds after that number, each with `id`, `at_s` and `kind`."""
-        journal = sqlite3.connect(f"file:{self.data}/journal.sqlite3?mode=ro", uri=True)
-        with contextlib.closing(journal):
-            rows = journal.execute(
-                "SELECT id, at_s, kind, data FROM events WHERE id > ? ORDER BY id", (since,)
-            ).fetchall()
-        return [{**json.loads(d), "id": n, "at_s": at, "kind": kind} for n, at, kind, d in rows]
+        """Return what the journal holds after that number."""
+        return events_of(self.data, since)
 
     def last_event(self) -> int:
         """Return the number of the newest event."""

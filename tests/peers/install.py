@@ -366,6 +366,10 @@ def install(name: str) -> str | None:
             where = install_core(CORES[name])
             proof = str(CORES[name].home / "ready.json")
             name = f"Home Assistant {name}"
+        elif name == "containers":
+            from tests.peers import containers  # noqa: PLC0415 - as below
+
+            where = proof = containers.install()
         elif name == "esphome":
             from tests.peers import esphome_firmware  # noqa: PLC0415 - it stands on this module
 
@@ -383,7 +387,9 @@ def main() -> int:
     """Install the peers asked for; 1 when a build failed, 0 also when one cannot be had."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--record", type=Path, help="file that lists what must exist, if all does")
-    parser.add_argument("peers", nargs="*", default=[*DEBIAN_PACKAGES, *CORES, "esphome"])
+    parser.add_argument(
+        "peers", nargs="*", default=[*DEBIAN_PACKAGES, *CORES, "esphome", "containers"]
+    )
     args = parser.parse_args()
     say(f"peers: {', '.join(args.peers)}")
     with ThreadPoolExecutor(2) as pool:

@@ -33,6 +33,10 @@ BROKER = {
 class SupervisorStandIn:
     """Serves `url` on loopback; its attributes are the switches a test may throw."""
 
+    host = LOOPBACK
+    port = 0
+    """Of the system's choice; a test with a network of its own gives it the real address."""
+
     def __init__(self, core_url: str | None = None, core_token: str = "") -> None:
         self.core_url = core_url
         """The Core that is proxied to; `None` is a Core that does not run."""
@@ -65,9 +69,9 @@ class SupervisorStandIn:
         self._http = aiohttp.ClientSession()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, LOOPBACK, 0)
+        site = web.TCPSite(self._runner, self.host, self.port)
         await site.start()
-        self.url = f"http://{LOOPBACK}:{self._runner.addresses[0][1]}"
+        self.url = f"http://{self.host}:{self._runner.addresses[0][1]}"
         return self
 
     async def __aexit__(

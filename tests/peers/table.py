@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import esphome_firmware, mosquitto
+from tests.peers import containers, esphome_firmware, mosquitto
 from tests.peers.install import CORES, chromium
 
 PEER = "peer"
@@ -35,6 +35,7 @@ PART_VARIABLE = "PEER_TABLE_PART"
 """Names a file: this run is a part of a larger one and leaves its counts there."""
 DEFAULT_BUDGET_S = 30
 BUDGETS_S = {
+    "addon": 180,
     "peers": 180,
     "acceptance": 500,
     "acceptance ha_register": 1200,
@@ -95,6 +96,7 @@ KNOWN = {
     "chromium": Peer("browser (Chromium)", "real", _chromium_version),
     "esphome": Peer("ESPHome bridge (host platform)", "real", esphome_firmware.version),
     "esptool": Peer("serial flasher (esptool)", "real", _package("esptool")),
+    "podman": Peer("container runtime (podman)", "real", containers.version),
     "inverter": Peer("Alpha ESS inverter", "stand-in", _package("pymodbus")),
     "bridge": Peer("ESPHome bridge (simulated)", "stand-in", _package("aioesphomeapi")),
     "esp32": Peer("ESP32 boot ROM", "stand-in", lambda: "own emulator"),

@@ -27,9 +27,10 @@ def clone(tmp_path: Path) -> Path:
     for tool in ("dirname", "readlink"):
         (place / "bin" / tool).symlink_to(shutil.which(tool) or tool)
     (place / "script").mkdir()
-    (place / "script" / "build").write_bytes((ROOT / "script" / "build").read_bytes())
-    (place / "agent").symlink_to(ROOT / "agent")
-    (place / "addon").mkdir()
+    for name in ("script/build", "script/app_image.py", "build.yaml"):
+        (place / name).write_bytes((ROOT / name).read_bytes())
+    for name in ("agent", "addon"):
+        (place / name).symlink_to(ROOT / name)
     (place / "firmware_manifests").symlink_to(ROOT / "firmware_manifests")
     return place
 
@@ -58,10 +59,7 @@ def test_who_means_it_gets_past_it_and_hears_what_is_missing(clone: Path) -> Non
     answer = build(clone, "--release", "--allow-development-root")
     assert "Purpose: DEVELOPMENT ONLY" in answer.stdout
     assert answer.returncode == 1
-    assert "what goes in is fine, but there is no addon/Dockerfile" in answer.stderr
-    (clone / "addon" / "Dockerfile").write_text("FROM scratch\n")
-    (clone / ".venv" / "bin" / "python").write_text("#!/bin/sh\nexit 0\n")
-    assert "docker is not here" in build(clone).stderr
+    assert "what goes in is fine, but neither docker nor podman is here" in answer.stderr
 
 
 def test_a_record_that_does_not_verify_is_not_built_in(clone: Path, folder: Folder) -> None:

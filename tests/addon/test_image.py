@@ -1,0 +1,310 @@
+"""
+The image itself, built and run: what is in it, and its life under a Supervisor.
+
+A real container in the Supervisor's addresses; the Supervisor is a stand-in, the broker is real.
+A dispatch is that of the demo's house, in the same image.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from agent.surface.discovery import Topics
+from script.app_image import ABOVE_BASE_MB, stage
+from tests.acceptance.parts import events_of, eventually
+from tests.addon.repository import ROOT
+from tests.peers import containers
+from tests.peers.containers import BASE, Container
+from tests.peers.hassio_network import APP, HOST, OTHER_APP, SUPERVISOR, hassio_network
+from tests.peers.mosquitto import Broker
+from tests.peers.supervisor import BROKER, SupervisorStandIn
+from tests.surface.mqtt_scene import Watcher
+
+pytestmark = pytest.mark.peers("podman")
+
+USER = {"X-Remote-User-Id": "4711", "X-Remote-User-Name": "anna", "X-Ingress-Path": "/api/x/y"}
+STOP = {"X-Requested-With": "pv-edge-agent"}
+HEALTHY_WITHIN_S = 60
+GRACE_S = 120
+IDLE_STOP_S = 5
+GUARDED_WITHIN_S = 240
+"""The commissioning test comes first."""
+STATUS = Topics().status
+SETTINGS = {"export_limit_w": 1234.0, "tolerance_kwh": 0.5}
+OPTIONS = {"log_level": "debug"}
+
+
+@pytest.fixture(scope="module")
+def image() -> str:
+    if reason := containers.why_not():
+        pytest.skip(reason)
+    return containers.build()
+
+
+@pytest.fixture(scope="module")
+def demo(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Container, Path]]:
+    """The image with a simulated house, which tests itself while other cases run."""
+    data = tmp_path_factory.mktemp("demo")
+    options = ["--network=none", f"--volume={data}:/data", "--tmpfs=/tmp"]
+    command = ("pv-edge-agent", "demo", "--data=/data")
+    name = f"pv-edge-demo-{time.monotonic_ns()}"
+    with Container(name, image, *options, command=command).running() as container:
+        yield container, data
+
+
+@pytest.fixture(scope="module")
+def network(image: str, demo: object) -> Iterator[str]:
+    del image, demo  # the packages of an image may come from the network, which ends here
+    with hassio_network() as apps:
+        yield apps
+
+
+@dataclass
+class App:
+    """The app in its container, and everybody around it."""
+
+    image: str
+    network: str
+    data: Path
+    supervisor: SupervisorStandIn
+    broker: Broker
+    watcher: Watcher
+    stack: AsyncExitStack
+    container: Container = field(init=False)
+
+    def launch(self) -> None:
+        """Make a container and start it, with a new token each time, as the Supervisor does."""
+        self.supervisor.token = secrets.token_hex(28)
+        options = [
+            f"--network=ns:{self.network}",
+            f"--add-host=supervisor:{SUPERVISOR}",
+            f"--volume={self.data}:/data",
+            "--tmpfs=/tmp",
+            f"--env=SUPERVISOR_TOKEN={self.supervisor.token}",
+        ]
+        name = f"pv-edge-{secrets.token_hex(4)}"
+        made = Container(name, self.image, *options)
+        self.container = self.stack.enter_context(made.running())
+
+    async def healthy(self) -> None:
+        async def asked() -> bool:
+            return self.health().returncode == 0
+
+        await eventually(asked, HEALTHY_WITHIN_S, "healthy", self._said)
+
+    def health(self) -> Any:
+        return containers.podman("healthcheck", "run", self.container.name, check=False)
+
+    async def on_the_broker(self, status: str) -> None:
+        async def told() -> bool:
+            return self.watcher.last.get(STATUS) == status
+
+        await eventually(told, HEALTHY_WITHIN_S, f"{status} on the broker", self._said)
+
+    async def wrote(self, kind: str, action: str) -> None:
+        async def written() -> bool:
+            events = events_of(self.data)
+            return (kind, action) in [(it["kind"], it.get("action")) for it in events]
+
+        await eventually(written, 10, f"{kind} of {action}", self._said)
+
+    async def _said(self) -> str:
+        return self.container.log()[-2000:]
+
+    async def get(self, path: str, source: str = SUPERVISOR) -> tuple[int, str]:
+        async with _from(source) as http, http.get(path, headers=USER) as answer:
+            return answer.status, await answer.text()
+
+    async def emergency_stop(self) -> int:
+        wish = {"kind": "emergency_stop"}
+        async with (
+            _from(SUPERVISOR) as http,
+            http.post("/api/requests", json=wish, headers={**USER, **STOP}) as answer,
+        ):
+            return answer.status
+
+
+def _from(source: str) -> aiohttp.ClientSession:
+    """Return a client that has this address, as the Supervisor's ingress or another app has."""
+    connector = aiohttp.TCPConnector(local_addr=(source, 0))
+    return aiohttp.ClientSession(f"http://{APP}:8099", connector=connector)
+
+
+@asynccontextmanager
+async def installed(image: str, network: str, folder: Path) -> AsyncIterator[App]:
+    """Install and start the app as a Supervisor would, with a user's own options and settings."""
+    data = folder / "data"
+    data.mkdir()
+    (data / "options.json").write_text(json.dumps(OPTIONS))
+    (data / "options.json").chmod(0o600)
+    (data / "settings.json").write_text(json.dumps(SETTINGS))
+    supervisor = SupervisorStandIn()
+    supervisor.host, supervisor.port = SUPERVISOR, 80
+    broker = Broker(folder / "broker")
+    broker.host = "0.0.0.0"  # noqa: S104 - of a network namespace without a way out
+    async with AsyncExitStack() as stack:
+        stack.enter_context(broker)
+        login = {"username": broker.username, "password": broker.password}
+        supervisor.broker = {**BROKER, "host": HOST, "port": broker.port, **login}
+        await stack.enter_async_context(supervisor)
+        watcher = Watcher(broker, Topics().base)
+        await watcher.open()
+        stack.callback(watcher.close)
+        app = App(image, network, data, supervisor, broker, watcher, stack)
+        app.launch()
+        yield app
+
+
+@pytest.mark.peers("mosquitto", "supervisor")
+async def test_it_lives_under_a_supervisor_from_start_to_stop(
+    image: str, network: str, tmp_path: Path
+) -> None:
+    async with installed(image, network, tmp_path) as app:
+        await app.healthy()
+        await app.on_the_broker("online")
+        assert "GET /services/mqtt" in app.supervisor.requests
+
+        status, page = await app.get("/")
+        assert status == 200
+        assert "<title>" in page
+        status, text = await app.get("/api/settings")
+        assert SETTINGS.items() <= json.loads(text)["values"].items()
+        for stranger in (HOST, OTHER_APP):
+            status, text = await app.get("/", stranger)
+            assert status == 403
+            assert "Only Home Assistant may call" in text
+
+        log = app.container.log()
+        assert " DEBUG " in log, "the option did not arrive"
+        for secret in (app.supervisor.token, app.broker.password):
+            assert secret not in log
+
+        code, took_s = app.container.stop(GRACE_S)
+        assert (code, took_s < IDLE_STOP_S) == (0, True), f"{took_s:.1f} s"
+        await app.on_the_broker("offline")
+
+
+@pytest.mark.peers("mosquitto", "supervisor")
+async def test_after_a_kill_it_starts_again_with_what_it_knew(
+    image: str, network: str, tmp_path: Path
+) -> None:
+    async with installed(image, network, tmp_path) as app:
+        await app.healthy()
+        assert await app.emergency_stop() == 200
+        await app.wrote("audit", "emergency_stop")
+        known = events_of(app.data)
+        containers.podman("kill", "--signal=KILL", app.container.name)
+        containers.podman("wait", app.container.name)
+        assert app.container.state()["ExitCode"] == 137
+        await app.on_the_broker("offline")
+        app.launch()
+        await app.healthy()
+        await app.on_the_broker("online")
+        assert events_of(app.data)[: len(known)] == known
+        _, text = await app.get("/api/settings")
+        assert SETTINGS.items() <= json.loads(text)["values"].items()
+        modes = {path.name: path.stat().st_mode & 0o777 for path in app.data.iterdir()}
+        assert modes["options.json"] == 0o600
+
+
+def test_its_health_check_says_no_when_nobody_answers(image: str, network: str) -> None:
+    idle = Container(f"pv-edge-idle-{time.monotonic_ns()}", image, f"--network=ns:{network}",
+                     command=("sleep", "60"))  # fmt: skip
+    with idle.running() as container:
+        assert container.execute("pv-edge-health", check=False).returncode != 0
+        # Somebody who answers, but not well.
+        sick = 'printf \'HTTP/1.0 503 x\\r\\n\\r\\n{"text": "stuck"}\' >answer; '
+        serve = (
+            "import socket; s = socket.create_server(('127.0.0.1', 8099)); print(flush=True); "
+            "c, _ = s.accept(); c.recv(999); c.sendall(open('/answer', 'rb').read())"
+        )
+        asked = f'{sick} coproc python3 -c "{serve}"; read -u ${{COPROC[0]}}; pv-edge-health'
+        told = container.execute("bash", "-c", asked, check=False)
+        assert (told.returncode, told.stdout.strip()) == (1, '503 {"text": "stuck"}')
+
+
+def test_it_is_small_and_brings_no_compiler_and_no_tools_of_developers(image: str) -> None:
+    above_mb = containers.size_mb(image) - containers.size_mb(BASE)
+    assert above_mb < ABOVE_BASE_MB, f"{above_mb:.0f} MB"
+    tools = "cc gcc make pip pip3 node npm git ruff mypy pytest"
+    found = inside(image, f"for it in {tools}; do command -v $it; done; true")
+    assert found.split() == []
+    packages = inside(image, "ls /opt/pv-edge-agent/lib/python3*/site-packages").lower()
+    assert re.findall(r"(?m)^(?:pip|setuptools|hypothesis|pytest|playwright|mypy)$", packages) == []
+
+
+def test_every_module_of_the_agent_finds_what_it_imports(image: str) -> None:
+    walk = "import agent, importlib, pkgutil, highspy, esptool; "
+    walk += "names = [it.name for it in pkgutil.walk_packages(agent.__path__, 'agent.')]; "
+    walk += (
+        "[importlib.import_module(it) for it in names if '__main__' not in it]; print(len(names))"
+    )
+    assert int(inside(image, f'python -c "{walk}"').splitlines()[-1]) > 200
+
+
+def test_it_brings_the_signed_record_where_the_agent_looks_for_it(image: str) -> None:
+    looked = "from agent.releases.rooms import release_setup; from agent.place import Place; "
+    looked += "from pathlib import Path; print(release_setup(Path and Place(Path('/data'))).bundle)"
+    found = inside(image, f'python -c "{looked}"').strip()
+    assert found == "/usr/share/pv-edge-agent/firmware_manifests"
+    verified = inside(image, f"pv-edge-agent manifests verify --repository {found}")
+    assert "Verified on " in verified
+
+
+def test_its_bill_of_materials_names_what_is_installed(image: str) -> None:
+    bill = json.loads(inside(image, "cat /opt/pv-edge-agent/sbom.cdx.json"))
+    listed = {part["purl"].partition("?")[0] for part in bill["components"]}
+    locked = re.findall(
+        r"(?m)^([a-z0-9-]+)==([^\s;]+)(.*)$", (ROOT / "requirements.lock").read_text()
+    )
+    wanted = {f"pkg:pypi/{name}@{version}" for name, version, only in locked if not only}
+    assert wanted <= listed
+    assert any(it.startswith("pkg:deb/debian/python3.13@") for it in listed)
+    (esptool,) = [part for part in bill["components"] if part["name"] == "esptool"]
+    assert "GPL" in json.dumps(esptool["licenses"])
+    assert bill["metadata"]["component"]["name"] == "pv-edge-agent"
+
+
+def test_the_folder_for_local_installs_gives_the_same_image(image: str, tmp_path: Path) -> None:
+    target = tmp_path / "pv_edge_agent"
+    stage(target)
+    before = containers.identity(image)
+    containers.build(context=target, dockerfile=target / "Dockerfile")
+    assert containers.identity(image) == before, "a layer was built from other files"
+
+
+@pytest.mark.peers("inverter")
+async def test_told_to_stop_in_a_dispatch_it_gives_the_battery_back_first(
+    demo: tuple[Container, Path],
+) -> None:
+    container, data = demo
+
+    async def discharging() -> bool:
+        told = container.execute("curl", "-sS", "http://127.0.0.1:8099/api/state", check=False)
+        return not told.returncode and json.loads(told.stdout)["phase"] == "DISCHARGE_ACTIVE"
+
+    async def said() -> str:
+        return container.log()[-2000:]
+
+    await eventually(discharging, GUARDED_WITHIN_S, "a guarded discharge", said)
+    before = len(events_of(data))
+    code, took_s = container.stop(GRACE_S)
+    assert (code, took_s < GRACE_S / 2) == (0, True), f"{took_s:.1f} s"
+    assert "stop_verified" in [it["kind"] for it in events_of(data)[before:]]
+
+
+def inside(image: str, command: str) -> str:
+    """Run a command in a container of its own, without a network, and return what it printed."""
+    options = ["run", "--rm", "--network=none", *containers.ULIMITS]
+    return containers.podman(*options, image, "bash", "-c", command).stdout
