@@ -3,13 +3,14 @@ The command line: parses, calls, prints.
 
 `run` guards the house behind Home Assistant; `demo` brings a simulated house of its own. Both
 end on SIGTERM or Ctrl-C with the battery given back, exit 0; a second one on the same data
-directory ends at once, exit 3. `doctor` examines the set-up without commanding anything: exit 0
-when all is well, 1 with warnings, 2 with failures; with `--commission` it has the running agent run
-its commissioning test. `simulate` runs the guard through days of a simulated house with faults:
-exit 1 when a day breached. `replay` decides again what the guard has decided: exit 1 when a bit
-comes out otherwise. `manifests` signs and publishes firmware manifests: exit 1 when it refuses, 2
-when the command is wrong or a role is due for renewal. `flash ota` installs a release on one
-bridge without Home Assistant: exit 0 when it is confirmed, and another code for each other verdict.
+directory ends at once, exit 3; one that its own watchdog has ended leaves with exit 70. `doctor`
+examines the set-up without commanding anything: exit 0 when all is well, 1 with warnings, 2 with
+failures; with `--commission` it has the running agent run its commissioning test. `simulate` runs
+the guard through days of a simulated house with faults: exit 1 when a day breached. `replay`
+decides again what the guard has decided: exit 1 when a bit comes out otherwise. `manifests` signs
+and publishes firmware manifests: exit 1 when it refuses, 2 when the command is wrong or a role is
+due for renewal. `flash ota` installs a release on one bridge without Home Assistant: exit 0 when it
+is confirmed, and another code for each other verdict.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ def _serve(args: argparse.Namespace, options: Options, data_dir: Path) -> int:
     from agent.app import Demo, Place, serve  # noqa: PLC0415
     from agent.instance import AlreadyRunningError  # noqa: PLC0415
     from agent.journal import JournalError  # noqa: PLC0415
+    from agent.watchdog import EXIT_ILL  # noqa: PLC0415
+    from agent.watchdog_thread import AgentIllError  # noqa: PLC0415
 
     gc.freeze()
     gc.enable()
@@ -100,6 +103,8 @@ def _serve(args: argparse.Namespace, options: Options, data_dir: Path) -> int:
         asyncio.run(serve(options, place, ready))
     except AlreadyRunningError as error:
         return _complain(error, EXIT_BUSY)
+    except AgentIllError as error:
+        return _complain(error, EXIT_ILL)
     except (SettingError, JournalError, ValueError) as error:
         return _complain(error, EXIT_FAILED)
     except OSError as error:

@@ -45,6 +45,7 @@ from agent.serving import Rooms, Serving
 from agent.settings import Settings, SettingsStore
 from agent.site import SiteChoices, wanted_feed_in
 from agent.two_ways import TwoWays
+from agent.watchdog_thread import Holds, watched
 
 __all__ = ["App", "Demo", "Place", "opened", "serve"]
 
@@ -73,7 +74,7 @@ class App:
         self._options = options
         self._place = place
         self._store = store
-        self._journal = journal
+        self.journal = self._journal = journal
         self._recorder = recorder
         self._clock = clock
         self._core: CoreConnection | None = None
@@ -95,6 +96,8 @@ class App:
             ground = Ground(release_setup(place), store, journal, clock, self._keys)
             self._flashing = FlashRooms(ground, self._bridges, self._releases)
         self.stopping = asyncio.Event()
+        self.holds = Holds()
+        """Work in other processes that must not be cut off, not even by the watchdog."""
         self._rebuild = asyncio.Event()
         self._sources, self._learner = self._found_sources(), LoadLearner(journal)
         self._planning = Planning(
@@ -144,6 +147,10 @@ class App:
         for name, work in lasting.items():
             doors.callback(tasks.create_task(work, name=name).cancel)
         return await serving.open(doors)
+
+    def writing(self) -> str:
+        """Return what is being written to a bridge at the moment; "" for nothing."""
+        return self._flashing.writing() if self._flashing is not None else ""
 
     def _rooms(self) -> Rooms:
         return Rooms(
@@ -336,9 +343,16 @@ async def _opened_alone(options: Options, place: Place) -> AsyncIterator[App]:
 
 
 async def serve(options: Options, place: Place, ready: Callable[[int], None]) -> None:
-    """Run one agent until SIGTERM or SIGINT."""
+    """
+    Run one agent until SIGTERM or SIGINT.
+
+    Raises:
+        AgentIllError: its own watchdog has ended it.
+    """
     async with opened(options, place) as app:
         loop = asyncio.get_running_loop()
+        stop = app.stopping.set
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, app.stopping.set)
-        await app.run(ready)
+            loop.add_signal_handler(number, stop)
+        async with watched(app.journal, app.holds, app.writing, stop):
+            await app.run(ready)

@@ -20,7 +20,7 @@ from agent.export.snapshot import GuardSnapshot, Reason
 from agent.firmware.campaign.models import Plan, World
 from agent.firmware.campaign.runner import CampaignDesk
 from agent.firmware.image.store import BlobStore
-from agent.firmware.job.models import Patience
+from agent.firmware.job.models import Patience, Stage
 from agent.firmware.job.observer import FleetWatcher, build_of
 from agent.firmware.job.over_the_air import OverTheAir, Place
 from agent.firmware.job.ports import Ports
@@ -174,6 +174,11 @@ class FlashRooms:
         """Begin nothing more, and wait for an upload that runs; it is classified either way."""
         if not await self.jobs.drain(DRAIN_S):
             LOG.warning("an upload still runs; the bridge is asked after the next start")
+
+    def writing(self) -> str:
+        """Return the bridge to which bytes are being sent; "" for none."""
+        sent = (str(it.mac) for it in self.jobs.jobs.open if it.stage is Stage.UPLOAD)
+        return next(sent, "")
 
     def notifications(self) -> dict[str, Notification]:
         """Return what a person should be told now, by the id on the wall."""
