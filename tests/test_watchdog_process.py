@@ -1,0 +1,165 @@
+"""
+A started agent that falls ill during a discharge ends itself, and the next one goes on.
+
+The inverter is a process of its own: what it carries out is seen in its registers, whoever has
+ended. The agent's patience is shorter here (`tests/sick_agent.py`); that the real one ends within a
+minute is in `tests/test_watchdog.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+
+from agent.clock import Instant
+from agent.export import memory
+from agent.export.commissioning import Commissioning, Stage
+from agent.export.guard import STATE_NAME
+from agent.journal import Journal
+from agent.watchdog import EXIT_ILL
+from tests.acceptance.parts import _OPEN, Agent, Simulator, eventually
+from tests.sick_agent import IDENTITY, ILLNESS, INVERTER
+
+LEASE_S = 60
+ENDS_WITHIN_S = 30
+LEAVES_WITHIN_S = 30
+PASSED = Commissioning(
+    Stage.PASSED, "", by="test", path=IDENTITY, delay_s=2.0, exit_lag_s=2.0, gain=1.0
+)
+
+
+class Patient(Agent):
+    """The agent of `tests/sick_agent.py`."""
+
+    async def start(self) -> float:
+        began_s = time.monotonic()
+        module = [sys.executable, "-m", "tests.sick_agent"]
+        since = self.spawn(
+            [*module, "demo", "--data", str(self.data), "--port", "0"], self.environment
+        )
+        self._url = f"http://127.0.0.1:{(await self.said(_OPEN, since, 60))[1]}"
+        return time.monotonic() - began_s
+
+    async def falls_ill(self) -> tuple[int, float]:
+        """Bring the illness on; return exit code and seconds to the end."""
+        return await self.terminated(signal.SIGUSR1, ENDS_WITHIN_S)
+
+    async def health(self) -> tuple[int, str]:
+        async with self._http.get(f"{self._url}/health") as answer:
+            return answer.status, (await answer.json())["text"]
+
+
+@dataclass
+class Ward:
+    """One patient and its inverter."""
+
+    agent: Patient
+    inverter: Simulator
+
+    async def dispatch(self) -> dict[str, float]:
+        return (await self.inverter.state())["dispatch"]
+
+    async def goes_on(self) -> list[str]:
+        """Start again on the same data, leave in order, and return what the journal says."""
+        since = self.agent.last_event()
+        await self.agent.start()
+        assert await self.agent.health() == (200, "ok")
+        found = {"adopted", "found_idle", "stop_verified"}
+        await self.agent.wrote(found, since, LEASE_S)
+        code, _ = await self.agent.terminated(signal.SIGTERM, LEAVES_WITHIN_S)
+        assert code == 0
+        assert not (await self.dispatch())["active"]
+        return [event["kind"] for event in self.agent.events(since)]
+
+
+@asynccontextmanager
+async def ward(folder: Path, illness: str) -> AsyncIterator[Ward]:
+    """Give an agent that discharges, with an inverter that outlives it."""
+    async with aiohttp.ClientSession() as http:
+        agent, inverter = Patient(folder, http), Simulator(folder / "inverter.log")
+        agent.data.mkdir(parents=True)
+        now = Instant(time.monotonic(), datetime.now(UTC))
+        async with await Journal.open(agent.data / "journal.sqlite3") as journal:
+            tested = replace(memory.fresh(now), commissioning=PASSED)
+            await journal.save_state(STATE_NAME, memory.journaled(tested, now), now.local)
+        try:
+            await inverter.start(http, **{"pv-w": 500, "load-w": 400})
+            agent.environment |= {INVERTER: str(inverter.modbus_port), ILLNESS: illness}
+            await agent.start()
+            await eventually(inverter.discharging, 60, "it discharges", agent.tail)
+            yield Ward(agent, inverter)
+        finally:
+            print(await agent.tail())  # noqa: T201 - a failed test shows it
+            agent.kill()
+            inverter.kill()
+
+
+async def cannot_command(folder: Path, illness: str) -> None:
+    code, words, where = {
+        "loop": (EXIT_ILL, "event loop has not turned for 3 s", "sick_agent.py"),
+        "interpreter": (-signal.SIGPROF, "Fatal Python error|most recent call first", "re"),
+        "journal": (EXIT_ILL, "journal has not answered for 4 s", "journal_worker.py"),
+    }[illness]
+    async with ward(folder / illness, illness) as house:
+        ended, seconds = await house.agent.falls_ill()
+        said = house.agent.log.read_text()
+        assert ended == code, (illness, ended, said[-2000:])
+        assert any(each in said for each in words.split("|")), (illness, said[-2000:])
+        assert "most recent call first" in said
+        assert where in said
+        assert seconds < ENDS_WITHIN_S / 2
+        left = await house.dispatch()
+        assert left["duration_s"] <= LEASE_S, "nothing renews it, and it ends by itself"
+        kinds = await house.goes_on()
+        assert {"adopted", "stop_verified"} & set(kinds), (illness, kinds)
+
+
+async def test_a_loop_or_a_journal_that_is_stuck_ends_the_agent_and_the_next_one_goes_on(
+    tmp_path: Path,
+) -> None:
+    ills = ("loop", "interpreter", "journal")
+    await asyncio.gather(*(cannot_command(tmp_path, each) for each in ills))
+
+
+async def test_a_leak_ends_the_agent_after_the_battery_was_given_back(tmp_path: Path) -> None:
+    async def case(illness: str, words: str) -> None:
+        async with ward(tmp_path / illness, illness) as house:
+            since = house.agent.last_event()
+            code, _ = await house.agent.falls_ill()
+            assert code == EXIT_ILL
+            assert not (await house.dispatch())["active"], "it left a dispatch behind"
+            said = house.agent.log.read_text()
+            assert words in said
+            assert "the battery is given back first" in said
+            assert "Traceback" not in said
+            kinds = [event["kind"] for event in house.agent.events(since)]
+            assert "stop_verified" in kinds, kinds
+            await house.goes_on()
+
+    await asyncio.gather(
+        case("memory", "MiB of memory, and after its start"),
+        case("tasks", "tasks are at work, and 1000 are too many"),
+    )
+
+
+async def test_health_complains_of_a_stuck_journal_and_goes_on_answering(tmp_path: Path) -> None:
+    async with ward(tmp_path / "journal", "journal") as house:
+        assert await house.agent.health() == (200, "ok")
+        assert house.agent.popen is not None
+        os.kill(house.agent.popen.pid, signal.SIGUSR1)
+
+        async def complains() -> bool:
+            return (await house.agent.health())[0] == 503
+
+        await eventually(complains, 4, "health complains")
+        assert "journal has not answered" in (await house.agent.health())[1]
