@@ -10,7 +10,8 @@ the guard through days of a simulated house with faults: exit 1 when a day breac
 decides again what the guard has decided: exit 1 when a bit comes out otherwise. `manifests` signs
 and publishes firmware manifests: exit 1 when it refuses, 2 when the command is wrong or a role is
 due for renewal. `flash ota` installs a release on one bridge without Home Assistant: exit 0 when it
-is confirmed, and another code for each other verdict.
+is confirmed, and another code for each other verdict. `backup begin` and `backup end` are for
+whoever copies the data directory while the agent runs.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     args = _parser().parse_args(arguments)
     alone = {"simulate": _simulate, "replay": _replay, "manifests": _manifests,
-             "flash": _flash}  # fmt: skip
+             "flash": _flash, "backup": _backup}  # fmt: skip
     if args.command in alone:
         return alone[args.command](args)
     if args.command == "doctor" and (args.commission or args.full):
@@ -182,6 +183,16 @@ def _flash(args: argparse.Namespace) -> int:
     return command(args)
 
 
+def _backup(args: argparse.Namespace) -> int:
+    from agent import backup  # noqa: PLC0415 - as above
+
+    try:
+        {"begin": backup.begin, "end": backup.end}[args.what](args.data)
+    except OSError as error:
+        return _complain(f"{error}. Is {args.data} the agent's data directory?", EXIT_FAILED)
+    return 0
+
+
 def _complain(error: object, code: int) -> int:
     _grumble(error)
     return code
@@ -215,6 +226,9 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(seed=0)
     _add_replay(commands.add_parser("replay", help="decide again what the guard has decided"))
     _add_simulate(commands.add_parser("simulate", help="run the guard through simulated days"))
+    backup = commands.add_parser("backup", help="say that a backup of the data begins or ends")
+    backup.add_argument("what", choices=("begin", "end"))
+    backup.add_argument("--data", type=Path, default=Path("/data"), help="data directory (/data)")
     add_flash(commands.add_parser("flash", help="install a release on one bridge"))
     add_manifests(commands.add_parser("manifests", help="sign and publish firmware manifests"))
     return parser
