@@ -20,6 +20,7 @@ import argparse
 import asyncio
 import gc
 import logging
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -79,6 +80,8 @@ def _check(command: str, options: Options) -> None:
 
 
 def _serve(args: argparse.Namespace, options: Options, data_dir: Path) -> int:
+    # Until the loop takes signals: nothing has begun that would have to be ended in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Imported here, so that a usage error and --help answer at once; and without the collector,
     # which would search a fifth of the time for garbage that loading modules does not make.
     gc.disable()
