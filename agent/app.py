@@ -78,6 +78,8 @@ class App:
         self._recorder = recorder
         self._clock = clock
         self._core: CoreConnection | None = None
+        self.holds = Holds()
+        """Work in other processes that must not be cut off, not even by the watchdog."""
         self._meter: SiteMeter
         """Of the house in use; set before anything that asks for it."""
         if place.demo is None:
@@ -93,11 +95,9 @@ class App:
             self._bridges = BridgeRooms(
                 store, self._core, self._keys, journal, local, self._audit, told
             )
-            ground = Ground(release_setup(place), store, journal, clock, self._keys)
+            ground = Ground(release_setup(place), store, journal, clock, self._keys, self.holds)
             self._flashing = FlashRooms(ground, self._bridges, self._releases)
         self.stopping = asyncio.Event()
-        self.holds = Holds()
-        """Work in other processes that must not be cut off, not even by the watchdog."""
         self._rebuild = asyncio.Event()
         self._sources, self._learner = self._found_sources(), LoadLearner(journal)
         self._planning = Planning(

@@ -43,20 +43,22 @@ class Holds:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._open: dict[int, Hold] = {}
+        self._open: dict[int, tuple[Hold, int | None]] = {}
         self._numbers = count()
 
     @contextlib.contextmanager
-    def hold(self, what: str, longest_s: float) -> Iterator[None]:
+    def hold(self, what: str, longest_s: float, pid: int | None = None) -> Iterator[None]:
         """
         Have the watchdog wait while this block runs.
 
         Args:
             what: for the log: `writing bridge-1 over USB`.
             longest_s: seconds after which it counts no longer; above the work's own deadline.
+            pid: of our child that works. It counts no longer once that has ended, also where a
+                loop that is stuck never learns of it.
         """
         number = next(self._numbers)
-        self._open[number] = Hold(what, self._clock() + longest_s)
+        self._open[number] = Hold(what, self._clock() + longest_s), pid
         try:
             yield
         finally:
@@ -64,7 +66,18 @@ class Holds:
 
     def now(self) -> str:
         """Return what must not be cut off now; "" if there is nothing."""
-        return held(tuple(self._open.values()), self._clock())
+        at_work = (hold for hold, pid in tuple(self._open.values()) if not _ended(pid))
+        return held(at_work, self._clock())
+
+
+def _ended(pid: int | None) -> bool:
+    """Return True when a child has ended; whoever waits for it still learns how."""
+    if pid is None:
+        return False
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True  # and somebody has been told already
 
 
 class Pulse:

@@ -31,7 +31,7 @@ from agent.settings import SettingsStore
 from tests.acceptance.parts import _OPEN, Agent
 from tests.export.bench import CONFIG
 
-EARLIER = sorted(each for each in (Path(__file__).parent / "earlier").iterdir() if each.is_dir())
+EARLIER = sorted(each.parent for each in Path(__file__).parent.glob("earlier/*/journal.sql"))
 CONFIG_FILE = Path(__file__).parents[1] / "addon" / "config.yaml"
 JUDGED_WITHIN_S = 30
 

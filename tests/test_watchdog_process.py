@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -27,6 +28,7 @@ from agent.export.commissioning import Commissioning, Stage
 from agent.export.guard import STATE_NAME
 from agent.journal import Journal
 from agent.watchdog import EXIT_ILL
+from agent.watchdog_thread import Holds
 from tests.acceptance.parts import _OPEN, Agent, Simulator, eventually
 from tests.sick_agent import IDENTITY, ILLNESS, INVERTER
 
@@ -163,3 +165,21 @@ async def test_health_complains_of_a_stuck_journal_and_goes_on_answering(tmp_pat
 
         await eventually(complains, 4, "health complains")
         assert "journal has not answered" in (await house.agent.health())[1]
+
+
+def test_a_hold_ends_with_the_process_that_works_though_nobody_ends_it() -> None:
+    """The loop that would end it is stuck; whoever waits for the child still learns its code."""
+    holds = Holds()
+    with (
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child,
+        holds.hold("writing bridge-1 over USB", 60, child.pid),
+    ):
+        assert holds.now() == "writing bridge-1 over USB"
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert holds.now() == ""
+        assert child.wait() == -signal.SIGKILL
+        assert holds.now() == ""
+    with holds.hold("writing bridge-2 over USB", 60):
+        assert holds.now() == "writing bridge-2 over USB"
+    assert holds.now() == ""

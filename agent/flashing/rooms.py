@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.bridge_rooms import BridgeRooms
 from agent.clock import SystemClock
@@ -47,6 +47,7 @@ from agent.releases.service import Setup
 from agent.settings import SettingsStore
 from agent.surface.flash_notifications import flashes_due
 from agent.surface.notification_rules import Notification
+from agent.watchdog_thread import Holds
 
 LOG = logging.getLogger(__name__)
 DRAIN_S = 60.0
@@ -72,6 +73,8 @@ class Ground:
     journal: Journal
     clock: SystemClock
     keys: KeyFile
+    holds: Holds = field(default_factory=Holds)
+    """Takes what another process writes over USB, so that the watchdog does not cut it off."""
 
 
 class FlashRooms:
