@@ -75,8 +75,10 @@ def journal(app: App) -> None:
 
 
 def memory(_: App) -> None:
-    """Something is kept that nobody needs."""
-    _kept.append(b"x" * (400 * MIB))
+    """Something is kept that nobody needs; what it takes while it warms up is no leak."""
+    asyncio.get_running_loop().call_later(
+        watchdog_thread.LIMITS.warm_up_s, lambda: _kept.append(b"x" * (400 * MIB))
+    )
 
 
 def tasks(_: App) -> None:

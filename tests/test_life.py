@@ -31,8 +31,7 @@ async def test_without_core_broker_and_supervisor_it_is_healthy_and_leaves_at_on
             await agent.begin(supervised=True)
             since = time.monotonic()
             while time.monotonic() < since + 2:
-                async with http.get(f"{agent._url}/health") as answer:
-                    assert (answer.status, (await answer.json())["text"]) == (200, "ok")
+                assert await agent.health() == (200, "ok")
                 await asyncio.sleep(0.2)
             said = agent.log.read_text()
             assert "MQTT unreachable" in said, "it has tried"

@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import sys
 import time
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from agent.clock import Instant
 from agent.export import memory
 from agent.export.commissioning import Stage
 from agent.export.guard import STATE_NAME
+from agent.export.lease import DIRECT
 from agent.journal import Journal
 from agent.options import load_options
 from agent.settings import SettingsStore
@@ -63,7 +65,8 @@ async def test_the_journal_is_whole_and_the_guard_knows_what_it_had_promised(lef
         kept = await journal.load_state(STATE_NAME)
     assert kept is not None
     then = datetime.fromisoformat(kept["at"])
-    state = memory.recalled(kept, Instant(1000.0, then), CONFIG)
+    config = replace(CONFIG, path=DIRECT)
+    state = memory.recalled(kept, Instant(1000.0, then), config)
     assert state.commissioning.stage is Stage.PASSED
     assert state.commissioning.gain is not None
     assert state.commitments, "it was killed during a dispatch"

@@ -52,13 +52,15 @@ class Patient(Agent):
         self._url = f"http://127.0.0.1:{(await self.said(_OPEN, since, 60))[1]}"
         return time.monotonic() - began_s
 
-    async def falls_ill(self) -> tuple[int, float]:
-        """Bring the illness on; return exit code and seconds to the end."""
-        return await self.terminated(signal.SIGUSR1, ENDS_WITHIN_S)
+    def falls_ill(self) -> None:
+        """Bring the illness on."""
+        assert self.popen is not None
+        self.popen.send_signal(signal.SIGUSR1)
 
-    async def health(self) -> tuple[int, str]:
-        async with self._http.get(f"{self._url}/health") as answer:
-            return answer.status, (await answer.json())["text"]
+    async def ended(self) -> int:
+        """Return the exit code once it has ended itself."""
+        assert self.popen is not None
+        return await asyncio.to_thread(self.popen.wait, ENDS_WITHIN_S)
 
 
 @dataclass
@@ -70,6 +72,11 @@ class Ward:
 
     async def dispatch(self) -> dict[str, float]:
         return (await self.inverter.state())["dispatch"]
+
+    async def complains(self) -> bool:
+        status, text = await self.agent.health()
+        assert status == 200 or "journal has not answered" in text
+        return status == 503
 
     async def goes_on(self) -> list[str]:
         """Start again on the same data, leave in order, and return what the journal says."""
@@ -107,64 +114,51 @@ async def ward(folder: Path, illness: str) -> AsyncIterator[Ward]:
 
 
 async def cannot_command(folder: Path, illness: str) -> None:
+    """Fall ill so that nobody can give the battery back, and check what is left."""
     code, words, where = {
-        "loop": (EXIT_ILL, "event loop has not turned for 3 s", "sick_agent.py"),
-        "interpreter": (-signal.SIGPROF, "Fatal Python error|most recent call first", "re"),
-        "journal": (EXIT_ILL, "journal has not answered for 4 s", "journal_worker.py"),
+        "loop": (EXIT_ILL, "the event loop has not turned for 3 s", "sick_agent.py"),
+        "interpreter": (-signal.SIGPROF, "most recent call first", "sick_agent.py"),
+        "journal": (EXIT_ILL, "the journal has not answered for 4 s", "journal_worker.py"),
     }[illness]
     async with ward(folder / illness, illness) as house:
-        ended, seconds = await house.agent.falls_ill()
+        house.agent.falls_ill()
+        if illness == "journal":
+            await eventually(house.complains, 4, "/health says 503 before it ends")
+        assert await house.agent.ended() == code, illness
         said = house.agent.log.read_text()
-        assert ended == code, (illness, ended, said[-2000:])
-        assert any(each in said for each in words.split("|")), (illness, said[-2000:])
+        assert words in said
         assert "most recent call first" in said
-        assert where in said
-        assert seconds < ENDS_WITHIN_S / 2
+        assert where in said, "the dump shows where it hangs"
         left = await house.dispatch()
         assert left["duration_s"] <= LEASE_S, "nothing renews it, and it ends by itself"
-        kinds = await house.goes_on()
-        assert {"adopted", "stop_verified"} & set(kinds), (illness, kinds)
+        if illness != "interpreter":  # as the loop
+            kinds = await house.goes_on()
+            assert {"adopted", "stop_verified"} & set(kinds), (illness, kinds)
 
 
-async def test_a_loop_or_a_journal_that_is_stuck_ends_the_agent_and_the_next_one_goes_on(
-    tmp_path: Path,
-) -> None:
-    ills = ("loop", "interpreter", "journal")
-    await asyncio.gather(*(cannot_command(tmp_path, each) for each in ills))
-
-
-async def test_a_leak_ends_the_agent_after_the_battery_was_given_back(tmp_path: Path) -> None:
-    async def case(illness: str, words: str) -> None:
-        async with ward(tmp_path / illness, illness) as house:
-            since = house.agent.last_event()
-            code, _ = await house.agent.falls_ill()
-            assert code == EXIT_ILL
-            assert not (await house.dispatch())["active"], "it left a dispatch behind"
-            said = house.agent.log.read_text()
-            assert words in said
-            assert "the battery is given back first" in said
-            assert "Traceback" not in said
-            kinds = [event["kind"] for event in house.agent.events(since)]
-            assert "stop_verified" in kinds, kinds
+async def leaks(folder: Path, illness: str, words: str) -> None:
+    """Leak, and check that the battery was given back before the end."""
+    async with ward(folder / illness, illness) as house:
+        since = house.agent.last_event()
+        house.agent.falls_ill()
+        assert await house.agent.ended() == EXIT_ILL, illness
+        assert not (await house.dispatch())["active"], "it left a dispatch behind"
+        said = house.agent.log.read_text()
+        assert words in said
+        assert "the battery is given back first" in said
+        assert "Traceback" not in said
+        kinds = [event["kind"] for event in house.agent.events(since)]
+        assert "stop_verified" in kinds, kinds
+        if illness == "memory":
             await house.goes_on()
 
+
+async def test_an_agent_that_is_ill_ends_itself_and_the_next_one_goes_on(tmp_path: Path) -> None:
     await asyncio.gather(
-        case("memory", "MiB of memory, and after its start"),
-        case("tasks", "tasks are at work, and 1000 are too many"),
+        *(cannot_command(tmp_path, each) for each in ("loop", "interpreter", "journal")),
+        leaks(tmp_path, "memory", "MiB of memory, and after its start it took"),
+        leaks(tmp_path, "tasks", "tasks are at work, and 1000 are too many"),
     )
-
-
-async def test_health_complains_of_a_stuck_journal_and_goes_on_answering(tmp_path: Path) -> None:
-    async with ward(tmp_path / "journal", "journal") as house:
-        assert await house.agent.health() == (200, "ok")
-        assert house.agent.popen is not None
-        os.kill(house.agent.popen.pid, signal.SIGUSR1)
-
-        async def complains() -> bool:
-            return (await house.agent.health())[0] == 503
-
-        await eventually(complains, 4, "health complains")
-        assert "journal has not answered" in (await house.agent.health())[1]
 
 
 def test_a_hold_ends_with_the_process_that_works_though_nobody_ends_it() -> None:
