@@ -39,6 +39,8 @@ class Limits:
 
     loop_s: float = 30.0
     """Longest that the event loop may be away."""
+    processor_s: float = 25.0
+    """Most processor time between two looks: more is a loop that lets no thread in."""
     journal_s: float = 40.0
     """Longest that the journal may owe an answer; `/health` complains before."""
     growth: float = 2.0

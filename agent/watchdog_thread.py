@@ -15,6 +15,7 @@ import contextlib
 import faulthandler
 import os
 import resource
+import select
 import signal
 import threading
 import time
@@ -32,6 +33,7 @@ PULSE_S = 1.0
 ASK_JOURNAL_S = 5.0
 _STATM = Path("/proc/self/statm")
 _STDERR = 2
+_LAST_WORDS_S = 5.0
 
 
 class AgentIllError(Exception):
@@ -167,7 +169,7 @@ class Watchdog:
         ends_s = float("inf")
         while not self._over.wait(limits.every_s):
             busy = self._holds.now()
-            _allow_processor(0 if busy else limits.journal_s)
+            _allow_processor(0 if busy else limits.processor_s)
             now_s = time.monotonic()
             facts = replace(self._pulse.last, rss_bytes=_rss_bytes(), held=busy)
             watch, end = judge(watch, facts, now_s, limits)
@@ -175,8 +177,8 @@ class Watchdog:
                 _die(end.text)
             if end is not None and self.end is None:
                 self.end, ends_s = end, now_s + limits.orderly_s
-                _say(f"is being ended: {end.text}; the battery is given back first")
                 self._loop.call_soon_threadsafe(self._stop)
+                _say(f"is being ended: {end.text}; the battery is given back first")
             if now_s >= ends_s and not busy:
                 _die("it could not be ended in order")
 
@@ -216,12 +218,18 @@ def _allow_processor(seconds: float) -> None:
 
 
 def _say(text: str) -> None:
-    """Write without a lock, as a stuck loop may hold that of the log."""
-    os.write(_STDERR, f"pv-edge-agent: {text}.\n".encode())
+    """Write without a lock, as a stuck loop may hold that of the log, and without waiting."""
+    with contextlib.suppress(OSError, ValueError):  # nobody has ever listened
+        if select.select((), (_STDERR,), (), 0)[1]:
+            os.write(_STDERR, f"pv-edge-agent: {text}.\n".encode())
 
 
 def _die(why: str) -> NoReturn:
     """Say where every thread stands, and end without asking anybody."""
+    # What nobody reads any more may be what the loop is stuck at: then SIGALRM ends us.
+    signal.setitimer(signal.ITIMER_REAL, _LAST_WORDS_S)
     _say(f"ends itself: {why}; this is where it stands")
-    faulthandler.dump_traceback(file=_STDERR, all_threads=True)
-    os._exit(EXIT_ILL)
+    try:
+        faulthandler.dump_traceback(file=_STDERR, all_threads=True)
+    finally:
+        os._exit(EXIT_ILL)

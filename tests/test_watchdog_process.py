@@ -9,6 +9,7 @@ minute is in `tests/test_watchdog.py`.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from agent.clock import Instant
 from agent.export import memory
@@ -35,6 +37,7 @@ from tests.sick_agent import IDENTITY, ILLNESS, INVERTER
 LEASE_S = 60
 ENDS_WITHIN_S = 30
 LEAVES_WITHIN_S = 30
+SETTINGS = {"mode": "control", "export_limit_w": 3680, "target_export_w": 3000}
 PASSED = Commissioning(
     Stage.PASSED, "", by="test", path=IDENTITY, delay_s=2.0, exit_lag_s=2.0, gain=1.0
 )
@@ -97,6 +100,7 @@ async def ward(folder: Path, illness: str) -> AsyncIterator[Ward]:
     async with aiohttp.ClientSession() as http:
         agent, inverter = Patient(folder, http), Simulator(folder / "inverter.log")
         agent.data.mkdir(parents=True)
+        (agent.data / "settings.json").write_text(json.dumps(SETTINGS))
         now = Instant(time.monotonic(), datetime.now(UTC))
         async with await Journal.open(agent.data / "journal.sqlite3") as journal:
             tested = replace(memory.fresh(now), commissioning=PASSED)
@@ -177,3 +181,28 @@ def test_a_hold_ends_with_the_process_that_works_though_nobody_ends_it() -> None
     with holds.hold("writing bridge-2 over USB", 60):
         assert holds.now() == "writing bridge-2 over USB"
     assert holds.now() == ""
+
+
+NOBODY_READS = """
+os.set_blocking(2, False)
+try:
+    while True:
+        os.write(2, b"x" * 4096)
+except BlockingIOError:
+    os.set_blocking(2, True)
+"""
+NOBODY_IS_THERE = "os.close(2)"
+
+
+@pytest.mark.parametrize(
+    ("log", "code"), [(NOBODY_READS, -signal.SIGALRM), (NOBODY_IS_THERE, EXIT_ILL)]
+)
+def test_it_ends_though_nobody_reads_its_last_words(log: str, code: int) -> None:
+    """A log that nobody takes any more may be what the loop is stuck at."""
+    script = (
+        "import os; from agent import watchdog_thread as it; it._LAST_WORDS_S = 0.5\n"
+        f"{log}\nit._die('the test wants it')"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as dying:  # noqa: S603 - our own
+        assert dying.wait(20) == code
