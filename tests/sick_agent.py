@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 import sys
 import threading
@@ -62,11 +61,6 @@ def loop(_: App) -> None:
     time.sleep(600)
 
 
-def interpreter(_: App) -> None:
-    """The loop computes and lets no other thread in: a pattern that never ends."""
-    re.match(r"(a+)+$", "a" * 64 + "b")
-
-
 def journal(app: App) -> None:
     """The journal's thread waits for a lock that nobody gives back."""
     never = threading.Event()
@@ -81,14 +75,7 @@ def memory(_: App) -> None:
     )
 
 
-def tasks(_: App) -> None:
-    """Tasks are begun that nobody waits for."""
-    _kept.extend(asyncio.ensure_future(asyncio.sleep(600)) for _ in range(1000))
-
-
-ILLNESSES: dict[str, Callable[[App], None]] = {
-    it.__name__: it for it in (loop, interpreter, journal, memory, tasks)
-}
+ILLNESSES: dict[str, Callable[[App], None]] = {it.__name__: it for it in (loop, journal, memory)}
 
 
 async def run_until_ill(self: App, ready: Callable[[int], None]) -> None:
@@ -102,7 +89,7 @@ if __name__ == "__main__":
     houses.simulated = outside
     App.run = run_until_ill  # type: ignore[method-assign]
     watchdog_thread.LIMITS = Limits(
-        loop_s=3, processor_s=3, journal_s=4, warm_up_s=3, lasting_s=2, every_s=0.2, orderly_s=30
+        loop_s=3, journal_s=4, warm_up_s=3, lasting_s=2, every_s=0.2, orderly_s=30
     )
     watchdog_thread.PULSE_S, watchdog_thread.ASK_JOURNAL_S = 0.2, 0.5
     guard._JOURNAL_STUCK_S = 1.0

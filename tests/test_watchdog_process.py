@@ -117,52 +117,93 @@ async def ward(folder: Path, illness: str) -> AsyncIterator[Ward]:
             inverter.kill()
 
 
-async def cannot_command(folder: Path, illness: str) -> None:
+async def cannot_command(folder: Path, illness: str, words: str, where: str) -> None:
     """Fall ill so that nobody can give the battery back, and check what is left."""
-    code, words, where = {
-        "loop": (EXIT_ILL, "the event loop has not turned for 3 s", "sick_agent.py"),
-        "interpreter": (-signal.SIGPROF, "most recent call first", "sick_agent.py"),
-        "journal": (EXIT_ILL, "the journal has not answered for 4 s", "journal_worker.py"),
-    }[illness]
     async with ward(folder / illness, illness) as house:
         house.agent.falls_ill()
         if illness == "journal":
             await eventually(house.complains, 4, "/health says 503 before it ends")
-        assert await house.agent.ended() == code, illness
+        assert await house.agent.ended() == EXIT_ILL, illness
         said = house.agent.log.read_text()
         assert words in said
-        assert "most recent call first" in said
         assert where in said, "the dump shows where it hangs"
         left = await house.dispatch()
         assert left["duration_s"] <= LEASE_S, "nothing renews it, and it ends by itself"
-        if illness != "interpreter":  # as the loop
-            kinds = await house.goes_on()
-            assert {"adopted", "stop_verified"} & set(kinds), (illness, kinds)
+        kinds = await house.goes_on()
+        assert {"adopted", "stop_verified"} & set(kinds), (illness, kinds)
 
 
-async def leaks(folder: Path, illness: str, words: str) -> None:
+async def leaks(folder: Path) -> None:
     """Leak, and check that the battery was given back before the end."""
-    async with ward(folder / illness, illness) as house:
+    async with ward(folder / "memory", "memory") as house:
         since = house.agent.last_event()
         house.agent.falls_ill()
-        assert await house.agent.ended() == EXIT_ILL, illness
+        assert await house.agent.ended() == EXIT_ILL
         assert not (await house.dispatch())["active"], "it left a dispatch behind"
         said = house.agent.log.read_text()
-        assert words in said
+        assert "MiB of memory, and after its start it took" in said
         assert "the battery is given back first" in said
         assert "Traceback" not in said
         kinds = [event["kind"] for event in house.agent.events(since)]
         assert "stop_verified" in kinds, kinds
-        if illness == "memory":
-            await house.goes_on()
+        await house.goes_on()
 
 
 async def test_an_agent_that_is_ill_ends_itself_and_the_next_one_goes_on(tmp_path: Path) -> None:
     await asyncio.gather(
-        *(cannot_command(tmp_path, each) for each in ("loop", "interpreter", "journal")),
-        leaks(tmp_path, "memory", "MiB of memory, and after its start it took"),
-        leaks(tmp_path, "tasks", "tasks are at work, and 1000 are too many"),
+        cannot_command(tmp_path, "loop", "event loop has not turned for 3 s", "sick_agent.py"),
+        cannot_command(tmp_path, "journal", "has not answered for 4 s", "journal_worker.py"),
+        leaks(tmp_path),
     )
+
+
+ILL = """
+import asyncio, re, sys
+from pathlib import Path
+from agent import watchdog_thread as it
+from agent.journal import Journal
+from agent.watchdog import Limits
+
+it.LIMITS = Limits(processor_s=1, warm_up_s=0.2, lasting_s=0.5, every_s=0.1)
+it.PULSE_S = 0.1
+
+async def main():
+    stopping = asyncio.Event()
+    async with (
+        await Journal.open(Path(sys.argv[1]) / "journal.sqlite3") as journal,
+        it.watched(journal, it.Holds(), lambda: "", stopping.set),
+    ):
+        await asyncio.sleep(0.5)
+        ILLNESS
+        await stopping.wait()
+
+try:
+    asyncio.run(main())
+except it.AgentIllError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.parametrize(
+    ("illness", "code", "words"),
+    [
+        ('re.match(r"(a+)+$", "a" * 64 + "b")', -signal.SIGPROF, "most recent call first"),
+        (
+            "kept = [asyncio.ensure_future(asyncio.sleep(60)) for _ in range(1000)]",
+            1,
+            "tasks are at work, and 1000 are too many. Start it again.",
+        ),
+    ],
+    ids=["a pattern that lets no thread in", "a thousand tasks"],
+)
+def test_an_interpreter_that_is_kept_and_a_thousand_tasks_end_the_process(
+    tmp_path: Path, illness: str, code: int, words: str
+) -> None:
+    command = [sys.executable, "-c", ILL.replace("ILLNESS", illness), str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as ill:  # noqa: S603 - ours
+        _, said = ill.communicate(timeout=30)
+    assert ill.returncode == code, said
+    assert words in said
 
 
 def test_a_hold_ends_with_the_process_that_works_though_nobody_ends_it() -> None:
