@@ -10,8 +10,8 @@ word here.
 
 Only a pipe that the Supervisor holds is listened to; a terminal or a closed input says nothing.
 
-Source: Home Assistant's integration `hassio`, action `addon_stdin`; the Supervisor ends what it
-writes with a line feed.
+Source: Home Assistant's integration `hassio`, actions `addon_stdin` and `app_stdin`, 2024.1 to
+2026.11: a text is put into quotes. The Supervisor ends what it writes with a line feed.
 """
 
 from __future__ import annotations

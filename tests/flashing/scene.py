@@ -131,7 +131,7 @@ async def installing(
     async with caretaker(folder, url, token, keys, kind=Installer, **given) as agent:
         assert isinstance(agent, Installer)
         agent.bundle = folder / "bundle"
-        agent.published = repo.Repo(at=datetime.now(UTC))
+        agent.published = repo.Repo(at=datetime.now(UTC), project=PROJECT)
         agent.environment[BUNDLE] = str(agent.bundle)
         if core is not None and broker is not None:
             agent.meet(core, broker)
