@@ -3,13 +3,15 @@ The command line: parses, calls, prints.
 
 `run` guards the house behind Home Assistant; `demo` brings a simulated house of its own. Both
 end on SIGTERM or Ctrl-C with the battery given back, exit 0; a second one on the same data
-directory ends at once, exit 3. `doctor` examines the set-up without commanding anything: exit 0
-when all is well, 1 with warnings, 2 with failures; with `--commission` it has the running agent run
-its commissioning test. `simulate` runs the guard through days of a simulated house with faults:
-exit 1 when a day breached. `replay` decides again what the guard has decided: exit 1 when a bit
-comes out otherwise. `manifests` signs and publishes firmware manifests: exit 1 when it refuses, 2
-when the command is wrong or a role is due for renewal. `flash ota` installs a release on one
-bridge without Home Assistant: exit 0 when it is confirmed, and another code for each other verdict.
+directory ends at once, exit 3; one that its own watchdog has ended leaves with exit 70. `doctor`
+examines the set-up without commanding anything: exit 0 when all is well, 1 with warnings, 2 with
+failures; with `--commission` it has the running agent run its commissioning test. `simulate` runs
+the guard through days of a simulated house with faults: exit 1 when a day breached. `replay`
+decides again what the guard has decided: exit 1 when a bit comes out otherwise. `manifests` signs
+and publishes firmware manifests: exit 1 when it refuses, 2 when the command is wrong or a role is
+due for renewal. `flash ota` installs a release on one bridge without Home Assistant: exit 0 when it
+is confirmed, and another code for each other verdict. `backup begin` and `backup end` are for
+whoever copies the data directory while the agent runs.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import argparse
 import asyncio
 import gc
 import logging
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -40,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     args = _parser().parse_args(arguments)
     alone = {"simulate": _simulate, "replay": _replay, "manifests": _manifests,
-             "flash": _flash}  # fmt: skip
+             "flash": _flash, "backup": _backup}  # fmt: skip
     if args.command in alone:
         return alone[args.command](args)
     if args.command == "doctor" and (args.commission or args.full):
@@ -77,12 +80,16 @@ def _check(command: str, options: Options) -> None:
 
 
 def _serve(args: argparse.Namespace, options: Options, data_dir: Path) -> int:
+    # Until the loop takes signals: nothing has begun that would have to be ended in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Imported here, so that a usage error and --help answer at once; and without the collector,
     # which would search a fifth of the time for garbage that loading modules does not make.
     gc.disable()
     from agent.app import Demo, Place, serve  # noqa: PLC0415
     from agent.instance import AlreadyRunningError  # noqa: PLC0415
     from agent.journal import JournalError  # noqa: PLC0415
+    from agent.watchdog import EXIT_ILL  # noqa: PLC0415
+    from agent.watchdog_thread import AgentIllError  # noqa: PLC0415
 
     gc.freeze()
     gc.enable()
@@ -100,6 +107,8 @@ def _serve(args: argparse.Namespace, options: Options, data_dir: Path) -> int:
         asyncio.run(serve(options, place, ready))
     except AlreadyRunningError as error:
         return _complain(error, EXIT_BUSY)
+    except AgentIllError as error:
+        return _complain(error, EXIT_ILL)
     except (SettingError, JournalError, ValueError) as error:
         return _complain(error, EXIT_FAILED)
     except OSError as error:
@@ -177,6 +186,16 @@ def _flash(args: argparse.Namespace) -> int:
     return command(args)
 
 
+def _backup(args: argparse.Namespace) -> int:
+    from agent import backup  # noqa: PLC0415 - as above
+
+    try:
+        {"begin": backup.begin, "end": backup.end}[args.what](args.data)
+    except OSError as error:
+        return _complain(f"{error}. Is {args.data} the agent's data directory?", EXIT_FAILED)
+    return 0
+
+
 def _complain(error: object, code: int) -> int:
     _grumble(error)
     return code
@@ -210,6 +229,9 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(seed=0)
     _add_replay(commands.add_parser("replay", help="decide again what the guard has decided"))
     _add_simulate(commands.add_parser("simulate", help="run the guard through simulated days"))
+    backup = commands.add_parser("backup", help="say that a backup of the data begins or ends")
+    backup.add_argument("what", choices=("begin", "end"))
+    backup.add_argument("--data", type=Path, default=Path("/data"), help="data directory (/data)")
     add_flash(commands.add_parser("flash", help="install a release on one bridge"))
     add_manifests(commands.add_parser("manifests", help="sign and publish firmware manifests"))
     return parser

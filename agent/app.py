@@ -46,6 +46,7 @@ from agent.serving import Rooms, Serving
 from agent.settings import Settings, SettingsStore
 from agent.site import SiteChoices, wanted_feed_in
 from agent.two_ways import TwoWays
+from agent.watchdog_thread import Holds, watched
 
 __all__ = ["App", "Demo", "Place", "opened", "serve"]
 
@@ -74,10 +75,12 @@ class App:
         self._options = options
         self._place = place
         self._store = store
-        self._journal = journal
+        self.journal = self._journal = journal
         self._recorder = recorder
         self._clock = clock
         self._core: CoreConnection | None = None
+        self.holds = Holds()
+        """Work in other processes that must not be cut off, not even by the watchdog."""
         self._meter: SiteMeter
         """Of the house in use; set before anything that asks for it."""
         if place.demo is None:
@@ -93,7 +96,7 @@ class App:
             self._bridges = BridgeRooms(
                 store, self._core, self._keys, journal, local, self._audit, told
             )
-            ground = Ground(release_setup(place), store, journal, clock, self._keys)
+            ground = Ground(release_setup(place), store, journal, clock, self._keys, self.holds)
             self._flashing = FlashRooms(ground, self._bridges, self._releases)
         self._recovery = RecoveryRooms(journal, local, self._core, self._flashing)
         self.stopping = asyncio.Event()
@@ -146,6 +149,10 @@ class App:
         for name, work in lasting.items():
             doors.callback(tasks.create_task(work, name=name).cancel)
         return await serving.open(doors)
+
+    def uploading(self) -> str:
+        """Return what is being written to a bridge at the moment; "" for nothing."""
+        return self._flashing.uploading() if self._flashing is not None else ""
 
     def _rooms(self) -> Rooms:
         return Rooms(
@@ -339,9 +346,16 @@ async def _opened_alone(options: Options, place: Place) -> AsyncIterator[App]:
 
 
 async def serve(options: Options, place: Place, ready: Callable[[int], None]) -> None:
-    """Run one agent until SIGTERM or SIGINT."""
+    """
+    Run one agent until SIGTERM or SIGINT.
+
+    Raises:
+        AgentIllError: its own watchdog has ended it.
+    """
     async with opened(options, place) as app:
         loop = asyncio.get_running_loop()
+        stop = app.stopping.set
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, app.stopping.set)
-        await app.run(ready)
+            loop.add_signal_handler(number, stop)
+        async with watched(app.journal, app.holds, app.uploading, stop):
+            await app.run(ready)

@@ -11,16 +11,20 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.homeassistant.supervisor import Supervisor, SupervisorError
+from agent.homeassistant.supervisor import BASE_URL, Supervisor, SupervisorError
 from agent.options import SUPERVISOR_CORE_URL, Options
 from agent.surface.mqtt import BrokerAddress, MqttState, MqttStatus
 
 PROBE_S = 10.0
 
 
-async def find_broker(options: Options, token: Callable[[], str]) -> BrokerAddress | None:
+async def find_broker(
+    options: Options, token: Callable[[], str], supervisor: str = BASE_URL
+) -> BrokerAddress | None:
     """
     Return the broker of the options, else the Supervisor's, else none.
+
+    It is asked before every attempt: a broker comes late, moves, and gets another password.
 
     Raises:
         OSError: the Supervisor could not be asked; ask again.
@@ -36,7 +40,7 @@ async def find_broker(options: Options, token: Callable[[], str]) -> BrokerAddre
     if options.ha_url != SUPERVISOR_CORE_URL:
         return None
     try:
-        service = await Supervisor(token).mqtt_service()
+        service = await Supervisor(token, supervisor).mqtt_service()
     except SupervisorError as error:
         raise OSError(str(error)) from error
     if service is None:

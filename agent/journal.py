@@ -251,10 +251,24 @@ class Journal:
         if rest:
             yield rest
 
+    async def answers(self) -> None:
+        """
+        Return when the thread has answered, without a turn of the disk; see `owes_since`.
+
+        Raises:
+            JournalError: it is closed, or has ended.
+        """
+        await self._submit("does not answer", lambda _: None, durable=False, awaited=True)
+
+    @property
+    def owes_since(self) -> float | None:
+        """When the oldest unfinished write, or `answers`, was asked for; `None` without any."""
+        return next(iter(self._unfinished.values()), None)
+
     def stuck_for_s(self, now_s: float) -> float:
-        """Return how long the oldest unfinished durable request has waited, on that clock."""
-        oldest_s = next(iter(self._unfinished.values()), now_s)
-        return max(0.0, now_s - oldest_s)
+        """Return how long the journal owes an answer, on that clock."""
+        since_s = self.owes_since
+        return 0.0 if since_s is None else max(0.0, now_s - since_s)
 
     async def close(self, deadline_s: float = 10.0) -> None:
         """
@@ -284,7 +298,12 @@ class Journal:
         return await self._submit("could not be read", read, durable=False)
 
     async def _submit(
-        self, what: str, work: Callable[[sqlite3.Connection], _T], *, durable: bool
+        self,
+        what: str,
+        work: Callable[[sqlite3.Connection], _T],
+        *,
+        durable: bool,
+        awaited: bool = False,
     ) -> _T:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[_T] = loop.create_future()
@@ -299,7 +318,7 @@ class Journal:
             else:
                 answer.set_result(request.answer)
 
-        if durable:
+        if durable or awaited:
             # Kept until the disk has answered, also when the caller has gone.
             self._unfinished[ticket] = self._monotonic()
         if not self._worker.submit(Request(work, durable, what, loop, done)):

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.backup import between_backups
 from agent.journal_bounds import Bounds
 from agent.journal_codec import Sample, rounded
 from agent.journal_file import JournalError, Recovery, failure, open_file, transaction
@@ -251,9 +252,13 @@ class Worker:
         self._commits_tidied = self.commits
         self._keep_bounds(db)
         try:
-            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            with between_backups(self.path.parent) as free:
+                if free:
+                    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
             _LOGGER.warning("%s", failure(self.path, "could not be tidied", error))
+        except OSError as error:
+            _LOGGER.warning("%s could not be tidied: %s", self.path.name, error)
 
     def _keep_bounds(self, db: sqlite3.Connection, *, ending: bool = False) -> None:
         due = self._bounds.due(ending=ending)

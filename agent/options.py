@@ -101,6 +101,11 @@ class Options(BaseModel):
         return SecretStr(environment.get(_SUPERVISOR_TOKEN, ""))
 
 
+def has_supervisor(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return True where the Supervisor has started us; it gives each start a token."""
+    return bool(environment.get(_SUPERVISOR_TOKEN))
+
+
 def load_options(
     config_file: Path | None = None,
     data_dir: Path = Path("/data"),
@@ -118,7 +123,7 @@ def load_options(
     merged: dict[str, Any] = {}
     if config_file is not None:
         merged |= _valid(str(config_file), _file(config_file, _parse_yaml))
-    supervised = bool(environment.get(_SUPERVISOR_TOKEN))
+    supervised = has_supervisor(environment)
     options_json = data_dir / "options.json"
     if supervised and options_json.exists():
         merged |= _valid(str(options_json), _file(options_json, json.loads))

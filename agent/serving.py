@@ -8,6 +8,7 @@ desk. It is built here from the rooms that the composition root made, and decide
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -26,11 +27,12 @@ from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
 from agent.house.port import SiteMeter
 from agent.journal import Journal
-from agent.options import SUPERVISOR_CORE_URL, Options
+from agent.options import SUPERVISOR_CORE_URL, Options, has_supervisor
 from agent.place import Place
 from agent.recovery.rooms import RecoveryRooms
 from agent.releases.rooms import ReleaseRooms
 from agent.settings import SettingsStore
+from agent.stdin_commands import StdinCommands, source
 from agent.support import Support
 from agent.surface import bridge_notifications, flash_notifications, release_notifications
 from agent.surface.discovery_ids import watch_ids
@@ -104,6 +106,10 @@ class Serving:
         work: dict[str, Work] = {"history": self._remember(), "mqtt": self._publisher.run()}
         if self._notifier is not None:
             work["notifications"] = self._notifier.run()
+        supervised = has_supervisor() and self._rooms.place.demo is None
+        pipe = source(getattr(sys.stdin, "buffer", None), supervised=supervised)
+        if pipe is not None:
+            work["stdin"] = StdinCommands(self._desk, self._rooms.audit, pipe).run()
         if core is not None:
             prefix = lambda: store.current.entity_prefix  # noqa: E731 - a name for one line
             work["ids"] = watch_ids(core, ENTITIES, prefix, self._desk.notice)

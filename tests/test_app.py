@@ -74,7 +74,7 @@ def test_its_version_is_the_agents_and_the_newest_in_the_changelog(app: dict[str
 
 
 def test_it_asks_for_no_more_rights_than_it_uses(app: dict[str, Any]) -> None:
-    rights = {"homeassistant_api", "ingress", "services", "tmpfs", "uart"}
+    rights = {"homeassistant_api", "ingress", "services", "stdin", "tmpfs", "uart"}
     described = {"name", "version", "slug", "description", "stage", "arch", "homeassistant"}
     described |= {"url", "image"}
     rest = {"panel_icon", "panel_title", "timeout", "backup_exclude", "options", "schema"}

@@ -29,7 +29,9 @@ from agent.journal import LOSS_ACCEPTED_KIND, Journal, JournalError
 
 STATE_NAME = "guard"
 _SAVE_EVERY_S = 10.0
-_STUCK_S = 60.0
+_STUCK_S = 90.0
+"""A guard at rest looks every minute at the latest."""
+_JOURNAL_STUCK_S = 30.0
 _ANSWER_GRACE_S = 5.0
 _PICTURE_FOR_S = 0.5
 """Page, MQTT and notifications look one after the other; one picture serves them all."""
@@ -247,9 +249,11 @@ class Guard:
                 False,
                 f"the guard has not looked at the house for {now_s - self._looked_s:.0f} s",
             )
+        if not self._journal.alive:
+            return False, "the journal has ended"
         stuck_s = self._journal.stuck_for_s(now_s)
-        if stuck_s > _STUCK_S / 2:
-            return False, f"the journal has not written for {stuck_s:.0f} s"
+        if stuck_s > _JOURNAL_STUCK_S:
+            return False, f"the journal has not answered for {stuck_s:.0f} s"
         return True, "ok"
 
     async def release(self, deadline_s: float) -> bool:

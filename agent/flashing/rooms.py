@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.bridge_rooms import BridgeRooms
 from agent.clock import SystemClock
@@ -21,7 +21,7 @@ from agent.firmware.campaign.models import Plan, World
 from agent.firmware.campaign.runner import CampaignDesk
 from agent.firmware.image.models import ImageFacts
 from agent.firmware.image.store import BlobStore
-from agent.firmware.job.models import Patience, Request, Way
+from agent.firmware.job.models import Patience, Request, Stage, Way
 from agent.firmware.job.observer import FleetWatcher, build_of
 from agent.firmware.job.over_the_air import OverTheAir, Place
 from agent.firmware.job.ports import Ports
@@ -53,6 +53,7 @@ from agent.releases.service import Setup
 from agent.settings import SettingsStore
 from agent.surface.flash_notifications import flashes_due
 from agent.surface.notification_rules import Notification
+from agent.watchdog_thread import Holds
 
 LOG = logging.getLogger(__name__)
 DRAIN_S = 60.0
@@ -78,6 +79,8 @@ class Ground:
     journal: Journal
     clock: SystemClock
     keys: KeyFile
+    holds: Holds = field(default_factory=Holds)
+    """Takes what another process writes over USB, so that the watchdog does not cut it off."""
 
 
 class FlashRooms:
@@ -127,6 +130,7 @@ class FlashRooms:
             ground.setup.data_dir,
             CableLookout(self._lookout, lambda: fleet.fleet, lambda: self.jobs.jobs),
             self._job_of,
+            ground.holds,
         )
         watcher = FleetWatcher(self._record, fleet.bridge, fleet.subscribe, time.monotonic)
         air = OverTheAir(self._place, self._secrets, self._images.payload, limits=limits)
@@ -217,6 +221,11 @@ class FlashRooms:
     def wake(self) -> None:
         """Take note that what is shown of cables has changed."""
         self._bridges.work.wake()
+
+    def uploading(self) -> str:
+        """Return the bridge to which bytes are being sent; "" for none."""
+        sent = (str(it.mac) for it in self.jobs.jobs.open if it.stage is Stage.UPLOAD)
+        return next(sent, "")
 
     def notifications(self) -> dict[str, Notification]:
         """Return what a person should be told now, by the id on the wall."""

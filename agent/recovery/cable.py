@@ -19,11 +19,14 @@ from agent.firmware.serial.boot_log import BootReport
 from agent.firmware.serial.driver import SerialDriver
 from agent.firmware.serial.models import FlashPlan, Progress, SerialDevice
 from agent.flashing.looking import Found
-from agent.fleet.identity import Mac
+from agent.fleet.identity import Mac, written
 from agent.recovery.log import CableLog
 from agent.recovery.policy import CableLookout
+from agent.watchdog_thread import Holds
 
 MOST_LOGS = 5
+LONGEST_WRITE_S = 1800.0
+"""Above what the driver's own deadlines add up to on the slowest line."""
 
 
 class AgentCable(OverTheCable):
@@ -36,6 +39,7 @@ class AgentCable(OverTheCable):
         data: Path,
         lookout: CableLookout,
         job_of: Callable[[Mac], str],
+        holds: Holds,
     ) -> None:
         """
         Prepare.
@@ -46,11 +50,13 @@ class AgentCable(OverTheCable):
             data: the data directory.
             lookout: releases and policy.
             job_of: the open job of a bridge.
+            holds: takes that a bridge is being written, so that nobody ends the agent meanwhile.
         """
         super().__init__(driver, store, data, self._examine, looks=True)
         self.driver = driver
         self.lookout = lookout
         self._job_of = job_of
+        self._holds = holds
         self._devices: dict[Mac, SerialDevice] = {}
         self._facts: dict[str, ImageFacts] = {}
         self._found: Found | str = "Nobody has looked for its release yet."
@@ -87,7 +93,8 @@ class AgentCable(OverTheCable):
 
     async def write(self, request: Request, plan: FlashPlan, hear: Hear) -> None:
         """Carry the plan out; see `Cable`."""
-        await super().write(request, plan, self._noting(request, hear))
+        with self._holds.hold(f"writing {written(request.mac)} over USB", LONGEST_WRITE_S):
+            await super().write(request, plan, self._noting(request, hear))
 
     async def verify(self, request: Request, plan: FlashPlan, hear: Hear) -> None:
         """Compare the flash with the image; see `Cable`."""

@@ -213,6 +213,11 @@ class Agent(Process):
         async with self._http.get(f"{self._url}/api/state") as answer:
             return await answer.json()
 
+    async def health(self) -> tuple[int, str]:
+        """Return what the Supervisor's watchdog is told: status and words."""
+        async with self._http.get(f"{self._url}/health") as answer:
+            return answer.status, (await answer.json())["text"]
+
     async def request(self, kind: str) -> Json:
         """Ask as the page does."""
         async with self._http.post(

@@ -7,7 +7,7 @@ What the disk does is in `tests/test_journal_damage.py`; `docs/cases.md` has the
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -182,3 +182,18 @@ def test_case_33_a_journal_of_tomorrow_grants_no_second_tomorrow() -> None:
     greedy(bench, 900)
     assert used_wh > 250
     assert bench.exported_today_wh <= 400 + METER_WH
+
+
+@pytest.mark.parametrize("away_s", [86_400, 1200, -1200])
+def test_a_journal_from_a_backup_arms_no_dispatch_of_then(away_s: int) -> None:
+    """Taken while it discharged, restored a day later, or by a machine whose clock is behind."""
+    bench = running(Bench(produced_wh=9000))
+    backup = bench.kill()
+    bench.run_until(lambda: not bench.dispatching, 120)
+    backup["at"] = (bench.now().local - timedelta(seconds=away_s)).isoformat()
+    begun = len(bench.writes)
+    bench.restart(backup)
+    bench.run(300)
+    assert not [block for _, block in bench.writes[begun:] if block.start]
+    assert bench.state.wish is None
+    assert bench.kinds().count("discharge_started") == 1

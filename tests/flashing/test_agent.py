@@ -116,6 +116,7 @@ async def test_an_agent_that_is_killed_while_it_sends_classifies_the_job_at_its_
                     return (await agent.job(name))["percent"] > 30
 
                 await eventually(sending, 20, "bytes are on their way", agent.jobs)
+                assert await agent.health() == (200, "ok")
                 status, answer = await agent.posts("flashing/cancel", {"job": name})
                 assert status == 409
                 assert "could leave it half done" in answer["text"]

@@ -10,6 +10,7 @@ import pytest_asyncio
 from agent.homeassistant.supervisor import (
     Supervisor,
     SupervisorDeniedError,
+    SupervisorError,
     SupervisorNotReadyError,
     SupervisorRefusedError,
     SupervisorUnreachableError,
@@ -101,3 +102,35 @@ async def test_a_new_token_is_used_at_the_next_call(supervisor: SupervisorStandI
 async def test_a_supervisor_that_is_gone_is_unreachable() -> None:
     with pytest.raises(SupervisorUnreachableError, match="cannot be reached"):
         await Supervisor(lambda: "t", f"http://127.0.0.1:{free_port()}").self_info()
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "kind", "says"),
+    [
+        (
+            400,
+            '{"result": "error", "message": "no"}',
+            SupervisorRefusedError,
+            r"refused \(400\): no",
+        ),
+        (400, "", SupervisorRefusedError, "no reason given"),
+        (403, "{}", SupervisorDeniedError, "reinstall it"),
+        (500, "<html>", SupervisorUnreachableError, r"inside the Supervisor \(500\)"),
+        (502, "Bad Gateway", SupervisorNotReadyError, r"not ready \(502\)"),
+        (503, "", SupervisorNotReadyError, r"not ready \(503\)"),
+        (200, "<html>", SupervisorUnreachableError, "not the Supervisor's"),
+        (200, "[1]", SupervisorUnreachableError, "not the Supervisor's"),
+    ],
+)
+async def test_every_answer_that_is_none_says_what_becomes_of_it(
+    supervisor: SupervisorStandIn,
+    status: int,
+    text: str,
+    kind: type[SupervisorError],
+    says: str,
+) -> None:
+    supervisor.answers = status, text
+    with pytest.raises(kind, match=says):
+        await client(supervisor).mqtt_service()
+    supervisor.answers = None
+    assert await client(supervisor).mqtt_service() is not None

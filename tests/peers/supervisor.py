@@ -46,6 +46,8 @@ class SupervisorStandIn:
         self.broker: dict[str, Any] | None = dict(BROKER)
         self.mqtt_declared = True
         self.ready = True
+        self.answers: tuple[int, str] | None = None
+        """Status and text of every answer, as of a Supervisor that is being replaced."""
         self.options: dict[str, Any] = {"log_level": "info"}
         self.requests: list[str] = []
         self.url = ""
@@ -87,6 +89,8 @@ class SupervisorStandIn:
     @web.middleware
     async def _gate(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path}")
+        if self.answers is not None:
+            return web.Response(status=self.answers[0], text=self.answers[1])
         if not self.ready:
             return _error("System is not ready with state: setup", 400)
         if request.path == "/core/websocket":  # its token comes inside

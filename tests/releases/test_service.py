@@ -100,6 +100,25 @@ async def test_a_house_without_the_internet_goes_stale_and_says_since_when(tmp_p
         assert it.service.trust.sources[0].carrier == "the bundle that was uploaded"
 
 
+async def test_a_restored_backup_lowers_no_floor_below_what_the_bridge_itself_says(
+    tmp_path: Path,
+) -> None:
+    async with scene(tmp_path) as it:
+        it.repo.release("stable", "1.1.0", rollback_index=5)
+        it.repo.publish("stable")
+        it.repo.save(tmp_path / "bundle")
+        it.fleet = bridge(project_version="1.1.0")
+        await it.service.look()
+        backup = {"alarms": [], "since": {}, "floors": {mac(1): {PROJECT: 1}}}
+        await it.journal.save_state("releases", backup, it.now)
+        it.begin()
+        async with it.running():
+            await it.until(lambda: it.service.shelves and it.offer().latest)
+            assert it.offer().floor == 5
+        told = (await it.events("release_floor"))[-1]
+        assert told.data["floors"] == {PROJECT: 5}, "and the journal knows it again"
+
+
 async def test_what_a_bridge_ran_counts_after_a_restart_and_though_it_says_something_else(
     tmp_path: Path,
 ) -> None:
