@@ -26,6 +26,7 @@ from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
 from agent.house.port import SiteMeter
 from agent.journal import Journal
+from agent.migration.desk import Migration
 from agent.options import SUPERVISOR_CORE_URL, Options
 from agent.place import Place
 from agent.releases.rooms import ReleaseRooms
@@ -65,6 +66,7 @@ class Rooms:
     bridges: BridgeRooms | None = None
     releases: ReleaseRooms | None = None
     flashing: FlashRooms | None = None
+    migration: Migration | None = None
 
 
 class Serving:
@@ -138,6 +140,7 @@ class Serving:
                 bridges.desks if bridges else None,
                 rooms.releases.desk if rooms.releases else None,
                 rooms.flashing.desk if rooms.flashing else None,
+                rooms.migration,
             ),
         )
         doors.push_async_callback(web.stop)

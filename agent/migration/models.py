@@ -2,8 +2,8 @@
 What Home Assistant has of the two integrations that the agent replaces, and what follows from it.
 
 An integration that is loaded acts by itself: Export Monitor starts and stops the battery,
-PVAutonomy Ops flashes bridges. Two owners of one battery undo each other's commands, so the agent commands
-nothing until a person has chosen between them.
+PVAutonomy Ops flashes bridges. Two owners of one battery undo each other's commands, so the agent
+commands nothing until a person has chosen between them.
 
 Source: export_monitor.md 1.2, 1.6 and D-06; pvautonomy.md 1.1, 1.5 and 1.6.
 """

@@ -30,6 +30,7 @@ from agent.surface.web.auth import Access, Allowed, Gate, Refused
 from agent.surface.web.bridges import BridgesApi
 from agent.surface.web.feed import Feed, TooManyListenersError
 from agent.surface.web.flashing import FlashingApi
+from agent.surface.web.migration import MigrationApi, MigrationDesk
 from agent.surface.web.releases import ReleasesApi
 from agent.surface.web.support import SupportApi, SupportDesk
 
@@ -49,6 +50,7 @@ class Desks:
     bridges: BridgeDesks | None = None
     releases: ReleasesDesk | None = None
     flashing: FlashingDesk | None = None
+    migration: MigrationDesk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Api:
         bridges = BridgesApi(self.desks.bridges, self._admit, self.audit, json_object)
         releases = ReleasesApi(self.desks.releases, self._admit, self.audit, json_object, refuse)
         flashing = FlashingApi(self.desks.flashing, self._admit, self.audit, json_object)
+        migration = MigrationApi(self.desks.migration, self._admit, self.audit, json_object)
         return [
             *support.routes(),
             web.get("/health", self.health),
@@ -81,6 +84,7 @@ class Api:
             *bridges.routes(),
             *releases.routes(),
             *flashing.routes(),
+            *migration.routes(),
         ]
 
     async def health(self, _request: web.Request) -> web.Response:

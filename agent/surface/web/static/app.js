@@ -4,6 +4,7 @@
 import { Bridges } from "./bridges.js";
 import { Chart } from "./chart.js";
 import { Flashing } from "./flashing.js";
+import { Migration } from "./migration.js";
 import { Plan } from "./plan.js";
 import { Releases } from "./releases.js";
 import { Secrets } from "./secrets.js";
@@ -111,6 +112,7 @@ const settings = new Settings(send);
 const bridges = new Bridges(send, showAnswer);
 const releases = new Releases(send, upload, showAnswer);
 const flashing = new Flashing(send, showAnswer);
+const migration = new Migration(send, showAnswer, () => settings.load());
 new Secrets(send);
 new Support(headers, () => settings.load());
 
@@ -143,6 +145,7 @@ const stream = follow("api/stream", headers, {
     bridges.show(state);
     releases.show(state);
     flashing.show(state);
+    migration.show(state);
     drawNow();
     showLink("live", `Live, ${state.mode === "control" ? "in control" : "observing"}`);
   },
