@@ -234,7 +234,7 @@ _PATIENCE_S = 30.0
 
 
 def _active(now: Found) -> frozenset[OldEntry]:
-    return frozenset(each for each in now.entries if each.standing is Standing.ACTIVE)
+    return frozenset(each for each in now.entries if each.active)
 
 
 def _plan(made: Plan, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,6 +67,11 @@ class OldEntry:
             return Standing.OFF
         return Standing.ACTIVE if self.state in _AWAKE else Standing.ASLEEP
 
+    @property
+    def active(self) -> bool:
+        """Return whether it acts, or is about to."""
+        return self.standing is Standing.ACTIVE
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from agent.migration.models import NAMES, Domain, Found, OldEntry, Standing
+from agent.migration.models import NAMES, Domain, Found, OldEntry
 
 WHERE = "Choose under 'Moving from an old integration' on the agent's page."
 _DOES: Mapping[Domain, str] = {
@@ -47,7 +47,7 @@ def found(
         for row in rows
         if row.get("domain") in set(Domain)
     )
-    active = {each.domain for each in entries if each.standing is Standing.ACTIVE}
+    active = {each.domain for each in entries if each.active}
     return Found(entries, tuple(each for each in registered if each not in active))
 
 
@@ -56,9 +56,7 @@ def in_the_way(now: Found, accepted: Collection[str], domain: Domain) -> tuple[O
     return tuple(
         each
         for each in now.entries
-        if each.domain is domain
-        and each.standing is Standing.ACTIVE
-        and each.entry_id not in accepted
+        if each.domain is domain and each.active and each.entry_id not in accepted
     )
 
 

@@ -16,6 +16,7 @@ from agent.surface.web.auth import WRITE_HEADER, WRITE_HEADER_VALUE, Gate, Polic
 from agent.surface.web.server import WebServer
 from tests.peers.install import chromium
 from tests.surface.desks import HandBridges, HandFlashing, HandGuard, HandReleases, HandSettings
+from tests.surface.hand_migration import HandMigration
 
 LOOPBACK_ONLY = (
     "--no-sandbox",
@@ -44,6 +45,7 @@ class House:
     bridges: HandBridges = field(default_factory=HandBridges)
     releases: HandReleases = field(default_factory=HandReleases)
     flashing: HandFlashing = field(default_factory=HandFlashing)
+    migration: HandMigration = field(default_factory=HandMigration)
     port: int = 0
     client: ClientSession = field(default=None)  # type: ignore[assignment]
 
@@ -56,6 +58,7 @@ def make_house(folder: Path, gate: Gate | None = None, heartbeat_s: float = 15) 
     guard, settings = HandGuard(), HandSettings(folder)
     audited: list[tuple[str, str, str]] = []
     bridges, releases, flashing = HandBridges(), HandReleases(), HandFlashing()
+    migration = HandMigration()
     server = WebServer(
         guard,
         settings,
@@ -63,10 +66,13 @@ def make_house(folder: Path, gate: Gate | None = None, heartbeat_s: float = 15) 
         lambda *what: audited.append(what),
         heartbeat_s=heartbeat_s,
         desks=Desks(
-            bridges=BridgeDesks(bridges, bridges, bridges), releases=releases, flashing=flashing
+            bridges=BridgeDesks(bridges, bridges, bridges),
+            releases=releases,
+            flashing=flashing,
+            migration=migration,
         ),
     )
-    return House(guard, settings, server, audited, bridges, releases, flashing)
+    return House(guard, settings, server, audited, bridges, releases, flashing, migration)
 
 
 @pytest.fixture

@@ -326,8 +326,6 @@ async def test_a_running_agent_tells_of_a_foreign_dispatch_and_helps_without_sec
     """The whole agent, its page and its wall; the package's toggle is the foreign controller."""
     monkeypatch.setattr(lived_in.inverter, "speed", 1)  # faster, no counter would be believed
     monkeypatch.setattr(doctor_room, "WATCH_S", 0.5)
-    # Any integration that is loaded stands for the old one here.
-    monkeypatch.setitem(doctor_room.RIVALS, "persistent_notification", "A stand-in")
     options = Options.model_validate(options_of(lived_in, broker))
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     async with (
@@ -354,7 +352,7 @@ async def test_a_running_agent_tells_of_a_foreign_dispatch_and_helps_without_sec
         app.stopping.set()
         await running
     told = {each["text"] for each in report["findings"] if each["verdict"] == "failure"}
-    assert "The integration A stand-in (persistent_notification) is loaded." in told
+    assert f"On now: {TOGGLE}." in told
     assert lived_in.core.token not in text
     assert broker.password not in text
     document = json.loads(text)
