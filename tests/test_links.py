@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[1]
 LINK = re.compile(
     r"!?\[[^\]]*\]\(([^)\s]+)\)|^\[[^\]]+\]:\s*(\S+)|(?:src|href)=\"([^\"]+)\"", re.MULTILINE
 )
+OURS = re.compile(r"https://github\.com/pv-edge-agent/pv-edge-agent/(?:blob|raw)/main/")
+"""Home Assistant shows the app's pages without the files beside them, so they link like this."""
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 SKIPPED = {".git", ".venv", "node_modules", "build", ".pytest_cache"}
 
@@ -36,10 +38,13 @@ def broken(page: str) -> list[str]:
     wrong = []
     for groups in LINK.findall(text):
         link = next(each for each in groups if each)
-        if re.match(r"[a-z]+:", link):
+        home = path.parent
+        if OURS.match(link):
+            link, home = OURS.sub("", link), ROOT
+        elif re.match(r"[a-z]+:", link):
             continue
         name, _, anchor = link.partition("#")
-        target = (path.parent / name).resolve() if name else path
+        target = (home / name).resolve() if name else path
         leads = target.exists() and target.is_relative_to(ROOT)
         if leads and anchor and target.suffix == ".md":
             leads = anchor in headings(target.read_text(encoding="utf-8"))

@@ -27,6 +27,8 @@ STATE = "migration"
 SETTLE_S = 1.0
 """At its start Core tells of every integration; they are asked for together."""
 AGAIN_S = 10.0
+DOUBT_S = 60.0
+"""Between two looks where Core tells nobody of changes: the token is no administrator's."""
 _LOG = logging.getLogger(__name__)
 _OFF = (
     "A dispatch that it has begun runs on until the inverter's timer ends it, or until you press "
@@ -88,13 +90,16 @@ class Migration:
     async def run(self) -> None:
         """Keep knowing what is there, until cancelled."""
         again = self._look_again
-        stream = Stream(
-            "config_entries/subscribe", lambda _: again.set(), refused=lambda _: again.set()
-        )
+
+        def wake(_: object) -> None:
+            again.set()
+
+        # Both are an administrator's; without one it is asked for at times.
+        started = (("event_type", "homeassistant_started"),)
         ends = (
-            self._core.subscribe(stream),
-            self._core.subscribe_link(lambda _: again.set()),
-            self._core.subscribe_events("component_loaded", lambda _: again.set()),
+            self._core.subscribe(Stream("config_entries/subscribe", wake, refused=wake)),
+            self._core.subscribe(Stream("subscribe_events", wake, started, refused=wake)),
+            self._core.subscribe_link(wake),
         )
         again.set()
         try:
@@ -107,6 +112,8 @@ class Migration:
                     except CoreError as error:
                         _LOG.debug("Old integrations could not be asked for: %s", error)
                         asyncio.get_running_loop().call_later(AGAIN_S, again.set)
+                    if self._found.doubt:
+                        asyncio.get_running_loop().call_later(DOUBT_S, again.set)
                 await asyncio.sleep(SETTLE_S)
         finally:
             for end in ends:

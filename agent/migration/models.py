@@ -57,6 +57,8 @@ class OldEntry:
     state: str
     """Core's own word: `loaded`, `not_loaded`, `setup_error`, ..."""
     disabled: bool = False
+    starting: bool = False
+    """Home Assistant itself is still starting, so what is not loaded yet soon will be."""
     known: bool = True
     """False where only its actions were seen: then it has no entry that could be disabled."""
 
@@ -65,7 +67,8 @@ class OldEntry:
         """Return whether it can act."""
         if self.disabled:
             return Standing.OFF
-        return Standing.ACTIVE if self.state in _AWAKE else Standing.ASLEEP
+        soon = self.starting and self.state == "not_loaded"
+        return Standing.ACTIVE if soon or self.state in _AWAKE else Standing.ASLEEP
 
     @property
     def active(self) -> bool:

@@ -38,9 +38,10 @@ async def read_found(core: CoreConnection) -> Found:
     except CoreError as error:
         doubt = f"Home Assistant's integrations could not be read: {error}"
     actions = set(await core.command("get_services", _ANSWER_S) or ())
+    config = await core.command("get_config", _ANSWER_S)
     if rows is None:
-        actions |= set((await core.command("get_config", _ANSWER_S)).get("components", ()))
-    return found(rows, actions, doubt)
+        actions |= set(config.get("components", ()))
+    return found(rows, actions, doubt, starting=config.get("state") != "RUNNING")
 
 
 async def read_states(core: CoreConnection) -> dict[str, OldState]:

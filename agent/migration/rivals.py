@@ -22,7 +22,11 @@ _LONGEST_TITLE = 80
 
 
 def found(
-    rows: Iterable[Mapping[str, Any]] | None, actions: Collection[str], doubt: str = ""
+    rows: Iterable[Mapping[str, Any]] | None,
+    actions: Collection[str],
+    doubt: str = "",
+    *,
+    starting: bool = False,
 ) -> Found:
     """
     Return what Core has of the old integrations.
@@ -31,6 +35,7 @@ def found(
         rows: the answer to `config_entries/get`; `None` where Core gave none.
         actions: domains that have actions registered, and loaded components.
         doubt: why there are no rows.
+        starting: Core has not finished its start.
     """
     registered = tuple(each for each in Domain if each.value in actions)
     if rows is None:
@@ -43,6 +48,7 @@ def found(
             str(row.get("title", ""))[:_LONGEST_TITLE],
             str(row.get("state", "")),
             disabled=row.get("disabled_by") is not None,
+            starting=starting,
         )
         for row in rows
         if row.get("domain") in set(Domain)

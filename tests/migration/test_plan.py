@@ -189,6 +189,13 @@ def test_what_acts_or_is_about_to_locks(row: dict[str, Any], locked: bool) -> No
     assert lock(now, (), Domain.PVAUTONOMY_OPS) == ""
 
 
+def test_what_is_not_loaded_yet_locks_while_home_assistant_starts() -> None:
+    row = ROW | {"state": "not_loaded"}
+    assert lock(found([row], (), starting=True), (), Domain.EXPORT_MONITOR)
+    off = row | {"disabled_by": "user"}
+    assert lock(found([off], (), starting=True), (), Domain.EXPORT_MONITOR) == ""
+
+
 def test_an_accepted_entry_does_not_lock_and_another_one_does() -> None:
     now = found([ROW | {"state": "loaded"}], ())
     assert lock(now, {"abc"}, Domain.EXPORT_MONITOR) == ""
