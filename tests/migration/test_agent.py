@@ -12,7 +12,7 @@ from tests.peers.fixtures import MakeCore
 from tests.peers.ha_client import CoreClient
 from tests.peers.ha_storage import remember_entry
 from tests.peers.install import NEWEST
-from tests.peers.old_integration import install
+from tests.peers.old_integration import OPS, install, install_ops
 
 CODE = "second_controller"
 FORM = {
@@ -55,8 +55,11 @@ async def test_nothing_is_commanded_beside_it_until_a_person_has_chosen(
 ) -> None:
     core = make_core(core_version)
     old = install(core.directory, FORM)
-    # An integration whose code is gone: Core cannot load it, so it can do nothing.
-    ops = remember_entry(core.directory, "pvautonomy_ops", "<b>Ops</b>", {})
+    if core_version == NEWEST:
+        ops, standing, answers = install_ops(core.directory), "active", CODE
+    else:  # its code is gone: Core cannot load it, so it can do nothing
+        ops = remember_entry(core.directory, OPS, "<b>Ops</b>", {})
+        standing, answers = "asleep", "no-members"
     async with (
         core,
         CoreClient(core.url, core.token) as home,
@@ -69,10 +72,13 @@ async def test_nothing_is_commanded_beside_it_until_a_person_has_chosen(
         await agent.start()
         await agent.becomes_blocked(True)
         standings = {it["entry_id"]: it["standing"] for it in (await agent.shown())["entries"]}
-        assert standings == {old: "active", ops: "asleep"}
+        assert standings == {old: "active", ops: standing}
         status, answer = await agent.asks("requests", kind="commission")
         assert (status, answer["code"]) == (409, CODE)
         assert "Energy Export Monitor is active in Home Assistant" in answer["text"]
+
+        status, answer = await agent.asks("flashing/campaigns", macs=[])
+        assert (status, answer["code"]) == (409, answers)
 
         await takes_its_settings_over(agent, core_version)
 

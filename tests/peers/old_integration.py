@@ -1,7 +1,8 @@
 """
-A stand-in for Energy Export Monitor that a real Core loads: its form, its numbers, one action.
+Stand-ins for the two old integrations that a real Core loads. They command and flash nothing.
 
-It commands nothing. Keys, names and unique ids are those of version 1.9.17.
+Energy Export Monitor has its form, its numbers and one action, with the keys, names and unique ids
+of version 1.9.17; PVAutonomy Ops is there and does nothing.
 """
 
 from __future__ import annotations
@@ -12,10 +13,8 @@ from pathlib import Path
 
 from tests.peers.ha_storage import remember_entry
 
-DOMAIN = "export_monitor"
+DOMAIN, OPS = "export_monitor", "pvautonomy_ops"
 _MANIFEST = {
-    "domain": DOMAIN,
-    "name": "Energy Export Monitor",
     "version": "1.9.17",
     "config_flow": True,
     "documentation": "https://example.invalid",
@@ -77,12 +76,37 @@ async def async_setup_entry(hass, entry, add):
 """
 
 
+_QUIET_INIT = """
+async def async_setup_entry(hass, entry):
+    return True
+"""
+_QUIET_FLOW = """
+from homeassistant import config_entries
+
+
+class Flow(config_entries.ConfigFlow, domain="pvautonomy_ops"):
+    pass
+"""
+
+
 def install(config: Path, data: Mapping[str, object]) -> str:
-    """Have a Core that was not started yet know and load the integration; return its entry."""
-    folder = config / "custom_components" / DOMAIN
+    """Have a Core that was not started yet know and load Export Monitor; return its entry."""
+    files = {"__init__": _INIT, "config_flow": _FLOW, "number": _NUMBER}
+    return _install(config, DOMAIN, "Energy Export Monitor", files, data)
+
+
+def install_ops(config: Path) -> str:
+    """Do the same with PVAutonomy Ops."""
+    files = {"__init__": _QUIET_INIT, "config_flow": _QUIET_FLOW}
+    return _install(config, OPS, "PVAutonomy Ops", files, {})
+
+
+def _install(
+    config: Path, domain: str, name: str, files: Mapping[str, str], data: Mapping[str, object]
+) -> str:
+    folder = config / "custom_components" / domain
     folder.mkdir(parents=True)
-    (folder / "manifest.json").write_text(json.dumps(_MANIFEST))
-    (folder / "__init__.py").write_text(_INIT)
-    (folder / "config_flow.py").write_text(_FLOW)
-    (folder / "number.py").write_text(_NUMBER)
-    return remember_entry(config, DOMAIN, "Energy Export Monitor", data)
+    (folder / "manifest.json").write_text(json.dumps({"domain": domain, "name": name, **_MANIFEST}))
+    for each, text in files.items():
+        (folder / f"{each}.py").write_text(text)
+    return remember_entry(config, domain, name, data)
