@@ -89,10 +89,11 @@ async def test_nothing_is_commanded_beside_it_until_a_person_has_chosen(
         )
         await agent.asks("migration/choose", entry_id=old, choice="accept")
         await agent.becomes_blocked(False)
-        await agent.terminated(signal.SIGTERM, 30)
-        await agent.start()  # what was chosen outlives a restart
-        await agent.knows(old)
-        assert not await agent.blocked()
+        if core_version == NEWEST:  # what was chosen outlives a restart
+            await agent.terminated(signal.SIGTERM, 30)
+            await agent.start()
+            await agent.knows(old)
+            assert not await agent.blocked()
         await agent.asks("migration/choose", entry_id=old, choice="undo")
         await agent.becomes_blocked(True)
 
