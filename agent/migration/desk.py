@@ -20,8 +20,8 @@ from agent.migration.models import NAMES, Domain, Found, OldEntry, Plan, Standin
 from agent.migration.plan import plan
 from agent.migration.reading import read_found, read_old, read_states
 from agent.migration.rivals import lock
-from agent.setting_fields import plain
-from agent.settings import SettingsStore
+from agent.setting_fields import plain, walk
+from agent.settings import Settings, SettingsStore
 
 STATE = "migration"
 SETTLE_S = 1.0
@@ -249,8 +249,8 @@ def _plan(made: Plan, values: Mapping[str, Any]) -> dict[str, Any]:
         "proposals": [
             {
                 "key": each.key,
-                "value": _told(each.value),
-                "now": _told(values.get(each.key)),
+                "value": _told(each.value, _UNITS[each.key]),
+                "now": _told(values.get(each.key), _UNITS[each.key]),
                 "old_key": each.old_key,
                 "old_value": each.old_value,
                 "text": each.text,
@@ -266,9 +266,14 @@ def _plan(made: Plan, values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _told(value: Any) -> str:
+_UNITS = {each.key: str(each.extra.get("unit", "")) for each in walk(Settings, None)}
+
+
+def _told(value: Any, unit: str) -> str:
     if value is None:
         return "not set"
     if isinstance(value, bool):
         return "on" if value else "off"
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else plain(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return f"{plain(value)} {unit}".strip()

@@ -73,7 +73,7 @@ def _of_entry(
     for old_key in sorted(set(old.form) - set(rules)):
         value = old.form[old_key]
         if value is not None and old_key in NOT_OURS:
-            yield Left(old_key, shorten(value), NOT_OURS[old_key])
+            yield Left(old_key, shorten(value).strip("'"), NOT_OURS[old_key])
     if old.unread:
         yield Left(old.entry.title, "", old.unread)
 
@@ -174,4 +174,5 @@ def _prefix(
         "The agent's entities then take the ids that your dashboards and automations know. Remove "
         "the old integration first: while its entities exist, their ids are taken."
     )
-    return Proposal("entity_prefix", best, "ids", f"{count[best]} entities named {best}_…", text)
+    shown = f"{count[best]} entities named {best}_…"
+    return Proposal("entity_prefix", best, "ids", shown, text, chosen=False)

@@ -119,12 +119,12 @@ async def takes_its_settings_over(agent: Mover, core_version: str) -> None:
     status, shown = await agent.asks("migration/look")
     assert status == 200, shown
     offered = {it["key"]: it for it in shown["plan"]["proposals"]}
-    assert offered["target_export_w"]["value"] == "3000"
+    assert offered["target_export_w"]["value"] == "3000 W"
     assert offered["target_export_w"]["old_value"].endswith(" W")
     assert not offered["tolerance_kwh"]["chosen"]
     assert offered["entity_prefix"]["value"] == "energy_export_monitor"
     if core_version == NEWEST:
-        assert offered["battery_capacity_kwh"]["value"] == "13.3"
+        assert offered["battery_capacity_kwh"]["value"] == "13.3 kWh"
         assert offered["entities.soc"]["value"] == "sensor.my_soc"
         assert offered["export_window_start"]["value"] == "16:00"
     else:  # its form is that of a new entry there, whose 99 kWh are nobody's

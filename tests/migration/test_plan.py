@@ -134,6 +134,7 @@ def test_the_prefix_that_dashboards_know_is_proposed_with_its_condition() -> Non
     prefix = one(made(), "entity_prefix")
     assert prefix.value == "energy_export_monitor"
     assert "Remove the old integration first" in prefix.text
+    assert not prefix.chosen
     ours = {"sensor.export_monitor_system_health": OldState("Healthy")}
     assert "entity_prefix" not in {each.key for each in made({}, ours).proposals}
 

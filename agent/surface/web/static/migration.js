@@ -33,6 +33,7 @@ export class Migration {
 
   draw(now) {
     byId("migration-card").hidden = !now.entries.length && !now.lingering.length;
+    byId("migration-card").style.order = now.locked.length ? "" : "1"; // last, where nothing waits for it
     byId("migration-locks").replaceChildren(...now.locked.map((text) => element("li", "bad", text)));
     byId("migration-doubt").textContent = now.doubt;
     byId("migration-entries").replaceChildren();
