@@ -36,6 +36,7 @@ from agent.houses import House
 from agent.instance import sole_owner
 from agent.journal import Journal
 from agent.load_learning import LoadLearner
+from agent.migration.desk import Migration
 from agent.options import Options
 from agent.place import Demo, Place
 from agent.plan_inputs import HomeSources
@@ -91,6 +92,7 @@ class App:
         self._releases = ReleaseRooms(release_setup(place), store, journal, local)
         self._bridges: BridgeRooms | None = None
         self._flashing: FlashRooms | None = None
+        self._migration: Migration | None = None
         if self._core is not None:
             told = self._releases.service
             self._bridges = BridgeRooms(
@@ -98,6 +100,8 @@ class App:
             )
             ground = Ground(release_setup(place), store, journal, clock, self._keys, self.holds)
             self._flashing = FlashRooms(ground, self._bridges, self._releases)
+            self._migration = Migration(self._core, store, journal, local)
+            self._flashing.set_rival(self._migration.flash_rival)
         self._recovery = RecoveryRooms(journal, local, self._core, self._flashing)
         self.stopping = asyncio.Event()
         self._rebuild = asyncio.Event()
@@ -113,6 +117,8 @@ class App:
         desk: Reception | None = None
         if self._flashing is not None:
             await self._flashing.recall()  # a bridge on trial is gone before anybody looks
+        if self._migration is not None:
+            await self._migration.recall()
         async with asyncio.TaskGroup() as tasks, AsyncExitStack() as doors:
             while not self.stopping.is_set():
                 async with self._house() as house:
@@ -144,6 +150,9 @@ class App:
         if self._flashing is not None:
             self._flashing.notice = lambda problems: desk.notice(problems, "flashing")
             lasting["flashing"] = self._flashing.run(self.stopping)
+        if self._migration is not None:
+            self._migration.moved = desk.wake
+            lasting["migration"] = self._migration.run()
         if self._place.demo is not None:
             lasting["demo"] = demo.show(desk)
         for name, work in lasting.items():
@@ -168,6 +177,7 @@ class App:
             self._releases,
             self._flashing,
             self._recovery,
+            self._migration,
         )
 
     def _bridge_leaves(self) -> bool:
@@ -230,6 +240,7 @@ class App:
             house.identity,
             house.firmware,
             house.foreign_requests,
+            rival=self._migration.rival if self._migration else lambda: "",
         )
         guard = Guard(
             house.meter,

@@ -44,6 +44,8 @@ from agent.homeassistant.websocket import CoreConnection
 from agent.house.hass_entities import HelperMapping
 from agent.house.port import SiteMeter
 from agent.house.readings import DispatchReadings, HouseSample, Reading
+from agent.migration.models import NAMES
+from agent.migration.reading import read_found
 from agent.options import Options
 from agent.plan_inputs import HomeSources
 from agent.settings import Settings, SettingsStore
@@ -59,7 +61,6 @@ FAILURES = 2
 SETTLE_S = 40.0
 """After a connect every value has to be asked of its source again before it may be used."""
 LOOK_EVERY_S = 0.25
-RIVALS = {"export_monitor": "Energy Export Monitor", "pvautonomy_ops": "PVAutonomy Ops"}
 _TOGGLE = re.compile(
     r"(input_boolean|switch)\.alphaess_helper_(force_[a-z]+|excess_export|dispatch)"
 )
@@ -292,12 +293,8 @@ async def _rivals(
     """Find other controllers, and the helpers that the helper path would write."""
     if not core.link.up:
         return RivalFacts(), ()
-    entries = await _ask(core, "config_entries/get")
-    loaded = {domain: name for domain, name in RIVALS.items() if domain in facts.components}
-    for entry in entries or ():
-        if entry.get("domain") in RIVALS and entry.get("state") == "loaded":
-            loaded[entry["domain"]] = RIVALS[entry["domain"]]
     try:
+        loaded = {it.domain for it in (await read_found(core)).entries if it.active}
         states = {each["entity_id"]: str(each["state"]) for each in await core.get_states()}
     except CoreError as error:
         return RivalFacts(unasked=f"Home Assistant's states could not be read: {error}"), ()
@@ -311,7 +308,7 @@ async def _rivals(
     taken = collisions(registry, ENTITIES, settings.entity_prefix)
     rivals = RivalFacts(
         taken_ids=tuple(reason.text for reason in taken),
-        integrations=tuple(f"{name} ({domain})" for domain, name in sorted(loaded.items())),
+        integrations=tuple(f"{NAMES[domain]} ({domain})" for domain in sorted(loaded)),
         toggles_on=tuple(toggle for toggle in toggles if states[toggle] == "on"),
         automations=tuple(sorted(each for each in users if not each.startswith(_PACKAGE))),
         resets=tuple(sorted(e for e in enabled if e.startswith(f"{_PACKAGE}dispatch_reset"))),

@@ -27,6 +27,7 @@ from agent.homeassistant.errors import CoreError
 from agent.homeassistant.websocket import CoreConnection
 from agent.house.port import SiteMeter
 from agent.journal import Journal
+from agent.migration.desk import Migration
 from agent.options import SUPERVISOR_CORE_URL, Options, has_supervisor
 from agent.place import Place
 from agent.recovery.rooms import RecoveryRooms
@@ -69,6 +70,7 @@ class Rooms:
     releases: ReleaseRooms | None = None
     flashing: FlashRooms | None = None
     recovery: RecoveryRooms | None = None
+    migration: Migration | None = None
 
 
 class Serving:
@@ -147,6 +149,7 @@ class Serving:
                 rooms.releases.desk if rooms.releases else None,
                 rooms.flashing.desk if rooms.flashing else None,
                 rooms.recovery.desk if rooms.recovery else None,
+                rooms.migration,
             ),
         )
         doors.push_async_callback(web.stop)

@@ -43,6 +43,7 @@ __all__ = [
     "SettingsWarning",
     "load_options",
     "markdown",
+    "proposed",
 ]
 
 _LOGGER = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class SettingsStore:
 
     async def _change(self, changes: dict[str, Any], by: str) -> Settings:
         async with self._lock:
-            wanted = checked(Settings, _merged(self._current, changes), lives_in_options)
+            wanted = proposed(self._current, changes)
             if wanted != self._current:
                 await self._carry_through(wanted, by)
             return self._current
@@ -168,6 +169,11 @@ class SettingsStore:
         _LOGGER.warning("%s", text)
         self.warnings = (SettingsWarning("settings_set_aside", text, kept_as),)
         return Settings()
+
+
+def proposed(current: Settings, changes: Mapping[str, Any]) -> Settings:
+    """Return what the settings would be; raises `SettingError` and stores nothing."""
+    return checked(Settings, _merged(current, changes), lives_in_options)
 
 
 def _stored(settings: Settings) -> str:

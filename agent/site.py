@@ -53,6 +53,7 @@ def guard_config(
     identity: str,
     firmware: str = "",
     foreign_requests: int = 0,
+    rival: str = "",
 ) -> GuardConfig:
     """Return everything that a decision needs to know of the site's choices."""
     path = command_path(traits.path, settings, test, identity, firmware)
@@ -102,6 +103,7 @@ def guard_config(
         write_deadline_s=min(settings.write_deadline_s, path.longest_answer_s),
         firmware=firmware,
         foreign_requests=foreign_requests,
+        rival=rival,
     )
 
 
@@ -130,16 +132,18 @@ class SiteChoices:
     """Of the inverter; empty while it is not known."""
     foreign_requests: Callable[[], int] = lambda: 0
     """Of a second master on the inverter's line, of late."""
+    rival: Callable[[], str] = lambda: ""
+    """Why another controller in Home Assistant forbids commands; empty while none does."""
     _made: tuple[object, GuardConfig] | None = None
 
     def __call__(self, test: Commissioning) -> GuardConfig:
         """Return the configuration of this moment."""
         settings = self.settings()
         identity = self.identity() or test.path
-        firmware, heard = self.firmware(), self.foreign_requests()
+        firmware, heard, rival = self.firmware(), self.foreign_requests(), self.rival()
         tested = (test.stage, test.at, test.path, test.firmware)
-        key = (settings, *tested, identity, firmware, heard)
+        key = (settings, *tested, identity, firmware, heard, rival)
         if self._made is None or self._made[0] != key:
-            config = guard_config(settings, self.traits, test, identity, firmware, heard)
+            config = guard_config(settings, self.traits, test, identity, firmware, heard, rival)
             self._made = (key, config)
         return self._made[1]

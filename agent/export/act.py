@@ -41,6 +41,8 @@ def supervise(turn: Turn) -> None:
     config = turn.config
     if config.mode is Mode.OBSERVE:
         turn.begin_stop(Reason("observe_mode", "The mode was set to observe."))
+    elif config.rival:
+        turn.begin_stop(Reason("second_controller", config.rival))
     elif config.export_limit_w is None:
         turn.begin_stop(Reason("export_limit_unset", "The export limit was removed."))
     elif turn.state.lost:

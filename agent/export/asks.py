@@ -183,6 +183,8 @@ def _commission(turn: Turn, request: Request) -> Answer:
 
 def _obstacles_to_any_command(turn: Turn) -> Iterator[Reason]:
     state, config = turn.state, turn.config
+    if config.rival:
+        yield Reason("second_controller", config.rival)
     if state.hold is not None and state.hold.kind is HoldKind.SAFETY:
         yield Reason("latched", f"{state.hold.reason.text} Acknowledge it first.")
     if config.export_limit_w is None:

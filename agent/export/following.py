@@ -36,6 +36,7 @@ _GOES_ON = frozenset(
         "lost_input",
         "nothing_to_discharge",
         "observe_mode",
+        "second_controller",
         "export_limit_unset",
         "target_is_zero",
         "rest_sun",

@@ -61,6 +61,8 @@ class GuardConfig:
     """Of the inverter, as far as it can be read; empty while it is not known."""
     foreign_requests: int = 0
     """Of a second master that was heard on the inverter's line of late."""
+    rival: str = ""
+    """Why another controller in Home Assistant forbids every command; empty while none does."""
 
 
 class HoldKind(StrEnum):

@@ -151,6 +151,8 @@ class FlashDesk:
         self, macs: Iterable[str], acks: Iterable[str], by: str, canaries: Iterable[str] = ()
     ) -> Answer:
         """Update many bridges, each with what it is offered, in stages that stop by themselves."""
+        if rival := self._lookout.rival():
+            return Answer(False, "second_controller", rival)
         first = {mac_of(it) for it in canaries}
         members: dict[str, tuple[ReleaseRef, Release, list[Member]]] = {}
         for mac in macs:
@@ -317,6 +319,8 @@ class FlashDesk:
         """Return why the policy says no already, `None` if it does not."""
         if self.fault:
             return Answer(False, "fault", self.fault)
+        if rival := self._lookout.rival():
+            return Answer(False, "second_controller", rival)
         decision = self._lookout.decision(request, record, found)
         if decision.allowed:
             return None

@@ -106,6 +106,8 @@ class Lookout:
         self.now = now
         self._jobs = jobs
         self._secrets = secrets
+        self.rival: Callable[[], str] = lambda: ""
+        """Why nobody may flash now, because somebody else does; empty while nobody does."""
 
     async def gather(self, request: Request) -> Looked | str:
         """Return what there is to look at now, or a sentence if there is nothing."""
@@ -113,6 +115,8 @@ class Lookout:
         record = self._bridges.fleet.records.get(mac)
         if record is None:
             return f"{written(mac)} is not known any more. Look for it under Bridges."
+        if rival := self.rival():
+            return rival
         found = await self.found(request.release)
         if isinstance(found, str):
             return found

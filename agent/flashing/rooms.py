@@ -151,6 +151,10 @@ class FlashRooms:
         self.notice: Callable[[tuple[Reason, ...]], None] = lambda _: None
         """Shows beside the guard's problems that a bridge is away; set when there is a guard."""
 
+    def set_rival(self, rival: Callable[[], str]) -> None:
+        """Refuse every update while `rival` says in words that somebody else flashes bridges."""
+        self._lookout.rival = rival
+
     async def recall(self) -> None:
         """Read the journal, before anybody looks at the house; what is on trial stays gone."""
         try:

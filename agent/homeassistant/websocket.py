@@ -211,27 +211,45 @@ class CoreConnection:
             CallRefusedError: the template is wrong, or the token may not render.
             CallTimeoutError: no answer in time.
         """
-        if self._http is None or not self._link.up:
-            raise NotConnectedError(self._link.detail or "no link to Home Assistant")
-        try:
-            async with (
-                asyncio.timeout(timeout_s),
-                self._http.post(
-                    self._address.api / "template",
-                    json={"template": text},
-                    headers={"Authorization": f"Bearer {self._read_token()}"},
-                ) as response,
-            ):
-                status, body = response.status, await response.text()
-        except TimeoutError:
-            raise CallTimeoutError(
-                f"Home Assistant did not render a template within {timeout_s:.1f} s"
-            ) from None
-        except (aiohttp.ClientError, OSError, TokenRefusedError) as error:
-            raise NotConnectedError(f"no answer to a template: {error}") from None
+        status, body = await self.rest("POST", "template", {"template": text}, timeout_s)
         if status == HTTPStatus.OK:
             return body
         raise template_error(status, body)
+
+    async def rest(
+        self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float = 10.0
+    ) -> tuple[int, str]:
+        """
+        Send one request to Core's REST API, for what the websocket has no command for.
+
+        Args:
+            method: `GET`, `POST` or `DELETE`.
+            path: below `/api/`, as `template`.
+            body: sent as JSON; `None` sends none.
+            timeout_s: longest wait.
+
+        Returns:
+            Status and text of the answer, whatever the status is.
+
+        Raises:
+            NotConnectedError: no link, or it broke.
+            CallTimeoutError: no answer in time.
+        """
+        if self._http is None or not self._link.up:
+            raise NotConnectedError(self._link.detail or "no link to Home Assistant")
+        url = self._address.api.joinpath(*path.split("/"))
+        try:
+            headers = {"Authorization": f"Bearer {self._read_token()}"}
+            async with (
+                asyncio.timeout(timeout_s),
+                self._http.request(method, url, json=body, headers=headers) as response,
+            ):
+                return response.status, await response.text()
+        except TimeoutError:
+            text = f"Home Assistant did not answer {path} within {timeout_s:.1f} s"
+            raise CallTimeoutError(text) from None
+        except (aiohttp.ClientError, OSError, TokenRefusedError) as error:
+            raise NotConnectedError(f"no answer to {path}: {error}") from None
 
     async def run(self) -> None:
         """Keep the link alive until cancelled; no failure of the network ends it."""

@@ -117,6 +117,17 @@ def remember_esphome(config: Path, *, newer: bool, **devices: Adopted) -> None:
     _put(storage, "core.device_registry", 1, stored, minor_version=4)
 
 
+def remember_entry(config: Path, domain: str, title: str, data: Mapping[str, object]) -> str:
+    """Let Core have a config entry of any integration before its first start; return its id."""
+    storage = config / ".storage"
+    entries = json.loads((storage / "core.config_entries").read_text())["data"]["entries"]
+    entry_id = secrets.token_hex(16)
+    told = {"entry_id": entry_id, "domain": domain, "title": title, "data": data}
+    entries.append({**_ESPHOME_ENTRY, **told, "source": "user", "unique_id": None})
+    _put(storage, "core.config_entries", 1, {"entries": entries})
+    return entry_id
+
+
 _ESPHOME_ENTRY: dict[str, object] = {
     "version": 1,
     "minor_version": 1,

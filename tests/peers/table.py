@@ -54,6 +54,7 @@ BUDGETS_S = {
     "firmware/serial": 60,
     "homeassistant": 90,
     "house": 240,
+    "migration": 60,
     "releases": 90,
     "simulator": 180,
     "surface": 330,

@@ -23,6 +23,7 @@ from tests.surface.desks import (
     HandReleases,
     HandSettings,
 )
+from tests.surface.hand_migration import HandMigration
 
 LOOPBACK_ONLY = (
     "--no-sandbox",
@@ -52,6 +53,7 @@ class House:
     releases: HandReleases = field(default_factory=HandReleases)
     flashing: HandFlashing = field(default_factory=HandFlashing)
     recovery: HandRecovery = field(default_factory=HandRecovery)
+    migration: HandMigration = field(default_factory=HandMigration)
     port: int = 0
     client: ClientSession = field(default=None)  # type: ignore[assignment]
 
@@ -65,6 +67,7 @@ def make_house(folder: Path, gate: Gate | None = None, heartbeat_s: float = 15) 
     audited: list[tuple[str, str, str]] = []
     bridges, releases, flashing = HandBridges(), HandReleases(), HandFlashing()
     recovery = HandRecovery()
+    migration = HandMigration()
     server = WebServer(
         guard,
         settings,
@@ -76,9 +79,10 @@ def make_house(folder: Path, gate: Gate | None = None, heartbeat_s: float = 15) 
             releases=releases,
             flashing=flashing,
             recovery=recovery,
+            migration=migration,
         ),
     )
-    return House(guard, settings, server, audited, bridges, releases, flashing, recovery)
+    return House(guard, settings, server, audited, bridges, releases, flashing, recovery, migration)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from agent.fleet.identity import OUR_PROJECTS
 from agent.fleet.record import contacted
 from agent.homeassistant.link import LinkState
 from agent.homeassistant.websocket import CoreConnection
+from agent.migration.models import Domain, Found, OldEntry
 from agent.options import Options
 from agent.simulator.inverter import Inverter
 from agent.surface import bridge_notifications
@@ -326,8 +327,11 @@ async def test_a_running_agent_tells_of_a_foreign_dispatch_and_helps_without_sec
     """The whole agent, its page and its wall; the package's toggle is the foreign controller."""
     monkeypatch.setattr(lived_in.inverter, "speed", 1)  # faster, no counter would be believed
     monkeypatch.setattr(doctor_room, "WATCH_S", 0.5)
-    # Any integration that is loaded stands for the old one here.
-    monkeypatch.setitem(doctor_room.RIVALS, "persistent_notification", "A stand-in")
+
+    async def old_one(_core: object) -> Found:  # tests/migration has a real one in a real Core
+        return Found((OldEntry(Domain.EXPORT_MONITOR, "abc", "Old", "loaded"),))
+
+    monkeypatch.setattr(doctor_room, "read_found", old_one)
     options = Options.model_validate(options_of(lived_in, broker))
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     async with (
@@ -354,7 +358,7 @@ async def test_a_running_agent_tells_of_a_foreign_dispatch_and_helps_without_sec
         app.stopping.set()
         await running
     told = {each["text"] for each in report["findings"] if each["verdict"] == "failure"}
-    assert "The integration A stand-in (persistent_notification) is loaded." in told
+    assert "The integration Energy Export Monitor (export_monitor) is loaded." in told
     assert lived_in.core.token not in text
     assert broker.password not in text
     document = json.loads(text)

@@ -31,6 +31,7 @@ from agent.surface.web.auth import Access, Allowed, Gate, Refused
 from agent.surface.web.bridges import BridgesApi
 from agent.surface.web.feed import Feed, TooManyListenersError
 from agent.surface.web.flashing import FlashingApi
+from agent.surface.web.migration import MigrationApi, MigrationDesk
 from agent.surface.web.recovery import RecoveryApi
 from agent.surface.web.releases import ReleasesApi
 from agent.surface.web.support import SupportApi, SupportDesk
@@ -52,6 +53,7 @@ class Desks:
     releases: ReleasesDesk | None = None
     flashing: FlashingDesk | None = None
     recovery: RecoveryDesk | None = None
+    migration: MigrationDesk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Api:
         releases = ReleasesApi(self.desks.releases, self._admit, self.audit, json_object, refuse)
         flashing = FlashingApi(self.desks.flashing, self._admit, self.audit, json_object)
         recovery = RecoveryApi(self.desks.recovery, self._admit, self.audit, json_object, refuse)
+        migration = MigrationApi(self.desks.migration, self._admit, self.audit, json_object)
         return [
             *support.routes(),
             web.get("/health", self.health),
@@ -86,6 +89,7 @@ class Api:
             *releases.routes(),
             *flashing.routes(),
             *recovery.routes(),
+            *migration.routes(),
         ]
 
     async def health(self, _request: web.Request) -> web.Response:

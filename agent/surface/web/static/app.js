@@ -4,6 +4,7 @@
 import { Bridges } from "./bridges.js";
 import { Chart } from "./chart.js";
 import { Flashing } from "./flashing.js";
+import { Migration } from "./migration.js";
 import { Plan } from "./plan.js";
 import { Recovery } from "./recovery.js";
 import { Releases } from "./releases.js";
@@ -114,6 +115,7 @@ const releases = new Releases(send, upload, showAnswer);
 const flashing = new Flashing(send, showAnswer);
 const support = new Support(headers, () => settings.load());
 const recovery = new Recovery(send, showAnswer, (path) => support.download(path));
+const migration = new Migration(send, showAnswer, () => settings.load());
 new Secrets(send);
 
 async function loadRest() {
@@ -146,6 +148,7 @@ const stream = follow("api/stream", headers, {
     releases.show(state);
     flashing.show(state);
     recovery.show(state);
+    migration.show(state);
     drawNow();
     showLink("live", `Live, ${state.mode === "control" ? "in control" : "observing"}`);
   },

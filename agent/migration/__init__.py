@@ -1,0 +1,1 @@
+"""Moving from Energy Export Monitor and PVAutonomy Ops: one owner at a time, settings kept."""
