@@ -197,15 +197,17 @@ def holders(node: str, proc: Path = Path("/proc")) -> tuple[Holder, ...]:
 
 def _has_open(folder: Path, real: str) -> bool:
     try:
-        return any(_target(it) == real for it in folder.iterdir())
+        # Without paths as objects: a house has thousands of open files, and this takes a quarter.
+        with os.scandir(folder) as links:
+            return any(_target(it.path) == real for it in links)
     except OSError:
         # It has ended, or belongs to somebody else.
         return False
 
 
-def _target(link: Path) -> str:
+def _target(link: str) -> str:
     try:
-        return str(link.readlink())
+        return os.readlink(link)  # noqa: PTH115 - as above
     except OSError:
         # Closed since it was listed; the next one may be the port.
         return ""

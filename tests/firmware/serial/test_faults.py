@@ -218,6 +218,14 @@ async def test_a_backup_that_the_disk_does_not_take_is_told_as_that(tmp_path: Pa
     assert not it.esp.packets
 
 
+async def test_a_copy_that_is_not_what_the_flash_holds_is_not_kept(tmp_path: Path) -> None:
+    async with board(tmp_path, faults=RomFaults(wrong_md5=True), ladder=LADDER[:1]) as it:
+        with pytest.raises(SerialError, match="not what the flash holds") as caught:
+            await it.driver.backup(it.port.path, it.device, tmp_path / "backup.bin")
+    assert caught.value.code is SerialCode.BACKUP_FAILED
+    assert not [name for name in os.listdir(tmp_path) if "backup" in name]  # noqa: PTH208
+
+
 async def test_a_write_that_is_gone_after_the_next_start_is_found_by_the_proof(
     tmp_path: Path,
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import fcntl
 import json
 import os
@@ -11,6 +10,7 @@ import struct
 import sys
 import termios
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ import pytest
 from agent.firmware.serial.boot_log import Start
 from agent.firmware.serial.driver import SerialDriver
 from agent.firmware.serial.errors import SerialCode, SerialError
-from agent.firmware.serial.messages import Job, Request
+from agent.firmware.serial.messages import Event, Job, Request
 from agent.firmware.serial.models import Phase, Progress
 from agent.firmware.serial.pace import LADDER
+from agent.fleet.identity import Mac
 from tests.firmware.serial.boards import QUICK, board
 
 TELLS_LATE = """
@@ -106,6 +107,7 @@ async def test_a_process_that_says_more_than_a_line_is_ended() -> None:
 SURROUNDINGS = """
 import json, os
 told = [sorted(os.environ), os.listdir("."), os.environ["HOME"] == os.getcwd()]
+told += [os.getsid(0) == os.getpid()]
 print(json.dumps({"event": "done", "heard": json.dumps(told).encode().hex()}), flush=True)
 """
 
@@ -120,10 +122,11 @@ async def test_nothing_of_a_user_changes_what_the_process_does(
         monkeypatch.setenv(name, "/dev/ttyUSB9")
     own = SerialDriver(QUICK, command=(sys.executable, "-P", "-c", SURROUNDINGS))
     (line,) = (await own.observe("port")).lines
-    names, files, at_home = json.loads(line)
+    names, files, at_home, alone = json.loads(line)
     assert set(names) <= {"HOME", "LANG", "LC_CTYPE", "PATH", "PYTHONPATH", "TZ"}
     assert files == []
     assert at_home
+    assert alone, "a Ctrl-C in the terminal would end it in the middle of a write"
 
 
 class Circuit:
@@ -136,13 +139,15 @@ class Circuit:
         """Whether the chip was held in reset, and whether BOOT was."""
 
     def ioctl(self, number: int, request: int, argument: Any = 0) -> Any:
-        """Take what a terminal without lines would refuse."""
-        if request not in {termios.TIOCMBIS, termios.TIOCMBIC}:
-            raise OSError(errno.ENOTTY, "no such line")
+        """Do what a terminal without lines would refuse."""
         bits = struct.unpack("I", argument)[0]
-        on = request == termios.TIOCMBIS
-        self.dtr = on if bits & termios.TIOCM_DTR else self.dtr
-        self.rts = on if bits & termios.TIOCM_RTS else self.rts
+        if request == termios.TIOCMGET:
+            set_bits = termios.TIOCM_DTR * self.dtr | termios.TIOCM_RTS * self.rts
+            return struct.pack("I", set_bits)
+        for line in ("dtr", "rts"):
+            named = bool(bits & getattr(termios, f"TIOCM_{line.upper()}"))
+            if named or request == termios.TIOCMSET:
+                setattr(self, line, named and request != termios.TIOCMBIC)
         self.seen.append((self.rts and not self.dtr, self.dtr and not self.rts))
         return 0
 
@@ -159,6 +164,8 @@ def circuit(monkeypatch: pytest.MonkeyPatch) -> Circuit:
         )
 
     monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    # A process takes esptool's log over once, and has one job.
+    monkeypatch.setattr("agent.firmware.serial.flasher.install", lambda _: None)
     return it
 
 
@@ -176,6 +183,27 @@ def test_a_restart_resets_the_chip_and_leaves_boot_alone(circuit: Circuit) -> No
     assert not held[-1], "it is held in reset"
     after = circuit.seen[len(held) - held[::-1].index(True) :]
     assert not any(boot for _, boot in after), "it comes up in its boot loader"
+
+
+async def test_a_bridge_that_is_refused_is_started_again(tmp_path: Path, circuit: Circuit) -> None:
+    """It may be somebody else's, and goes on with what it did."""
+    from agent.firmware.serial import flasher, narrator  # noqa: PLC0415 - it loads esptool
+
+    async with board(tmp_path) as it:
+        plan = replace(it.plan, mac=Mac("b8d61a000001"))
+        request = Request(Job.WRITE, it.port.path, 115_200, True, 2, 1.0, plan)
+        asked: list[int] = []
+
+        def say(_: Event, **__: object) -> None:
+            if it.esp.commands and not asked:
+                asked.append(len(circuit.seen))
+
+        teller = narrator.Teller(say)
+        with pytest.raises(SerialError, match="was meant"):
+            await asyncio.to_thread(flasher.do, request, it.content, teller)
+    held = [reset for reset, _ in circuit.seen[asked[0] :]]
+    assert held.count(True) > 0
+    assert not held[-1]
 
 
 async def test_a_port_that_its_chip_takes_along_when_it_starts_is_listened_to_again(

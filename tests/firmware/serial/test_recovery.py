@@ -53,7 +53,7 @@ async def test_without_the_helper_program_the_rom_alone_does_it(tmp_path: Path, 
 
 
 async def test_what_was_written_is_proven_and_heard_to_start(tmp_path: Path) -> None:
-    async with board(tmp_path) as it:
+    async with board(tmp_path, size=12_001) as it:
         await it.write()
         await it.driver.verify(it.port.path, it.plan, it.file)
         it.port.starts = True
@@ -89,3 +89,4 @@ async def test_a_full_backup_brings_a_device_back_to_where_it_was(tmp_path: Path
         await it.driver.write(it.port.path, plan_restore(kept, it.device), kept.path)
         assert bytes(it.esp.flash.data) == before
         assert SETTINGS in before
+        assert not await it.driver.holds(it.port.path, plan, it.file), "settings are not erased"
