@@ -52,6 +52,7 @@ BUDGETS_S = {
     "firmware/ota": 15,
     "homeassistant": 90,
     "house": 240,
+    "recovery": 90,
     "releases": 90,
     "simulator": 180,
     "surface": 330,

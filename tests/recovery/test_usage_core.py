@@ -1,4 +1,4 @@
-"""Who uses a port, asked of real Home Assistant: the newest knows, an old one has no such question."""
+"""Who uses a port, asked of real Home Assistant: the newest knows, an old one cannot be asked."""
 
 from __future__ import annotations
 
