@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DEMO_ONLY = ("pymodbus", "agent.simulator", "agent.house.embedded")
 LATER_OR_NEVER = ("yaml", "playwright", "hypothesis", "psutil", "unittest", "tests", "numpy",
-                  "highspy", "aioesphomeapi", "zeroconf", "google.protobuf")  # fmt: skip
+                  "highspy", "aioesphomeapi", "zeroconf", "google.protobuf",
+                  "esptool", "serial")  # fmt: skip
 
 
 def loaded_by(statement: str) -> set[str]:

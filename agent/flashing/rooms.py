@@ -219,6 +219,7 @@ class FlashRooms:
             self.cable,
             self._images.names,
             self._channel_of,
+            self._waits,
             lambda: self.desk.fault,
         )
 
@@ -259,6 +260,12 @@ class FlashRooms:
 
     def _channel_of(self, mac: Mac) -> str:
         return self._store.current.releases.channel_of(mac)
+
+    def _waits(self, mac: Mac) -> str:
+        """Return why a bridge may not be reset now, "" if it may."""
+        if mac in self.jobs.jobs.on_trial:
+            return "An image is on trial there, and a restart would confirm it."
+        return self._moment(mac).waits
 
     def _job_of(self, mac: Mac) -> str:
         job = self.jobs.jobs.lock(mac)

@@ -55,6 +55,8 @@ class Writing:
     names: dict[str, str]
     """File names of images by digest, for who fetches them."""
     channel_of: Callable[[Mac], str]
+    waits: Callable[[Mac], str]
+    """Why a bridge may not be reset now; "" if it may."""
     fault: Callable[[], str]
     """Why nothing may be flashed at all; "" while all is well."""
 
@@ -94,6 +96,8 @@ class RecoveryDesk:
         there = self._port(port, insist=insist)
         if isinstance(there, Answer):
             return there
+        if there.mac and self._writing and (waits := self._writing.waits(there.mac)):
+            return Answer(False, "not-now", f"To ask the chip resets it. {waits} Ask again later.")
         if not self._asking.ask(there, by):
             return Answer(False, "busy", "It is being asked already. Wait for its answer.")
         text = f"Asking what is on {there.title}; nothing on it is changed."

@@ -48,12 +48,12 @@ then name the holder.
 
 _BRIDGES = """
 The ids of PVAutonomy Ops, and two of ours, for the trust in firmware releases
-([firmware](firmware.md)) and for bridges on USB cables ([recovery](recovery.md)), whatever the setting `entity_prefix` says; a device of their own. Each
-has all of its attributes from the first moment on, and what a press came to stands in those of its
-button: `last_result` and, where it was refused or failed, `error_message` with the sentence. One
-thing is done at a time. The select takes a bridge's name as its options have it, with the MAC
-behind it where two share one; `none` is nobody, which Home Assistant shows as `unknown`. Flashing
-is refused in this version.
+([firmware](firmware.md)) and for bridges on USB cables ([recovery](recovery.md)), whatever the
+setting `entity_prefix` says; a device of their own. Each has all of its attributes from the first
+moment on, and what a press came to stands in those of its button: `last_result` and, where it was
+refused or failed, `error_message` with the sentence. One thing is done at a time. The select takes
+a bridge's name as its options have it, with the MAC behind it where two share one; `none` is
+nobody, which Home Assistant shows as `unknown`. Flashing is refused in this version.
 """
 
 _EACH_BRIDGE = """

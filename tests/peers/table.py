@@ -55,6 +55,7 @@ BUDGETS_S = {
     "homeassistant": 90,
     "house": 240,
     "migration": 60,
+    "recovery": 90,
     "releases": 90,
     "simulator": 180,
     "surface": 330,

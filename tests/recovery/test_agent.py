@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from agent.firmware.serial.ports import SerialPort, Usb, holders
 from agent.flashing import rooms
+from agent.flashing.moments import RUNS, Moment
+from agent.simulator.esp_rom_faults import RomFaults
 from tests.cable_help import MAC, PLUGGED, PROJECT, VERSION
 from tests.firmware.esp_images import KIB, factory
 from tests.firmware.serial.boards import SETTINGS
@@ -39,6 +42,8 @@ async def test_nothing_is_written_that_was_not_identified_checked_and_confirmed(
         assert (answer["accepted"], answer["code"]) == (False, "not-identified")
         device = await agent.identified()
         assert (device["chip"], device["mac"], device["known"]) == ("esp32c3", MAC, "")
+        (noted,) = await agent.app._journal.events(kinds=["cable_identified"], limit=9, after_id=0)
+        assert (noted.data["mac"], noted.data["by"]) == (MAC, "page: local")
         assert [it["version"] for it in device["releases"][:1]] == [VERSION]
         answer = await agent.checked(reason="")
         assert [it["code"] for it in answer["refusals"]] == ["reason-missing"]
@@ -94,6 +99,34 @@ async def test_a_write_is_broken_off_only_by_a_person_who_insists_and_is_told_as
         view = flashing.desk.view().recovery
         assert (view.state, view.attributes["last_result"]) == ("idle", "lost")
         assert view.attributes["needs_flashing"] == [MAC]
+
+
+async def test_a_question_to_a_chip_can_be_ended_and_is_not_asked_of_one_that_is_needed_now(
+    tmp_path: Path,
+) -> None:
+    async with recovering(tmp_path, faults=RomFaults(mute=True)) as agent:
+        path = agent.bench.port.path
+        status, answer = await agent.posts("identify", port=path)
+        assert status == 200, answer
+        status, answer = await agent.posts("identify", port=path)
+        assert (status, answer["code"]) == (409, "busy")
+        await agent.until(lambda _: holders(agent.bench.port.node), "it is being asked")
+        assert (await agent.posts("cancel", job=path))[0] == 200
+        await agent.until(lambda _: not holders(agent.bench.port.node), "the port is free", 3)
+        await agent.until(lambda it: it["ports"][0]["code"] == "cancelled", "it is told")
+
+        itself = SerialPort("/dev/ttyACM9", Usb(0x303A, 0x1001, MAC))
+        flashing = agent.app._flashing
+        assert flashing is not None
+        flashing._moment = lambda _: Moment(RUNS)  # type: ignore[method-assign]
+        PLUGGED.append(itself)
+        try:
+            await agent.until(lambda it: len(it["ports"]) == 2, "both are listed")
+            status, answer = await agent.posts("identify", port=itself.path)
+            assert (status, answer["code"]) == (409, "not-now")
+            assert "A dispatch runs through it" in answer["text"]
+        finally:
+            PLUGGED.remove(itself)
 
 
 async def test_an_own_build_goes_to_a_bridge_that_was_known_once_a_person_vouches_for_it(
