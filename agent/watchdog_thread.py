@@ -179,7 +179,7 @@ class Watchdog:
                 self.end, ends_s = end, now_s + limits.orderly_s
                 self._loop.call_soon_threadsafe(self._stop)
                 _say(f"is being ended: {end.text}; the battery is given back first")
-            if now_s >= ends_s and not busy:
+            if now_s >= ends_s and not (busy or facts.flashing):
                 _die("it could not be ended in order")
 
 

@@ -158,20 +158,21 @@ async def test_an_agent_that_is_ill_ends_itself_and_the_next_one_goes_on(tmp_pat
 
 
 ILL = """
-import asyncio, re, sys
+import asyncio, re, sys, time
 from pathlib import Path
 from agent import watchdog_thread as it
 from agent.journal import Journal
 from agent.watchdog import Limits
 
-it.LIMITS = Limits(processor_s=1, warm_up_s=0.2, lasting_s=0.5, every_s=0.1)
+it.LIMITS = Limits(loop_s=0.5, processor_s=1, warm_up_s=0.2, lasting_s=0.5, every_s=0.1)
 it.PULSE_S = 0.1
+holds = it.Holds()
 
 async def main():
     stopping = asyncio.Event()
     async with (
         await Journal.open(Path(sys.argv[1]) / "journal.sqlite3") as journal,
-        it.watched(journal, it.Holds(), lambda: "", stopping.set),
+        it.watched(journal, holds, lambda: "", stopping.set),
     ):
         await asyncio.sleep(0.5)
         ILLNESS
@@ -204,6 +205,20 @@ def test_an_interpreter_that_is_kept_and_a_thousand_tasks_end_the_process(
         _, said = ill.communicate(timeout=30)
     assert ill.returncode == code, said
     assert words in said
+
+
+def test_a_loop_that_is_stuck_is_not_ended_while_another_process_writes(tmp_path: Path) -> None:
+    """Half a second is too long for the loop, but the hold says two."""
+    illness = 'with holds.hold("writing bridge-1 over USB", 2): print(1, flush=1), time.sleep(60)'
+    command = [sys.executable, "-c", ILL.replace("ILLNESS", illness), str(tmp_path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe) as ill:  # noqa: S603 - ours
+        assert ill.stdout
+        assert ill.stdout.readline() == b"1\n"
+        began_s = time.monotonic()
+        ill.communicate(timeout=30)
+    assert ill.returncode == EXIT_ILL
+    assert time.monotonic() - began_s > 1.8
 
 
 def test_a_hold_ends_with_the_process_that_works_though_nobody_ends_it() -> None:
