@@ -51,7 +51,7 @@ BUDGETS_S = {
     "firmware/campaign": 15,
     "firmware/job": 60,
     "firmware/ota": 15,
-    "firmware/serial": 60,
+    "firmware/serial": 75,
     "homeassistant": 90,
     "house": 240,
     "migration": 60,

@@ -51,7 +51,6 @@ Esp = Any
 """esptool's loader objects; it is not typed."""
 _ROM_BAUD = 115_200
 _ERASED = b"\xff"
-_ALIGNMENT = 4
 _BY_LINE = "hard-reset"
 _LISTEN_S, _LISTEN_BYTES, _HEARD_BYTES = 0.1, 4096, 16_384
 _TABLE_BYTES = 0xC00
@@ -270,9 +269,8 @@ def _write(esp: Esp, plan: FlashPlan, content: bytes, teller: Teller) -> dict[st
         teller.say(Event.TOUCHED)
     for offset, data in todo:
         teller.piece(len(data))
-        padded = data + _ERASED * (-len(data) % _ALIGNMENT)
         # One call each: a piece that does not compress switches it off for the rest of a call.
-        write_flash(esp, [(offset, padded)], **_AS_SIGNED)
+        write_flash(esp, [(offset, data)], **_AS_SIGNED)
     return {
         "written": [asdict(part) for part, _ in pieces if part not in same],
         "same": [asdict(part) for part in same],

@@ -249,6 +249,8 @@ async def cancelled(stage: Stage, folder: Path) -> tuple[End, float, list[object
     async with board(folder, size=60_000) as it, cable_site(it, folder) as site:
         site.moments.waits = {site.mac: "It discharges."} if stage is Stage.CONNECT else {}
         before, said, held_s = bytes(it.esp.flash.data), [], 0.0
+        restart = mock.AsyncMock(wraps=it.driver.restart)
+        it.driver.restart = restart  # type: ignore[method-assign]
         job = await site.begin(site.wish(erase=stage is Stage.ERASE, backup="quick"))
         await site.at(job, stage)
         if stage in AFTER:
@@ -262,7 +264,10 @@ async def cancelled(stage: Stage, folder: Path) -> tuple[End, float, list[object
                 said.append(await site.jobs.cancel(job, "Ann"))
             assert isinstance(await site.jobs.cancel(job, "Ann", force=stage in WRITING), JobState)
             held_s = await freed_s(it.port.node)
-        return end_of(site, await ended(site.jobs, job), before), held_s, said
+        end = end_of(site, await ended(site.jobs, job), before)
+        plugged = stage in BEFORE and stage is not Stage.CONNECT
+        assert restart.await_count == plugged, f"{stage}: it waits in its boot loader for nothing"
+        return end, held_s, said
 
 
 async def test_a_job_can_be_cancelled_at_each_stage_and_in_a_write_only_by_force(

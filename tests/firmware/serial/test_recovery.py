@@ -86,7 +86,8 @@ async def test_a_full_backup_brings_a_device_back_to_where_it_was(tmp_path: Path
         plan = plan_flash(it.image, it.content, it.device, erase_settings=True)
         await it.write(plan)
         assert it.at(NVS[2], NVS[3]) == b"\xff" * NVS[3], "settings were to be erased"
+        it.esp.flash.load(NVS[2], SETTINGS)
+        assert not await it.driver.holds(it.port.path, plan, it.file), "settings came back unseen"
         await it.driver.write(it.port.path, plan_restore(kept, it.device), kept.path)
         assert bytes(it.esp.flash.data) == before
         assert SETTINGS in before
-        assert not await it.driver.holds(it.port.path, plan, it.file), "settings are not erased"
