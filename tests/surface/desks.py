@@ -403,6 +403,7 @@ class HandRecovery:
         self.asked: list[tuple[Any, ...]] = []
         self.code = ""
         """Why wishes are refused."""
+        self.checks: Callable[[CableWish], dict[str, Any]] = lambda _: {}
         self._wakes: list[Callable[[], None]] = []
 
     def shown(self) -> dict[str, Any]:
@@ -427,7 +428,7 @@ class HandRecovery:
         return self._take("identify", port, insist)
 
     async def check(self, wish: CableWish, by: str) -> dict[str, Any]:
-        return {"accepted": False, "code": "no", "text": "Not now.", "refusals": []}
+        return self.checks(wish)
 
     async def write(self, wish: CableWish, by: str) -> Told:
         return self._take("write", wish)

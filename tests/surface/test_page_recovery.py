@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import ClientSession
 from playwright.async_api import Page, expect
 
+from agent.surface.desk import CableWish
 from agent.surface.web.auth import Gate, Policy
 from tests.cable_help import MAC, PLUGGED, PROJECT, VERSION
 from tests.firmware.serial.boards import SETTINGS
@@ -98,6 +99,67 @@ async def test_what_devices_say_is_set_as_text_and_a_write_is_stopped_by_a_secon
     assert house.recovery.asked[1:] == [("cancel", "j1", False), ("cancel", "j1", True)]
     await expect(page.locator("#recovery-needs")).to_contain_text(MAC)
     assert await page.title() == "PV Edge Agent"
+
+
+PART = {"label": "nvs", "offset": 0x9000, "size": 0x5000}
+
+
+def judged(wish: CableWish) -> dict[str, Any]:
+    """Answer a check: what is older has to be accepted by name."""
+    against = {
+        "code": "downgrade",
+        "text": f"Older {HOSTILE}.",
+        "next_step": "",
+        "ack": "ack_downgrade",
+    }
+    accepted = "ack_downgrade" in wish.acks
+    refusals = [] if accepted else [against]
+    text = f"Write 1.0.0 to {wish.mac}?"
+    return {"accepted": accepted, "code": "", "text": text, "refusals": refusals, "digest": "d1"}
+
+
+async def test_what_speaks_against_it_is_accepted_by_name_and_erasing_takes_the_mac_typed(
+    page: Page, house: House
+) -> None:
+    house.recovery.checks = judged
+    release = {"channel": "beta", "project": PROJECT, "version": "1.0.0"}
+    chip = {
+        "at": "2026-06-21T12:00:00+00:00", "chip": "esp32", "description": f"ESP32 {HOSTILE}",
+        "revision": "v3.0", "mac": MAC, "flash_size": 4 << 20, "locks": [], "app": "",
+        "known": "Shed", "needs_flashing": True, "table": [PART],
+        "releases": [{**release, "version": "1.1.0"}, release],
+    }  # fmt: skip
+    line = port(used_by=[], code="", text="", device=chip)
+    house.recovery.show(ports=[line])
+    await opened(page, house)
+    shown = page.locator("#recovery-ports .chip")
+    for text in (f"ESP32 {HOSTILE}", "Shed, needs flashing", "v3.0"):
+        await expect(shown).to_contain_text(text)
+    await shown.get_by_text("Partition table").click()
+    await expect(shown).to_contain_text("nvs: 20 KiB at 0x9000")
+    await shown.get_by_label("Release").select_option(label=f"{PROJECT} 1.0.0 (beta)")
+    await shown.get_by_label("Why is it recovered?").fill("dead")
+    await shown.get_by_label("Erase its Wi-Fi settings").check()
+    await shown.get_by_label("Copy before").select_option("full")
+    await shown.get_by_role("button", name="Check").click()
+    house.recovery.show(ports=[{**line, "phase": ""}])  # a picture that comes meanwhile
+    await shown.get_by_label("I accept (ack_downgrade)").click()
+    await expect(shown).to_contain_text("Accepted: ack_downgrade.")
+    await shown.get_by_label(f"Type {MAC}").fill(MAC.lower())
+    await shown.get_by_text("Write it", exact=True).click()
+    await expect(page.locator("#answer")).to_contain_text("It was done.")
+    ((_, wish),) = house.recovery.asked
+    assert wish == CableWish(
+        port="/dev/ttyUSB0",
+        mac=MAC,
+        **release,
+        digest="d1",
+        reason="dead",
+        acks=("ack_downgrade",),
+        erase_settings=True,
+        typed=MAC.lower(),
+        backup="full",
+    )
 
 
 async def test_everybody_sees_the_ports_and_only_an_administrator_asks_and_writes(

@@ -155,7 +155,8 @@ export class Recovery {
     typed.row.hidden = !asked.erase_settings;
     const write = this.button("Write it", told.text, () => this.post("write", { ...wish(), digest: told.digest, typed: typed.input.value }));
     write.className = "primary";
-    return [element("p", "phase small", told.text), typed.row, write];
+    const passed = element("p", "quiet", acks.size ? `Accepted: ${[...acks].join(", ")}.` : "");
+    return [element("p", "phase small", told.text), passed, typed.row, write];
   }
 
   /** One recovery that is under way. */
