@@ -31,7 +31,7 @@ def on_trial(folder: Path, name: str, mac: str) -> TrialDevice:
 
 
 async def test_a_click_is_confirmed_and_one_that_crashes_is_told_as_what_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_core: MakeCore, broker: Broker
+    tmp_path: Path, make_core: MakeCore, broker: Broker
 ) -> None:
     device = on_trial(tmp_path, "bridge-1", "02005e300001")
     core = make_core(NEWEST, broker=broker)
@@ -39,7 +39,7 @@ async def test_a_click_is_confirmed_and_one_that_crashes_is_told_as_what_it_is(
     async with core, CoreClient(core.url, core.token) as home:
         stages = await home.subscribe("pvautonomy_ops_flash_stage")
         with device:
-            async with installing(tmp_path, monkeypatch, device, core=core, broker=broker) as agent:
+            async with installing(tmp_path, device, core=core, broker=broker) as agent:
                 await agent.publishes("1.1.0", image("1.1.0"))
                 await agent.start()
                 await agent.is_offered(device, "1.1.0")
@@ -98,7 +98,7 @@ async def began(agent: Installer, version: str) -> str:
 
 
 async def test_an_agent_that_is_killed_while_it_sends_classifies_the_job_at_its_next_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """The bridge is gone for the guard at once, and is given back with a verdict."""
     device = on_trial(tmp_path, "bridge-1", "02005e300001")
@@ -106,7 +106,7 @@ async def test_an_agent_that_is_killed_while_it_sends_classifies_the_job_at_its_
         stalled = [Trouble(up_bytes=60_000, stalls=True)] * 20  # the gates knock, too
         async with Between(device.ota_port, *stalled) as between:
             place = f"{LOOPBACK}:{device.api_port}/{between.port} = {sticker(device)}"
-            async with installing(tmp_path, monkeypatch, device, bridge_list=place) as agent:
+            async with installing(tmp_path, device, bridge_list=place) as agent:
                 await agent.publishes("1.1.0", image("1.1.0"))
                 await agent.start()
                 await agent.is_offered(device, "1.1.0")
@@ -131,11 +131,11 @@ async def test_an_agent_that_is_killed_while_it_sends_classifies_the_job_at_its_
 
 
 async def test_a_stop_waits_for_the_upload_that_runs_and_the_campaign_ends_after_the_next_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     device = on_trial(tmp_path, "bridge-1", "02005e300001")
     with device:
-        async with installing(tmp_path, monkeypatch, device) as agent:
+        async with installing(tmp_path, device) as agent:
             await agent.publishes("1.1.0", image("1.1.0"))
             await agent.start()
             await agent.is_offered(device, "1.1.0")
@@ -161,14 +161,12 @@ async def test_a_stop_waits_for_the_upload_that_runs_and_the_campaign_ends_after
             await eventually(finished, 20, "the campaign has ended", agent.jobs)
 
 
-async def test_a_boot_loop_is_left_in_safe_mode_and_one_click_mends_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_boot_loop_is_left_in_safe_mode_and_one_click_mends_it(tmp_path: Path) -> None:
     if firmware(TRIAL) is None:
         pytest.skip("no ESPHome firmware: run script/setup")
     device = TrialDevice(tmp_path / "bridge-1", name="bridge-1", mac="02005e300001", rollback=False)
     with device:
-        async with installing(tmp_path, monkeypatch, device) as agent:
+        async with installing(tmp_path, device) as agent:
             await agent.publishes("1.1.0", image("1.1.0", Fate.LOOPS))
             await agent.start()
             await agent.is_offered(device, "1.1.0")
