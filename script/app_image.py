@@ -110,11 +110,7 @@ def build(recipe: Recipe, arch: str, root: Path = ROOT) -> tuple[str, str]:
     Raises:
         BuildError: no tool, or the build failed; what it said is on the screen.
     """
-    tool = next((it for it in ("docker", "podman") if shutil.which(it)), None)
-    if tool is None:
-        raise BuildError(
-            "what goes in is fine, but neither docker nor podman is here. Install one to build."
-        )
+    tool = _builder()
     command = [tool, *(["buildx", "build", "--load"] if tool == "docker" else ["build"])]
     if tool == "podman":
         command += ["--format", "docker"]  # the other format has no HEALTHCHECK
@@ -124,6 +120,20 @@ def build(recipe: Recipe, arch: str, root: Path = ROOT) -> tuple[str, str]:
     if subprocess.run([*command, "."], cwd=root, check=False).returncode:
         raise BuildError(f"{tool} could not build {recipe.tag}; its last lines say why.")
     return tool, recipe.tag
+
+
+def _builder() -> str:
+    # Debian packages docker and its buildx apart.
+    if docker := shutil.which("docker"):
+        told = subprocess.run([docker, "buildx", "version"], capture_output=True, check=False)
+        if not told.returncode:
+            return "docker"
+    if shutil.which("podman"):
+        return "podman"
+    raise BuildError(
+        "what goes in is fine, but neither docker with buildx nor podman is here. Install one to "
+        "build."
+    )
 
 
 def report(tool: Sequence[str], image: str, base: str) -> Iterator[str]:

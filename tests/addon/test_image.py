@@ -9,40 +9,31 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
+import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 
-from agent.surface.discovery import Topics
 from script.app_image import ABOVE_BASE_MB, stage
 from tests.acceptance.parts import events_of, eventually
 from tests.addon.repository import ROOT
+from tests.addon.scene import SETTINGS, installed, of_image
+from tests.flashing.scene import installing
 from tests.peers import containers
 from tests.peers.containers import BASE, Container
-from tests.peers.hassio_network import APP, HOST, OTHER_APP, SUPERVISOR, hassio_network
-from tests.peers.mosquitto import Broker
-from tests.peers.supervisor import BROKER, SupervisorStandIn
-from tests.surface.mqtt_scene import Watcher
+from tests.peers.esphome_firmware import TRIAL, firmware
+from tests.peers.esphome_trial import TrialDevice
+from tests.peers.esphome_trial import image as release
+from tests.peers.hassio_network import HOST, OTHER_APP, hassio_network
 
 pytestmark = pytest.mark.peers("podman")
 
-USER = {"X-Remote-User-Id": "4711", "X-Remote-User-Name": "anna", "X-Ingress-Path": "/api/x/y"}
-STOP = {"X-Requested-With": "pv-edge-agent"}
-HEALTHY_WITHIN_S = 60
 GRACE_S = 120
 IDLE_STOP_S = 5
 GUARDED_WITHIN_S = 240
 """The commissioning test comes first."""
-STATUS = Topics().status
-SETTINGS = {"export_limit_w": 1234.0, "tolerance_kwh": 0.5}
-OPTIONS = {"log_level": "debug"}
 
 
 @pytest.fixture(scope="module")
@@ -68,102 +59,6 @@ def network(image: str, demo: object) -> Iterator[str]:
     del image, demo  # the packages of an image may come from the network, which ends here
     with hassio_network() as apps:
         yield apps
-
-
-@dataclass
-class App:
-    """The app in its container, and everybody around it."""
-
-    image: str
-    network: str
-    data: Path
-    supervisor: SupervisorStandIn
-    broker: Broker
-    watcher: Watcher
-    stack: AsyncExitStack
-    container: Container = field(init=False)
-
-    def launch(self) -> None:
-        """Make a container and start it, with a new token each time, as the Supervisor does."""
-        self.supervisor.token = secrets.token_hex(28)
-        options = [
-            f"--network=ns:{self.network}",
-            f"--add-host=supervisor:{SUPERVISOR}",
-            f"--volume={self.data}:/data",
-            "--tmpfs=/tmp",
-            f"--env=SUPERVISOR_TOKEN={self.supervisor.token}",
-        ]
-        name = f"pv-edge-{secrets.token_hex(4)}"
-        made = Container(name, self.image, *options)
-        self.container = self.stack.enter_context(made.running())
-
-    async def healthy(self) -> None:
-        async def asked() -> bool:
-            return self.health().returncode == 0
-
-        await eventually(asked, HEALTHY_WITHIN_S, "healthy", self._said)
-
-    def health(self) -> Any:
-        return containers.podman("healthcheck", "run", self.container.name, check=False)
-
-    async def on_the_broker(self, status: str) -> None:
-        async def told() -> bool:
-            return self.watcher.last.get(STATUS) == status
-
-        await eventually(told, HEALTHY_WITHIN_S, f"{status} on the broker", self._said)
-
-    async def wrote(self, kind: str, action: str) -> None:
-        async def written() -> bool:
-            events = events_of(self.data)
-            return (kind, action) in [(it["kind"], it.get("action")) for it in events]
-
-        await eventually(written, 10, f"{kind} of {action}", self._said)
-
-    async def _said(self) -> str:
-        return self.container.log()[-2000:]
-
-    async def get(self, path: str, source: str = SUPERVISOR) -> tuple[int, str]:
-        async with _from(source) as http, http.get(path, headers=USER) as answer:
-            return answer.status, await answer.text()
-
-    async def emergency_stop(self) -> int:
-        wish = {"kind": "emergency_stop"}
-        async with (
-            _from(SUPERVISOR) as http,
-            http.post("/api/requests", json=wish, headers={**USER, **STOP}) as answer,
-        ):
-            return answer.status
-
-
-def _from(source: str) -> aiohttp.ClientSession:
-    """Return a client that has this address, as the Supervisor's ingress or another app has."""
-    connector = aiohttp.TCPConnector(local_addr=(source, 0))
-    return aiohttp.ClientSession(f"http://{APP}:8099", connector=connector)
-
-
-@asynccontextmanager
-async def installed(image: str, network: str, folder: Path) -> AsyncIterator[App]:
-    """Install and start the app as a Supervisor would, with a user's own options and settings."""
-    data = folder / "data"
-    data.mkdir()
-    (data / "options.json").write_text(json.dumps(OPTIONS))
-    (data / "options.json").chmod(0o600)
-    (data / "settings.json").write_text(json.dumps(SETTINGS))
-    supervisor = SupervisorStandIn()
-    supervisor.host, supervisor.port = SUPERVISOR, 80
-    broker = Broker(folder / "broker")
-    broker.host = "0.0.0.0"  # noqa: S104 - of a network namespace without a way out
-    async with AsyncExitStack() as stack:
-        stack.enter_context(broker)
-        login = {"username": broker.username, "password": broker.password}
-        supervisor.broker = {**BROKER, "host": HOST, "port": broker.port, **login}
-        await stack.enter_async_context(supervisor)
-        watcher = Watcher(broker, Topics().base)
-        await watcher.open()
-        stack.callback(watcher.close)
-        app = App(image, network, data, supervisor, broker, watcher, stack)
-        app.launch()
-        yield app
 
 
 @pytest.mark.peers("mosquitto", "supervisor")
@@ -282,6 +177,33 @@ def test_the_folder_for_local_installs_gives_the_same_image(image: str, tmp_path
     before = containers.identity(image)
     containers.build(context=target, dockerfile=target / "Dockerfile")
     assert containers.identity(image) == before, "a layer was built from other files"
+
+
+@pytest.mark.peers("esphome")
+async def test_told_to_stop_in_an_upload_it_ends_the_upload_first_and_judges_it_at_its_next_start(
+    image: str, network: str, tmp_path: Path
+) -> None:
+    del network  # the device and the agent meet on its loopback
+    if firmware(TRIAL) is None:
+        pytest.skip("no ESPHome firmware: run script/setup")
+    device = TrialDevice(tmp_path / "bridge-1", name="bridge-1", mac="02005e300001")
+    with device, of_image(image) as kind:
+        async with installing(tmp_path, device, kind=kind) as agent:
+            await agent.publishes("1.1.0", release("1.1.0"))
+            await agent.start()
+            await agent.is_offered(device, "1.1.0")
+            name = await agent.installs(device, "1.1.0")
+
+            async def sending() -> bool:
+                return "upload" in agent.story(name)
+
+            await eventually(sending, 30, "it is sent", agent.jobs)
+            code, took_s = await agent.terminated(signal.SIGTERM, GRACE_S)
+            assert (code, took_s < GRACE_S) == (0, True), f"{took_s:.1f} s"
+            assert "uploaded" in agent.story(name)
+            await agent.start()
+            job = await agent.verdict(name)
+            assert job["result"] == "confirmed", job
 
 
 @pytest.mark.peers("inverter")

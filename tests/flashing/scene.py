@@ -35,8 +35,12 @@ class Installer(Caretaker):
         module = [sys.executable, "-m", "tests.flashing.on_trial"]
         command = [*module, "run", "--data", str(self.data), "--port", "0"]
         since = self.spawn(command, self.environment)
-        self._url = f"http://127.0.0.1:{(await self.said(_OPEN, since, 30))[1]}"
+        await self.opens(since)
         return time.monotonic() - began_s
+
+    async def opens(self, since: int) -> None:
+        """Wait until the page is open; its output begins at `since` in the log."""
+        self._url = f"http://127.0.0.1:{(await self.said(_OPEN, since, 30))[1]}"
 
     async def publishes(self, version: str, image: bytes, **changes: Any) -> None:
         """Release an image, keep it where a download would have put it, and have it looked for."""
@@ -118,13 +122,14 @@ async def installing(
     *devices: Device,
     core: Any = None,
     broker: Broker | None = None,
+    kind: type[Installer] = Installer,
     **settings: Any,
 ) -> AsyncIterator[Installer]:
     """Prepare an agent for these devices; start it when something is published."""
     keys = {it.mac: it.key or "" for it in devices}
     url, token = (core.url, core.token) if core else ("http://127.0.0.1:9", "token")
     given: dict[str, Any] = {"bridge_list": listed(*devices), **settings}
-    async with caretaker(folder, url, token, keys, kind=Installer, **given) as agent:
+    async with caretaker(folder, url, token, keys, kind=kind, **given) as agent:
         assert isinstance(agent, Installer)
         agent.bundle = folder / "bundle"
         agent.published = repo.Repo(at=datetime.now(UTC), project=PROJECT)

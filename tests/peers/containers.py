@@ -53,25 +53,26 @@ KEPT_H = 72
 
 def podman(*words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run podman on our own store; a failure shows the end of what it said."""
-    return _tool("podman", ["--cgroup-manager=cgroupfs", "--runtime=runc"], words, check=check)
+    return _run("podman", words, check=check)
 
 
-def buildah(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run buildah on the same store."""
-    return _tool("buildah", [], words, check=True)
+def command(name: str, words: Sequence[str | Path]) -> list[str]:
+    """Return the whole command of podman or buildah on our own store."""
+    options = ["--cgroup-manager=cgroupfs", "--runtime=runc"] if name == "podman" else []
+    places = [f"--root={STORE / 'store'}", f"--runroot={STORE / 'run'}"]
+    driver = f"--storage-driver={_driver()}"
+    return [program(name) or name, *options, *places, driver, *map(str, words)]
 
 
-def _tool(
-    name: str, options: Sequence[str], words: Sequence[str | Path], *, check: bool
+def _run(
+    name: str, words: Sequence[str | Path], *, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    store = [
-        f"--root={STORE / 'store'}",
-        f"--runroot={STORE / 'run'}",
-        f"--storage-driver={_driver()}",
-    ]
-    command = [program(name) or name, *options, *store, *map(str, words)]
     done = subprocess.run(  # noqa: S603
-        command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        command(name, words),
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     if check and done.returncode:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-25:])
@@ -168,7 +169,7 @@ def build(
             words += [f"--volume={CERTIFICATES}:{CERTIFICATES}:ro"]
         words += [f"--target={target}", f"--tag={name}", f"--file={dockerfile}"]
         with only_one("containers-build"):
-            buildah("bud", *words, context)
+            _run("buildah", ["bud", *words, context])
     podman("image", "prune", "--force", f"--filter=until={KEPT_H}h", check=False)
     return name
 

@@ -59,7 +59,9 @@ def test_who_means_it_gets_past_it_and_hears_what_is_missing(clone: Path) -> Non
     answer = build(clone, "--release", "--allow-development-root")
     assert "Purpose: DEVELOPMENT ONLY" in answer.stdout
     assert answer.returncode == 1
-    assert "what goes in is fine, but neither docker nor podman is here" in answer.stderr
+    assert (
+        "what goes in is fine, but neither docker with buildx nor podman is here" in answer.stderr
+    )
 
 
 def test_a_record_that_does_not_verify_is_not_built_in(clone: Path, folder: Folder) -> None:
