@@ -34,6 +34,8 @@ ASK_JOURNAL_S = 5.0
 _STATM = Path("/proc/self/statm")
 _STDERR = 2
 _LAST_WORDS_S = 5.0
+_HELD_PROCESSOR_S = 1800.0
+"""While something is held: longer than any hold, as this thread may not get to set it back."""
 
 
 class AgentIllError(Exception):
@@ -169,7 +171,7 @@ class Watchdog:
         ends_s = float("inf")
         while not self._over.wait(limits.every_s):
             busy = self._holds.now()
-            _allow_processor(0 if busy else limits.processor_s)
+            _allow_processor(_HELD_PROCESSOR_S if busy else limits.processor_s)
             now_s = time.monotonic()
             facts = replace(self._pulse.last, rss_bytes=_rss_bytes(), held=busy)
             watch, end = judge(watch, facts, now_s, limits)

@@ -89,7 +89,7 @@ if __name__ == "__main__":
     houses.simulated = outside
     App.run = run_until_ill  # type: ignore[method-assign]
     watchdog_thread.LIMITS = Limits(
-        loop_s=3, journal_s=4, warm_up_s=3, lasting_s=2, every_s=0.2, orderly_s=30
+        loop_s=4, journal_s=6, warm_up_s=3, lasting_s=2, every_s=0.2, orderly_s=30
     )
     watchdog_thread.PULSE_S, watchdog_thread.ASK_JOURNAL_S = 0.2, 0.5
     guard._JOURNAL_STUCK_S = 1.0

@@ -154,9 +154,10 @@ async def test_a_word_whose_line_was_never_ended_is_no_command() -> None:
 class Supervised(Agent):
     """The agent as the Supervisor starts it, which holds its standard input."""
 
-    async def begin(self, *, supervised: bool) -> None:
+    async def begin(self, *, supervised: bool, core_port: int = 0) -> None:
         command = [sys.executable, "-m", "agent", "run", "--data", str(self.data), "--port", "0"]
-        self.environment |= {"PV_EDGE_HA_URL": f"http://{LOOPBACK}:{free_port()}"}
+        core = f"http://{LOOPBACK}:{core_port or free_port()}"
+        self.environment |= {"PV_EDGE_HA_URL": core, "PV_EDGE_HA_TOKEN": "token"}
         if supervised:
             self.environment["SUPERVISOR_TOKEN"] = "token"
         with self.log.open("ab") as output:

@@ -122,7 +122,7 @@ async def cannot_command(folder: Path, illness: str, words: str, where: str) -> 
     async with ward(folder / illness, illness) as house:
         house.agent.falls_ill()
         if illness == "journal":
-            await eventually(house.complains, 4, "/health says 503 before it ends")
+            await eventually(house.complains, 6, "/health says 503 before it ends")
         assert await house.agent.ended() == EXIT_ILL, illness
         said = house.agent.log.read_text()
         assert words in said
@@ -151,8 +151,8 @@ async def leaks(folder: Path) -> None:
 
 async def test_an_agent_that_is_ill_ends_itself_and_the_next_one_goes_on(tmp_path: Path) -> None:
     await asyncio.gather(
-        cannot_command(tmp_path, "loop", "event loop has not turned for 3 s", "sick_agent.py"),
-        cannot_command(tmp_path, "journal", "has not answered for 4 s", "journal_worker.py"),
+        cannot_command(tmp_path, "loop", "event loop has not turned for 4 s", "sick_agent.py"),
+        cannot_command(tmp_path, "journal", "has not answered for 6 s", "journal_worker.py"),
         leaks(tmp_path),
     )
 
