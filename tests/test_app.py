@@ -77,5 +77,6 @@ def test_it_asks_for_no_more_rights_than_it_uses(app: dict[str, Any]) -> None:
     rights = {"homeassistant_api", "ingress", "services", "stdin", "tmpfs", "uart"}
     described = {"name", "version", "slug", "description", "stage", "arch", "homeassistant"}
     described |= {"url", "image"}
-    rest = {"panel_icon", "panel_title", "timeout", "backup_exclude", "options", "schema"}
+    rest = {"panel_icon", "panel_title", "timeout", "options", "schema"}
+    rest |= {"backup_exclude", "backup_pre", "backup_post"}
     assert set(app) == rights | described | rest
