@@ -3,14 +3,14 @@ The guard and its settings over HTTP.
 
 Reading is free of effects and answered from memory. A wish is handed to the guard as it is; the
 answer says whether it was taken, and a refusal says why and what to do (409). Every wish and
-every change, also a refused one, is handed to the audit with the name of its author.
+every change, also a refused one, is handed to the audit with the name of its author. A change that
+arrives a second time is refused; a stop never is.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -30,11 +30,11 @@ from agent.surface.web.auth import Access, Allowed, Gate, Refused
 from agent.surface.web.bridges import BridgesApi
 from agent.surface.web.feed import Feed, TooManyListenersError
 from agent.surface.web.flashing import FlashingApi
+from agent.surface.web.noting import STRANGER, Noted
+from agent.surface.web.once import ONCE_HEADER, Once
 from agent.surface.web.releases import ReleasesApi
 from agent.surface.web.support import SupportApi, SupportDesk
 
-Audit = Callable[[str, str, str], None]
-"""Takes who, what and the outcome."""
 HEARTBEAT_S = 15.0
 LONGEST_HISTORY_S = 86_400.0
 LONGEST_ACTION = 500
@@ -58,10 +58,11 @@ class Api:
     guard: GuardDesk
     settings: SettingsDesk
     gate: Gate
-    audit: Audit
+    audit: Noted
     feed: Feed
     heartbeat_s: float = HEARTBEAT_S
     desks: Desks = field(default_factory=Desks)
+    once: Once = field(default_factory=Once)
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route but the page's files."""
@@ -173,10 +174,31 @@ class Api:
 
     async def _admit(self, request: web.Request, access: Access, action: str) -> Allowed:
         verdict = await self.gate.admit(request.remote, request.headers, access)
+        if isinstance(verdict, Allowed) and access is Access.ADMIN and request.method != "GET":
+            verdict = self._first(request, verdict)
         if isinstance(verdict, Refused):
-            self.audit(verdict.by, action, verdict.code)
-            refuse(verdict)
+            self.turn_away(request, verdict, action)
         return verdict
+
+    def _first(self, request: web.Request, allowed: Allowed) -> Allowed | Refused:
+        key = request.headers.get(ONCE_HEADER)
+        try:
+            first = key is None or self.once.take(allowed.user_id, key)
+        except ValueError as error:
+            return Refused("bad_request", 400, f"{error}.", allowed.by)
+        if first:
+            return allowed
+        text = (
+            "This was asked before and is not done twice. Look at what became of it, and press "
+            "again if you still want it."
+        )
+        return Refused("replayed", 409, text, allowed.by)
+
+    def turn_away(self, request: web.Request, refused: Refused, action: str = "") -> NoReturn:
+        """End a request and have it noted, with its author as far as he is known."""
+        by = refused.by or f"{STRANGER}{request.remote}"
+        self.audit.refused(by, action or f"{request.method} {request.path}", refused.code)
+        refuse(refused)
 
 
 def refuse(refused: Refused) -> NoReturn:
@@ -185,6 +207,7 @@ def refuse(refused: Refused) -> NoReturn:
         400: web.HTTPBadRequest,
         401: web.HTTPUnauthorized,
         403: web.HTTPForbidden,
+        409: web.HTTPConflict,
         503: web.HTTPServiceUnavailable,
     }[refused.status]
     body = {"accepted": False, "code": refused.code, "text": refused.text}

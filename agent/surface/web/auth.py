@@ -21,7 +21,7 @@ import hmac
 import time
 from asyncio import timeout
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
@@ -106,7 +106,8 @@ def decide(
     verdict = judge(address, headers, access, policy)
     if isinstance(verdict, Refused) or not access.writes:
         return verdict
-    return _same_site(headers, policy) or verdict
+    fault = _same_site(headers, policy)
+    return verdict if fault is None else replace(fault, by=verdict.by)
 
 
 def _address(peer: str | None) -> IPv4Address | IPv6Address | None:
