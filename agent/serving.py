@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from agent import __version__
@@ -28,6 +29,7 @@ from agent.house.port import SiteMeter
 from agent.journal import Journal
 from agent.options import SUPERVISOR_CORE_URL, Options
 from agent.place import Place
+from agent.records import Records
 from agent.releases.rooms import ReleaseRooms
 from agent.settings import SettingsStore
 from agent.support import Support
@@ -138,10 +140,14 @@ class Serving:
                 bridges.desks if bridges else None,
                 rooms.releases.desk if rooms.releases else None,
                 rooms.flashing.desk if rooms.flashing else None,
+                Records(rooms.journal, rooms.store, self._local, rooms.meter, rooms.core),
             ),
         )
         doors.push_async_callback(web.stop)
         return await web.start(rooms.place.host, rooms.place.port)
+
+    def _local(self) -> datetime:
+        return self._desk.snapshot().at
 
     def _also(self) -> Mapping[str, Notification]:
         """Return what else belongs on Home Assistant's wall."""

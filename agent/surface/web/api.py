@@ -17,12 +17,14 @@ from typing import Any, NoReturn
 from aiohttp import web
 
 from agent.export.requests import STOPS, Request, RequestKind
+from agent.export.snapshot import GuardSnapshot
 from agent.settings import SettingError
 from agent.surface.desk import (
     BridgeDesks,
     FlashingDesk,
     GuardDesk,
     HistoryPoint,
+    RecordsDesk,
     ReleasesDesk,
     SettingsDesk,
 )
@@ -32,12 +34,31 @@ from agent.surface.web.feed import Feed, TooManyListenersError
 from agent.surface.web.flashing import FlashingApi
 from agent.surface.web.noting import STRANGER, Noted
 from agent.surface.web.once import ONCE_HEADER, Once
+from agent.surface.web.operations import (
+    Beside,
+    Health,
+    Refusal,
+    SettingsTold,
+    Told,
+    Wish,
+    described,
+)
+from agent.surface.web.records import RecordsApi
 from agent.surface.web.releases import ReleasesApi
 from agent.surface.web.support import SupportApi, SupportDesk
 
 HEARTBEAT_S = 15.0
 LONGEST_HISTORY_S = 86_400.0
 LONGEST_ACTION = 500
+_SECONDS = {
+    "seconds": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": LONGEST_HISTORY_S,
+        "default": 3600,
+        "description": "How far back.",
+    }
+}
 HISTORY_COLUMNS = tuple(HistoryPoint.__dataclass_fields__)
 
 
@@ -49,6 +70,7 @@ class Desks:
     bridges: BridgeDesks | None = None
     releases: ReleasesDesk | None = None
     flashing: FlashingDesk | None = None
+    records: RecordsDesk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +92,12 @@ class Api:
         bridges = BridgesApi(self.desks.bridges, self._admit, self.audit, json_object)
         releases = ReleasesApi(self.desks.releases, self._admit, self.audit, json_object, refuse)
         flashing = FlashingApi(self.desks.flashing, self._admit, self.audit, json_object)
+        records = RecordsApi(self.desks.records, lambda: self.guard.snapshot().at, refuse)
         return [
             *support.routes(),
+            *records.routes(),
             web.get("/health", self.health),
+            web.get("/api/openapi.json", self.openapi),
             web.get("/api/state", self.state),
             web.get("/api/stream", self.stream),
             web.get("/api/history", self.history),
@@ -84,16 +109,26 @@ class Api:
             *flashing.routes(),
         ]
 
+    @described(Access.HEALTH, Health, also={503: Health})
     async def health(self, _request: web.Request) -> web.Response:
         """Tell the watchdog whether loop and journal are alive; nothing else matters to it."""
         healthy, text = self.guard.healthy()
         body = {"status": "ok" if healthy else "failing", "text": text}
         return web.json_response(body, status=200 if healthy else 503)
 
+    @described(Access.VIEW, dict[str, Any])
+    async def openapi(self, _request: web.Request) -> web.Response:
+        """Return this document."""
+        from agent.surface.web.openapi import document  # noqa: PLC0415 - few ever ask
+
+        return web.json_response(document(self.routes()))
+
+    @described(Access.VIEW, (GuardSnapshot, Beside))
     async def state(self, _request: web.Request) -> web.Response:
         """Return the whole snapshot."""
         return web.json_response(self.feed.state())
 
+    @described(Access.VIEW, "text/event-stream", also={503: Refusal})
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Send the snapshot and then its changes until somebody leaves."""
 
@@ -118,6 +153,7 @@ class Api:
             self.feed.leave(listener)
         return response
 
+    @described(Access.VIEW, dict[str, list[float | None]], query=_SECONDS)
     async def history(self, request: web.Request) -> web.Response:
         """Return the last seconds as columns: one list per value, all of the same length."""
         try:
@@ -131,6 +167,7 @@ class Api:
         columns = {name: [getattr(point, name) for point in points] for name in HISTORY_COLUMNS}
         return web.json_response(columns)
 
+    @described(Access.STOP, Told, Wish)
     async def request(self, request: web.Request) -> web.Response:
         """Hand a wish to the guard."""
         body = await json_object(request)
@@ -145,10 +182,12 @@ class Api:
         body = {"accepted": answer.accepted, "code": answer.code, "text": answer.text}
         return web.json_response(body, status=200 if answer.accepted else 409)
 
+    @described(Access.VIEW, SettingsTold)
     async def read_settings(self, _request: web.Request) -> web.Response:
         """Return the values and what each setting is."""
         return self._settings(self.settings.current())
 
+    @described(Access.ADMIN, SettingsTold, dict[str, Any])
     async def change_settings(self, request: web.Request) -> web.Response:
         """Change settings together, or none of them."""
         changes = await json_object(request)

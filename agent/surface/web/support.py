@@ -23,12 +23,22 @@ from agent import __version__
 from agent.settings import SettingError
 from agent.surface.desk import SettingsDesk
 from agent.surface.web.auth import Access, Allowed, Refused
+from agent.surface.web.operations import Imported, Said, SettingsFile, described
 
 FORMAT = "pv-edge-agent settings"
 FORMAT_VERSION = 1
 _LOG = logging.getLogger(__name__)
 
 MOST_DAYS = 800
+_DAYS = {"type": "number", "exclusiveMinimum": 0, "maximum": MOST_DAYS, "default": 7}
+_TABLE: dict[str, dict[str, Any]] = {
+    "what": {
+        "enum": ["events", "samples"],
+        "default": "events",
+        "description": "What the table holds: events, or the chart's points.",
+    },
+    "days": {**_DAYS, "description": "How far back."},
+}
 Table = Literal["events", "samples"]
 Admit = Callable[[web.Request, Access, str], Awaitable[Allowed]]
 Note = Callable[[str, str, str], None]
@@ -81,6 +91,7 @@ class SupportApi:
             web.post("/api/notifications/clear", self.clear_notifications),
         ]
 
+    @described(Access.ADMIN, "application/x-ndjson")
     async def doctor(self, request: web.Request) -> web.StreamResponse:
         """Examine the set-up; one JSON object per line, progress first and the report last."""
         await self.admit(request, Access.ADMIN, "doctor")
@@ -119,6 +130,7 @@ class SupportApi:
             work.cancel()
         return response
 
+    @described(Access.ADMIN, dict[str, Any])
     async def diagnostics(self, request: web.Request) -> web.Response:
         """Return the redacted document as a file."""
         allowed = await self.admit(request, Access.ADMIN, "diagnostics")
@@ -126,6 +138,7 @@ class SupportApi:
         self.audit(allowed.by, "diagnostics", "downloaded")
         return _file("pv-edge-agent-diagnostics.json", await self.desk.diagnostics())
 
+    @described(Access.ADMIN, "text/csv", query=_TABLE)
     async def csv(self, request: web.Request) -> web.StreamResponse:
         """Return events or samples of the last days as a table for a spreadsheet."""
         allowed = await self.admit(request, Access.ADMIN, "journal.csv")
@@ -150,6 +163,7 @@ class SupportApi:
                 await response.write(piece.encode())
         return response
 
+    @described(Access.ADMIN, SettingsFile)
     async def export_settings(self, request: web.Request) -> web.Response:
         """Return every setting as a file that the import takes."""
         allowed = await self.admit(request, Access.ADMIN, "export settings")
@@ -162,6 +176,7 @@ class SupportApi:
         }
         return _file("pv-edge-agent-settings.json", document)
 
+    @described(Access.ADMIN, Imported, SettingsFile)
     async def import_settings(self, request: web.Request) -> web.Response:
         """Take every setting of a file, or none."""
         allowed = await self.admit(request, Access.ADMIN, "import settings")
@@ -205,6 +220,7 @@ class SupportApi:
             del wanted["mode"]
         return wanted, switches_on
 
+    @described(Access.ADMIN, Said)
     async def clear_notifications(self, request: web.Request) -> web.Response:
         """Put every notification of ours away."""
         allowed = await self.admit(request, Access.ADMIN, "clear notifications")
