@@ -130,10 +130,11 @@ class Serving:
             bridges.bridges if bridges else None,
         )
         supervised = rooms.options.ha_url == SUPERVISOR_CORE_URL
+        token = rooms.options.access_token.get_secret_value()
         web = WebServer(
             self._desk,
             self._counter,
-            Gate(Policy(supervised), self._is_admin),
+            Gate(Policy(supervised, token), self._is_admin),
             rooms.audit,
             desks=Desks(
                 support,

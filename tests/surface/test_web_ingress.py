@@ -321,6 +321,17 @@ async def test_a_fault_of_ours_is_told_in_words_and_without_its_text(
             assert (await answer.json())["code"] == code
 
 
+async def test_who_does_not_speak_http_leaves_nothing_in_the_log(
+    panel: Panel, caplog: pytest.LogCaptureFixture
+) -> None:
+    for said in (b"\x16\x03\x01\x00\xff\r\n\r\n", b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", panel.house.port)
+        writer.write(said)
+        assert b" 400 " in await reader.readline()
+        writer.close()
+    assert caplog.records == []
+
+
 async def test_the_stand_in_refuses_and_passes_what_ingress_does() -> None:
     """The stand-in itself, before an app that says what it was sent."""
 

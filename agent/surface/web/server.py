@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from agent.surface.desk import GuardDesk, SettingsDesk
 from agent.surface.web.api import HEARTBEAT_S, Api, Desks
@@ -89,7 +90,9 @@ class WebServer:
                 f"The page would be open to everybody who reaches {host}; "
                 "listen on 127.0.0.1 or set an access token. Nothing was started."
             )
-        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=LEAVE_S)
+        self._runner = web.AppRunner(
+            self._application(), access_log=None, logger=_http_log(), shutdown_timeout=LEAVE_S
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
         self._feed.start()
@@ -151,6 +154,18 @@ def _static_routes() -> list[web.RouteDef]:
     files = [path for path in sorted(STATIC.iterdir()) if path.suffix in CONTENT_TYPES]
     routes = [web.get(f"/{path.name}", serve(path)) for path in files]
     return [web.get("/", serve(STATIC / "index.html")), *routes]
+
+
+def _http_log() -> logging.Logger:
+    """Return a log without those who do not speak HTTP: anybody can, as often as he likes."""
+    log = logging.getLogger(f"{__name__}.http")
+
+    def ours(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError)
+
+    log.filters = [ours]
+    return log
 
 
 def _in_words(error: web.HTTPException) -> web.Response:
