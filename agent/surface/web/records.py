@@ -31,13 +31,14 @@ MOST_DAYS = 92
 LONGEST_DATA = 4000
 """Signs; what one event has beyond is left out and said so: the table has it all."""
 _MOST_KINDS = 50
+KINDS: dict[str, Any] = {
+    "type": "string",
+    "pattern": "^[a-z0-9_]+(,[a-z0-9_]+)*$",
+    "maxLength": 1000,
+    "description": "Kinds of events, with commas; all without. docs/logging.md names them.",
+}
 _JOURNAL: dict[str, dict[str, Any]] = {
-    "kinds": {
-        "type": "string",
-        "pattern": "^[a-z0-9_]+(,[a-z0-9_]+)*$",
-        "maxLength": 1000,
-        "description": "Kinds of events, with commas; all without. docs/logging.md names them.",
-    },
+    "kinds": KINDS,
     "since": {"type": "string", "format": "date-time", "description": "Not before this moment."},
     "until": {"type": "string", "format": "date-time", "description": "Before this moment."},
     "before": {
@@ -179,17 +180,22 @@ class RecordsApi:
 
 def _wanted(query: Any) -> Wanted:
     """Return what an address asks for; raises `ValueError` in words."""
-    kinds = tuple(query["kinds"].split(",")) if query.get("kinds") else None
-    if kinds and len(kinds) > _MOST_KINDS:
-        raise ValueError(f"kinds are at most {_MOST_KINDS}; ask for all and leave kinds out")
     before = query.get("before")
     return Wanted(
-        kinds=kinds,
+        kinds=some_kinds(query),
         since=_moment(query, "since"),
         until=_moment(query, "until"),
         before_id=None if before is None else _whole(before, "before", 2**53),
         limit=_whole(query.get("limit", "100"), "limit", MOST_EVENTS),
     )
+
+
+def some_kinds(query: Any) -> tuple[str, ...] | None:
+    """Return the kinds that an address asks for, `None` for all; raises `ValueError` in words."""
+    kinds = tuple(query["kinds"].split(",")) if query.get("kinds") else None
+    if kinds and len(kinds) > _MOST_KINDS:
+        raise ValueError(f"kinds are at most {_MOST_KINDS}; ask for all and leave kinds out")
+    return kinds
 
 
 def _whole(text: str, name: str, most: int) -> int:

@@ -15,7 +15,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 from aiohttp import web
 
@@ -24,6 +24,7 @@ from agent.settings import SettingError
 from agent.surface.desk import SettingsDesk
 from agent.surface.web.auth import Access, Allowed, Refused
 from agent.surface.web.operations import Imported, Said, SettingsFile, described
+from agent.surface.web.records import KINDS, some_kinds
 
 FORMAT = "pv-edge-agent settings"
 FORMAT_VERSION = 1
@@ -38,6 +39,7 @@ _TABLE: dict[str, dict[str, Any]] = {
         "description": "What the table holds: events, or the chart's points.",
     },
     "days": {**_DAYS, "description": "How far back."},
+    "kinds": KINDS,
 }
 Table = Literal["events", "samples"]
 Admit = Callable[[web.Request, Access, str], Awaitable[Allowed]]
@@ -59,8 +61,10 @@ class SupportDesk(Protocol):
         """Put every notification away; raises `OSError` in words when Core cannot be asked."""
         ...
 
-    def csv(self, what: Table, days: float) -> AsyncIterator[str]:
-        """Yield a table of the journal's last days, in pieces of whole lines."""
+    def csv(
+        self, what: Table, days: float, kinds: tuple[str, ...] | None = None
+    ) -> AsyncIterator[str]:
+        """Yield a table of the journal's last days, in pieces of whole lines; all or some kinds."""
         ...
 
 
@@ -72,7 +76,7 @@ class SupportApi:
     settings: SettingsDesk
     admit: Admit
     audit: Note
-    refuse: Callable[[Refused], Any]
+    refuse: Callable[[Refused], NoReturn]
     _examining: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def routes(self) -> list[web.RouteDef]:
@@ -151,6 +155,10 @@ class SupportApi:
         if not 0 < days <= MOST_DAYS:
             text = f"days must be above 0 and at most {MOST_DAYS}; for example 7."
             self.refuse(Refused("bad_request", 400, text))
+        try:
+            kinds = some_kinds(request.query)
+        except ValueError as error:
+            self.refuse(Refused("bad_request", 400, f"{error}."))
         self.audit(allowed.by, f"{what}.csv", "downloaded")
         headers = {
             "Content-Type": "text/csv; charset=utf-8",
@@ -159,7 +167,7 @@ class SupportApi:
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         with contextlib.suppress(ConnectionResetError):  # who asked has left
-            async for piece in self.desk.csv(what, days):
+            async for piece in self.desk.csv(what, days, kinds):
                 await response.write(piece.encode())
         return response
 
