@@ -141,7 +141,7 @@ class Serving:
                 bridges.desks if bridges else None,
                 rooms.releases.desk if rooms.releases else None,
                 rooms.flashing.desk if rooms.flashing else None,
-                Records(rooms.journal, rooms.store, self._local, rooms.meter, rooms.core),
+                records=Records(rooms.journal, rooms.store, self._local, rooms.meter, rooms.core),
             ),
         )
         doors.push_async_callback(web.stop)

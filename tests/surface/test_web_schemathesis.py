@@ -29,6 +29,8 @@ OPERATIONS = [
     for method in it
     if path not in ENDLESS and (method, path) not in ASKS_OTHERS
 ]
+TOKEN = "an-access-token-of-the-test"
+HEADERS = {**WRITES, "Authorization": f"Bearer {TOKEN}"}
 TRIED = [
     (method, path, valid)
     for method, path in OPERATIONS
@@ -47,6 +49,7 @@ async def agent_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[s
         agent.environment |= {
             "PV_EDGE_HA_URL": f"http://127.0.0.1:{free_port()}",
             "PV_EDGE_HA_TOKEN": "nobody-takes-it",
+            "PV_EDGE_ACCESS_TOKEN": TOKEN,
         }
         try:
             await agent.start()
@@ -55,6 +58,16 @@ async def agent_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[s
             agent.kill()
     log = agent.log.read_text()
     assert "Traceback" not in log, log
+
+
+async def test_where_a_token_is_set_nothing_is_told_without_it(agent_url: str) -> None:
+    async with ClientSession(agent_url, headers=WRITES) as http:
+        async with http.get("/api/state") as answer:
+            assert (answer.status, (await answer.json())["code"]) == (401, "token")
+        async with http.post("/api/requests", json={"kind": "emergency_stop"}) as answer:
+            assert answer.status == 401
+        async with http.get("/api/state", headers=HEADERS) as answer:
+            assert answer.status == 200
 
 
 @pytest.mark.parametrize(("method", "path", "valid"), TRIED)
@@ -93,7 +106,7 @@ def _tried(url: str, method: str, path: str, valid: bool) -> None:
         )
     )
     def answers(case: Any) -> None:
-        response = case.call(base_url=url, headers=WRITES, timeout=20)
+        response = case.call(base_url=url, headers=HEADERS, timeout=20)
         assert response.status_code != 500, response.text
         if response.status_code == 400 and "Got more than" in response.text:
             return  # an address that is too long gets no further than HTTP itself

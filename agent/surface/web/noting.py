@@ -19,7 +19,8 @@ Audit = Callable[[str, str, str], None]
 STRANGER = "address "
 _MOST_AUTHORS = 32
 _OTHERS = "others"
-_LONGEST = 200
+_LONGEST = 500
+_LONGEST_REFUSED = 200
 
 
 class Noted:
@@ -33,14 +34,14 @@ class Noted:
 
     def __call__(self, by: str, action: str, outcome: str) -> None:
         """Note what was done, or what the rooms below refused to an administrator."""
-        self._audit(by, action, outcome)
+        self._audit(by, shown(action, _LONGEST), shown(outcome, _LONGEST))
 
     def refused(self, by: str, action: str, code: str) -> None:
         """Note what the gate refused, or count it."""
         left_out = self._pace.admitted(self._whose(by), self._clock_s())
         if left_out is not None:
             more = f" (and {left_out} more refusals since the last line)" if left_out else ""
-            self._audit(by, shown(action), f"{code}{more}")
+            self._audit(by, shown(action, _LONGEST_REFUSED), f"{code}{more}")
 
     def _whose(self, by: str) -> str:
         if by.startswith(STRANGER):
@@ -51,6 +52,6 @@ class Noted:
         return by
 
 
-def shown(text: str) -> str:
+def shown(text: str, longest: int) -> str:
     """Return a text of unknown origin as a line of the journal: short, and without control."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text[:_LONGEST])
+    return "".join(sign if sign.isprintable() else "?" for sign in text[:longest])

@@ -60,7 +60,7 @@ _REPORT: dict[str, dict[str, Any]] = {
         "type": "integer",
         "minimum": 1,
         "maximum": MOST_DAYS,
-        "default": 31,
+        "default": 7,
         "description": "So many days, today included.",
     }
 }
@@ -160,7 +160,7 @@ class RecordsApi:
 
     async def _days(self, request: web.Request) -> list[DayReport]:
         try:
-            days = _whole(request.query.get("days", "31"), "days", MOST_DAYS)
+            days = _whole(request.query.get("days", "7"), "days", MOST_DAYS)
         except ValueError as error:
             self.refuse(Refused("bad_request", 400, f"{error}."))
         if self._reporting.locked():
