@@ -389,6 +389,8 @@ async def test_in_the_frame_of_home_assistant_a_stop_is_one_click(
     page = await context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
+    keys: list[str | None] = []
+    page.on("request", lambda it: keys.append(it.headers.get(ONCE_HEADER.lower())))
     page.on("requestfailed", lambda it: complaints.append(it.url))
     page.on("response", lambda it: complaints.append(it.url) if it.status >= 400 else None)
     for _ in range(2):
@@ -400,5 +402,6 @@ async def test_in_the_frame_of_home_assistant_a_stop_is_one_click(
     await frame.get_by_role("button", name=re.compile("emergency stop", re.IGNORECASE)).click()
     await expect(frame.locator("#answer")).to_contain_text("It was taken.")
     assert panel.house.guard.requests[0].by == "page: Ben"
+    assert keys[-1], "the press had no key of its own"
     await context.close()
     assert [it for it in complaints if "api/stream" not in it] == []

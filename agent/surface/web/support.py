@@ -98,10 +98,11 @@ class SupportApi:
     @described(Access.ADMIN, "application/x-ndjson")
     async def doctor(self, request: web.Request) -> web.StreamResponse:
         """Examine the set-up; one JSON object per line, progress first and the report last."""
-        await self.admit(request, Access.ADMIN, "doctor")
+        allowed = await self.admit(request, Access.ADMIN, "doctor")
         if self._examining.locked():
             text = "The doctor is at work already; wait for its report."
             self.refuse(Refused("busy", 503, text))
+        self.audit(allowed.by, "doctor", "begun")
         async with self._examining:
             return await self._examine(request)
 
