@@ -320,6 +320,11 @@ async def test_a_fault_of_ours_is_told_in_words_and_without_its_text(
     for method, path, code in (("GET", "none", "not_found"), ("PUT", "state", "bad_method")):
         async with anna.request(method, panel.at(f"api/{path}")) as answer:
             assert (await answer.json())["code"] == code
+    packed = {"Content-Encoding": "gzip"}
+    async with anna.post(
+        f"{panel.house.url}/api/requests", data=b"no gzip", headers=packed
+    ) as answer:
+        assert answer.status == 403  # not even unpacked for whoever may not ask
 
 
 async def test_who_does_not_speak_http_leaves_nothing_in_the_log(

@@ -38,6 +38,8 @@ _WORDS = {
     405: ("bad_method", "This address is not asked that way; reload the page."),
     413: ("too_large", f"The request is larger than {LARGEST_BODY_BYTES // 1024} KiB."),
 }
+_THEIRS = ("bad_request", "The request cannot be understood; reload the page.")
+_FIRST_FAULT_OF_OURS = 500
 _OURS = ("failed", "The agent could not do it, by a fault of its own; its log says which.")
 _BEGUN = web.RequestKey("begun", bool)
 """Set once a part of the answer may have left."""
@@ -170,7 +172,8 @@ def _http_log() -> logging.Logger:
 
 def _in_words(error: web.HTTPException) -> web.Response:
     """Return what the library would say in plain text as every other refusal is said."""
-    code, text = _WORDS.get(error.status, _OURS)
+    other = _OURS if error.status >= _FIRST_FAULT_OF_OURS else _THEIRS
+    code, text = _WORDS.get(error.status, other)
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
     body = {"accepted": False, "code": code, "text": text}
     return web.json_response(body, status=error.status, headers=headers)
