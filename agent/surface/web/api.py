@@ -9,6 +9,7 @@ arrives a second time is refused; a stop never is.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from dataclasses import dataclass, field
@@ -85,6 +86,8 @@ class Api:
     heartbeat_s: float = HEARTBEAT_S
     desks: Desks = field(default_factory=Desks)
     once: Once = field(default_factory=Once)
+    written: dict[str, Any] = field(default_factory=dict)
+    """The document of the API, once somebody has asked."""
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route but the page's files."""
@@ -121,7 +124,9 @@ class Api:
         """Return this document."""
         from agent.surface.web.openapi import document  # noqa: PLC0415 - few ever ask
 
-        return web.json_response(document(self.routes()))
+        if not self.written:  # a seventh of a second, which the guard must not wait for
+            self.written.update(await asyncio.to_thread(document, self.routes()))
+        return web.json_response(self.written)
 
     @described(Access.VIEW, (GuardSnapshot, Beside))
     async def state(self, _request: web.Request) -> web.Response:

@@ -156,7 +156,8 @@ def _alone(
             return Allowed("page: token")
         return Refused("token", 401, "Enter the access token that the agent was started with.")
     if address is None or not address.is_loopback:
-        return Refused("peer", 403, "Only this machine may call; set an access token for others.")
+        text = "Only this machine may call; for others, set the option access_token."
+        return Refused("peer", 403, text)
     if _hostname(headers.get("Host", "")) not in _LOOPBACK_NAMES:
         # A foreign name that resolves to loopback is another site's page in this browser.
         return Refused("host", 403, "Open the page as http://localhost, not by another name.")

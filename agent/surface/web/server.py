@@ -90,7 +90,8 @@ class WebServer:
         if not (policy.supervised or policy.token or _is_loopback(host)):
             raise ValueError(
                 f"The page would be open to everybody who reaches {host}; "
-                "listen on 127.0.0.1 or set an access token. Nothing was started."
+                "listen on 127.0.0.1 or set an access token (option access_token). "
+                "Nothing was started."
             )
         self._runner = web.AppRunner(
             self._application(), access_log=None, logger=_http_log(), shutdown_timeout=LEAVE_S
