@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
+from agent.compliance import DayReport
 from agent.export.requests import Answer, Request
 from agent.export.snapshot import GuardSnapshot
 from agent.fleet.identity import Mac
 from agent.fleet.operations import Op, Operation
-from agent.journal import Sample
+from agent.journal import Event, Sample
 from agent.surface.fleet_view import FleetView
 
 HistoryPoint = Sample
@@ -306,6 +308,34 @@ class RecoveryDesk(Protocol):
 
     def log(self, job: str) -> str | None:
         """Return what was said during a job, without secrets; `None` if nobody knows any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events of the journal somebody wants to see: the newest of a half-open span."""
+
+    kinds: tuple[str, ...] | None = None
+    """All, where it is `None`."""
+    since: datetime | None = None
+    until: datetime | None = None
+    before_id: int | None = None
+    limit: int = 100
+
+
+class RecordsDesk(Protocol):
+    """What was recorded, and how the entities stand for the house."""
+
+    async def events(self, wanted: Wanted) -> list[Event]:
+        """Return events, newest first; raises `JournalError`."""
+        ...
+
+    async def report(self, days: int) -> list[DayReport]:
+        """Return the last days, today included, oldest first; raises `JournalError`."""
+        ...
+
+    def entities(self) -> dict[str, Any]:
+        """Return `entities`, each an `EntityCheck`, and `findings` in words."""
         ...
 
 

@@ -389,6 +389,9 @@ class HandFlashing:
         return self._take("steer", campaign, what, by)
 
 
+NOTHING = {"accepted": False, "code": "no-release", "text": "There is none.", "refusals": []}
+
+
 class HandRecovery:
     """`RecoveryDesk` with the picture that a test gives it; keeps what it was asked."""
 
@@ -403,7 +406,7 @@ class HandRecovery:
         self.asked: list[tuple[Any, ...]] = []
         self.code = ""
         """Why wishes are refused."""
-        self.checks: Callable[[CableWish], dict[str, Any]] = lambda _: {}
+        self.checks: Callable[[CableWish], dict[str, Any]] = lambda _: NOTHING
         self._wakes: list[Callable[[], None]] = []
 
     def shown(self) -> dict[str, Any]:
