@@ -31,8 +31,8 @@ DEFAULTS = {
 KEYS = {
     "name", "version", "slug", "description", "url", "image", "stage", "arch", "homeassistant",
     "homeassistant_api", "ingress", "ingress_stream", "panel_icon", "panel_title", "uart",
-    "services", "tmpfs", "timeout", "backup_exclude", "backup_pre", "backup_post", "stdin", "map", "breaking_versions",
-    "options", "schema",
+    "services", "tmpfs", "timeout", "backup_exclude", "backup_pre", "backup_post", "stdin", "map",
+    "breaking_versions", "options", "schema",
 }  # fmt: skip
 """Keys that the Supervisor knows and that cost no right we do not need; it drops any other."""
 TYPES = re.compile(r"(str|bool|int|float|email|url|password|port|list\([\w|]+\))\??")
