@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import struct
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 ROOT = Path(__file__).parents[2]
@@ -40,31 +39,3 @@ def png_size(path: Path) -> tuple[int, int]:
         raise ValueError(f"{path} is not a PNG")
     width, height = struct.unpack(">II", head[16:])
     return width, height
-
-
-def anchors(text: str) -> set[str]:
-    """Return the anchors that GitHub gives the headings of a document."""
-    titles = re.findall(r"(?m)^#{1,6} +(.+?) *$", _without_code(text))
-    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)|[`*]", r"\1", it).lower() for it in titles]
-    return {re.sub(r"[^\w\- ]", "", it).replace(" ", "-") for it in plain}
-
-
-def broken_links(page: Path) -> Iterator[str]:
-    """Yield each relative link of a document that leads nowhere, a missing heading included."""
-    text = page.read_text(encoding="utf-8")
-    for link in re.findall(r"\]\(<?([^)>\s]+)>?\)", _without_code(text)):
-        path, _, anchor = link.partition("#")
-        if "://" in link or link.startswith("mailto:"):
-            continue
-        if not _leads_somewhere(page.parent / path if path else page, anchor):
-            yield link
-
-
-def _leads_somewhere(there: Path, anchor: str) -> bool:
-    if not there.exists() or not anchor or there.suffix != ".md":
-        return there.exists()
-    return anchor in anchors(there.read_text(encoding="utf-8"))
-
-
-def _without_code(text: str) -> str:
-    return re.sub(r"(?ms)^```.*?^```", "", text)

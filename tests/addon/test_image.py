@@ -122,7 +122,8 @@ def test_its_health_check_says_no_when_nobody_answers(image: str, network: str) 
         sick = 'printf \'HTTP/1.0 503 x\\r\\n\\r\\n{"text": "stuck"}\' >answer; '
         serve = (
             "import socket; s = socket.create_server(('127.0.0.1', 8099)); print(flush=True); "
-            "c, _ = s.accept(); c.recv(999); c.sendall(open('/answer', 'rb').read())"
+            "c, _ = s.accept(); asked = c.makefile('rb'); list(iter(asked.readline, b'\\r\\n')); "
+            "c.sendall(open('/answer', 'rb').read())"
         )
         asked = f'{sick} coproc python3 -c "{serve}"; read -u ${{COPROC[0]}}; pv-edge-health'
         told = container.execute("bash", "-c", asked, check=False)

@@ -15,8 +15,6 @@ from tests.addon.rating import rating
 from tests.addon.repository import (
     ADDON,
     ROOT,
-    anchors,
-    broken_links,
     committed,
     png_size,
     scanned,
@@ -31,12 +29,11 @@ DEFAULTS = {
 KEYS = {
     "name", "version", "slug", "description", "url", "image", "stage", "arch", "homeassistant",
     "homeassistant_api", "ingress", "ingress_stream", "panel_icon", "panel_title", "uart",
-    "services", "tmpfs", "timeout", "backup_exclude", "backup_pre", "backup_post", "stdin", "map", "breaking_versions",
-    "options", "schema",
+    "services", "tmpfs", "timeout", "backup_exclude", "backup_pre", "backup_post", "stdin", "map",
+    "breaking_versions", "options", "schema",
 }  # fmt: skip
 """Keys that the Supervisor knows and that cost no right we do not need; it drops any other."""
 TYPES = re.compile(r"(str|bool|int|float|email|url|password|port|list\([\w|]+\))\??")
-MARKDOWN = [path for path in committed() if path.suffix == ".md"]
 WORKFLOWS = sorted((ROOT / ".github/workflows").iterdir())
 
 
@@ -118,18 +115,6 @@ def test_a_stray_file_would_be_found() -> None:
 @pytest.mark.parametrize(("name", "size"), [("icon.png", (128, 128)), ("logo.png", (250, 100))])
 def test_its_pictures_have_the_size_that_the_store_shows(name: str, size: tuple[int, int]) -> None:
     assert png_size(ADDON / name) == size
-
-
-@pytest.mark.parametrize("page", MARKDOWN, ids=str)
-def test_every_link_of_a_document_leads_somewhere(page: PurePath) -> None:
-    assert list(broken_links(ROOT / page)) == []
-
-
-def test_a_broken_link_would_be_found(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("# It's `one`\n[a](#its-one) [b](#two) [c](gone.md)\n```\n[d](code.md)\n```\n")
-    assert list(broken_links(page)) == ["#two", "gone.md"]
-    assert anchors("## What `X` is, and why\n") == {"what-x-is-and-why"}
 
 
 def test_its_profile_is_one_that_apparmor_accepts() -> None:

@@ -17,6 +17,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,10 +36,15 @@ from tests.peers.install import (
 )
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = [
-    "apparmor", "buildah", "ca-certificates", "catatonit", "conmon", "debootstrap", "iproute2",
-    "podman", "runc",
-]  # fmt: skip
+PACKAGES = {
+    "podman": ["podman", "catatonit"],
+    "buildah": ["buildah"],
+    "runc": ["runc"],
+    "ip": ["iproute2"],
+    "debootstrap": ["debootstrap"],
+    "apparmor_parser": ["apparmor"],
+}
+"""Programs, and the Debian packages that bring them. One that is there may come from elsewhere."""
 PROGRAMS = ("podman", "buildah", "runc", "ip")
 SUITE = "trixie"
 IN_THE_BASE = "bash,ca-certificates,curl,jq,tzdata,xz-utils"
@@ -80,8 +86,13 @@ def _run(
     return done
 
 
+@cache
 def _driver() -> str:
-    return "overlay" if "overlay" in Path("/proc/filesystems").read_text() else "vfs"
+    STORE.mkdir(parents=True, exist_ok=True)
+    on = run(["stat", "--file-system", "--format=%T", STORE]).strip()
+    known = "overlay" in Path("/proc/filesystems").read_text()
+    # One overlay cannot lie on another, as in a container; copies of whole layers always work.
+    return "overlay" if known and on != "overlayfs" else "vfs"
 
 
 def version() -> str | None:
@@ -114,8 +125,8 @@ def install() -> str:
     mounts = subprocess.run(_MOUNTS, check=False, capture_output=True)  # noqa: S603 - our own words
     if os.geteuid() != 0 or mounts.returncode:
         raise MissingPeerError("needs a root that may mount, to run containers")
-    if not all(program(it) for it in (*PROGRAMS, "debootstrap", "apparmor_parser")):
-        install_debian(PACKAGES)
+    if missing := [it for name, them in PACKAGES.items() if not program(name) for it in them]:
+        install_debian(missing)
     with only_one("containers"):
         if podman("image", "exists", BASE, check=False).returncode:
             _make_base()

@@ -54,7 +54,7 @@ BUDGETS_S = {
     "firmware/serial": 75,
     "homeassistant": 90,
     "house": 240,
-    "migration": 60,
+    "migration": 90,
     "recovery": 90,
     "releases": 90,
     "simulator": 180,

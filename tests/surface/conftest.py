@@ -15,14 +15,8 @@ from agent.surface.web.api import Desks
 from agent.surface.web.auth import WRITE_HEADER, WRITE_HEADER_VALUE, Gate, Policy
 from agent.surface.web.server import WebServer
 from tests.peers.install import chromium
-from tests.surface.desks import (
-    HandBridges,
-    HandFlashing,
-    HandGuard,
-    HandRecovery,
-    HandReleases,
-    HandSettings,
-)
+from tests.surface.cable_desk import HandRecovery
+from tests.surface.desks import HandBridges, HandFlashing, HandGuard, HandReleases, HandSettings
 from tests.surface.hand_migration import HandMigration
 
 LOOPBACK_ONLY = (
