@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from agent.surface.desk import BridgeDesks
 from agent.surface.web.api import Desks
 from agent.surface.web.auth import WRITE_HEADER, WRITE_HEADER_VALUE, Gate, Policy
+from agent.surface.web.files import NEXT
 from agent.surface.web.server import WebServer
 from tests.peers.install import chromium
 from tests.surface.desks import HandBridges, HandFlashing, HandGuard, HandReleases, HandSettings
@@ -113,6 +115,30 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     yield page
     await page.close()
     assert complaints == []
+
+
+ROOT = Path(__file__).parents[2]
+FRONTEND = ROOT / "agent/surface/web/frontend"
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Path:
+    """Return the folder of the built page; builds it where its sources have changed."""
+    subprocess.run([ROOT / "script/page", "build"], check=True)  # noqa: S603 - our own script
+    return ROOT / "agent/surface/web/dist"
+
+
+@pytest.fixture
+def new_page(bundle: Path, page: Page) -> Page:
+    """Return the page that fails its test on complaints, with the bundle there to be served."""
+    assert bundle.is_dir()
+    return page
+
+
+async def shown(page: Page, house: House, view: str = "now") -> None:
+    """Open a view of the new page and wait until it shows the agent's state."""
+    await page.goto(f"{house.url}{NEXT}#/{view}")
+    await expect(page.locator("main")).to_have_attribute("data-link", "live")
 
 
 async def opened(page: Page, house: House) -> None:
