@@ -14,11 +14,12 @@ from typing import Any
 
 from agent.export.guard import Guard
 from agent.export.requests import Answer, Request, RequestKind
-from agent.export.snapshot import GuardSnapshot, Reason
+from agent.export.snapshot import GuardSnapshot, PlanPicture, Reason
 from agent.journal import Journal
-from agent.planning import Planning
+from agent.planning import Planning, PreviewBusyError
+from agent.setting_fields import SettingError
 from agent.settings import SettingsStore
-from agent.surface.desk import HistoryPoint
+from agent.surface.desk import HistoryPoint, PlanRefusedError
 
 HISTORY_EVERY_S = 5.0
 _HISTORY_POINTS = 17_280
@@ -71,6 +72,18 @@ class Reception:
         if request.kind is RequestKind.CALCULATE and self._planning is not None:
             self._planning.calculate()
         return self._guard.request(request)
+
+    async def preview(self, changes: Mapping[str, object]) -> PlanPicture:
+        """Return what would be planned if this were otherwise; nothing of it stays."""
+        if self._planning is None:
+            raise PlanRefusedError("not_here", "Nothing plans here.")
+        try:
+            return await self._planning.preview(self, changes)
+        except SettingError as error:
+            raise PlanRefusedError("invalid", str(error)) from error
+        except PreviewBusyError:
+            text = "Another preview is being made; try again in a second."
+            raise PlanRefusedError("busy", text) from None
 
     def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` after every look; return a function that ends it."""

@@ -138,6 +138,7 @@ class Serving:
                 bridges.desks if bridges else None,
                 rooms.releases.desk if rooms.releases else None,
                 rooms.flashing.desk if rooms.flashing else None,
+                self._desk,
             ),
         )
         doors.push_async_callback(web.stop)

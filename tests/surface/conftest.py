@@ -18,6 +18,7 @@ from agent.surface.web.files import NEXT
 from agent.surface.web.server import WebServer
 from tests.peers.install import chromium
 from tests.surface.desks import HandBridges, HandFlashing, HandGuard, HandReleases, HandSettings
+from tests.surface.hand_plan import HandPlan
 
 LOOPBACK_ONLY = (
     "--no-sandbox",
@@ -46,6 +47,7 @@ class House:
     bridges: HandBridges = field(default_factory=HandBridges)
     releases: HandReleases = field(default_factory=HandReleases)
     flashing: HandFlashing = field(default_factory=HandFlashing)
+    plan: HandPlan = field(default_factory=HandPlan)
     port: int = 0
     client: ClientSession = field(default=None)  # type: ignore[assignment]
 
@@ -58,6 +60,7 @@ def make_house(folder: Path, gate: Gate | None = None, heartbeat_s: float = 15) 
     guard, settings = HandGuard(), HandSettings(folder)
     audited: list[tuple[str, str, str]] = []
     bridges, releases, flashing = HandBridges(), HandReleases(), HandFlashing()
+    plan = HandPlan()
     server = WebServer(
         guard,
         settings,
@@ -65,10 +68,13 @@ def make_house(folder: Path, gate: Gate | None = None, heartbeat_s: float = 15) 
         lambda *what: audited.append(what),
         heartbeat_s=heartbeat_s,
         desks=Desks(
-            bridges=BridgeDesks(bridges, bridges, bridges), releases=releases, flashing=flashing
+            bridges=BridgeDesks(bridges, bridges, bridges),
+            releases=releases,
+            flashing=flashing,
+            plan=plan,
         ),
     )
-    return House(guard, settings, server, audited, bridges, releases, flashing)
+    return House(guard, settings, server, audited, bridges, releases, flashing, plan)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from agent.surface.desk import (
     FlashingDesk,
     GuardDesk,
     HistoryPoint,
+    PlanDesk,
     ReleasesDesk,
     SettingsDesk,
 )
@@ -30,8 +31,10 @@ from agent.surface.web.auth import Access, Allowed, Gate, Refused
 from agent.surface.web.bridges import BridgesApi
 from agent.surface.web.feed import Feed, TooManyListenersError
 from agent.surface.web.flashing import FlashingApi
+from agent.surface.web.plan import PlanApi
 from agent.surface.web.releases import ReleasesApi
 from agent.surface.web.support import SupportApi, SupportDesk
+from agent.surface.web.thinning import thinned
 
 Audit = Callable[[str, str, str], None]
 """Takes who, what and the outcome."""
@@ -49,6 +52,7 @@ class Desks:
     bridges: BridgeDesks | None = None
     releases: ReleasesDesk | None = None
     flashing: FlashingDesk | None = None
+    plan: PlanDesk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class Api:
             web.post("/api/requests", self.request),
             web.get("/api/settings", self.read_settings),
             web.patch("/api/settings", self.change_settings),
+            *PlanApi(self.desks.plan, json_object).routes(),
             *bridges.routes(),
             *releases.routes(),
             *flashing.routes(),
@@ -119,14 +124,10 @@ class Api:
 
     async def history(self, request: web.Request) -> web.Response:
         """Return the last seconds as columns: one list per value, all of the same length."""
-        try:
-            seconds = float(request.query.get("seconds", "3600"))
-        except ValueError:
-            seconds = math.nan
-        if not 0 < seconds <= LONGEST_HISTORY_S:
-            text = f"seconds must be above 0 and at most {LONGEST_HISTORY_S:.0f}; for example 3600."
-            refuse(Refused("bad_request", 400, text))
+        seconds = _bounded(request, "seconds", 3600.0)
         points = self.guard.history(seconds)
+        if "every" in request.query:
+            points = thinned(points, _bounded(request, "every", 60.0))
         columns = {name: [getattr(point, name) for point in points] for name in HISTORY_COLUMNS}
         return web.json_response(columns)
 
@@ -177,6 +178,18 @@ class Api:
             self.audit(verdict.by, action, verdict.code)
             refuse(verdict)
         return verdict
+
+
+def _bounded(request: web.Request, name: str, usual: float) -> float:
+    """Return a number of seconds of the query; ends the request where it is none."""
+    try:
+        seconds = float(request.query.get(name, usual))
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= LONGEST_HISTORY_S:
+        text = f"{name} must be above 0 and at most {LONGEST_HISTORY_S:.0f}; for example {usual:g}."
+        refuse(Refused("bad_request", 400, text))
+    return seconds
 
 
 def refuse(refused: Refused) -> NoReturn:

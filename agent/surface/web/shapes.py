@@ -87,6 +87,7 @@ class Changes(TypedDict, total=False):
     min_soc_percent: float
     charge_target_soc_percent: float
     charge_power_kw: float
+    battery_capacity_kwh: float
     sun_percent: float
     """The forecast sun, of itself."""
     load_percent: float

@@ -47,6 +47,7 @@ export interface Changes {
   min_soc_percent?: number;
   charge_target_soc_percent?: number;
   charge_power_kw?: number;
+  battery_capacity_kwh?: number;
   sun_percent?: number;
   load_percent?: number;
 }

@@ -17,6 +17,11 @@ export function inBoth<T extends object>(en: T, de: NoInfer<Same<T>>): Same<T> {
   return language === "de" ? de : (en as unknown as Same<T>);
 }
 
+/** Returns the word for what the agent calls `code`; the code itself where there is none. */
+export function named(table: Readonly<Record<string, string>>, code: string): string {
+  return table[code] ?? code;
+}
+
 /** Keeps the language for this browser and shows the page in it. */
 export function speak(wanted: Language): void {
   localStorage.setItem(KEPT, wanted);

@@ -56,6 +56,7 @@ class Store extends EventTarget {
     // Lists of bridges come on their own; only the guard's word makes its figures new.
     if ("at" in data) this.heardMs = performance.now();
     if ("at" in data || this.link !== "stale") this.linked("live");
+    if (whole) this.dispatchEvent(new Event("snapshot"));
     this.dispatchEvent(new Change(whole ? null : new Set(Object.keys(data) as Key[])));
   }
 
