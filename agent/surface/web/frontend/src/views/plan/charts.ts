@@ -2,7 +2,7 @@ import { css, html, LitElement } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import uPlot from "uplot";
 import type { PlanPicture, PlanPoint } from "../../api.js";
-import { number, percent, watts } from "../../format.js";
+import { kilowatts, number, percent, watts } from "../../format.js";
 import { summary } from "../../plan.js";
 import { shadeWindows, worth } from "../../parts/bands.js";
 import type { Drawn } from "../../parts/plot.js";
@@ -77,9 +77,9 @@ const powers: Drawn = (colour) => {
     scales: { "%": { range: [0, 100] } },
     axes: [
       { ...axis, values: "{HH}:{mm}" },
-      { ...axis, label: "W", size: 62 },
+      { ...axis, label: "kW", labelSize: 18, size: 34, values: kilowatts },
       // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- their enum has no values at run time
-      { ...axis, scale: "%", side: 1, label: "%", grid: { show: false }, size: 50 },
+      { ...axis, scale: "%", side: 1, label: "%", grid: { show: false }, labelSize: 18, size: 34 },
     ],
     series: [
       { label: words.time, value: "{HH}:{mm}" },
@@ -96,7 +96,7 @@ const powers: Drawn = (colour) => {
 function small(colour: (name: string) => string, series: uPlot.Series[]): ReturnType<Drawn> {
   const axis = axes(colour);
   return {
-    axes: [{ ...axis, values: "{HH}:{mm}" }, { ...axis, size: 62 }],
+    axes: [{ ...axis, values: "{HH}:{mm}" }, { ...axis, size: 52 }],
     series: [{ label: words.time, value: "{HH}:{mm}" }, ...series],
   };
 }

@@ -3,11 +3,12 @@ import { customElement, state } from "lit/decorators.js";
 import type { PlanPicture } from "../../api.js";
 import { clock, kilowattHours, percent, span, weekday } from "../../format.js";
 import { named } from "../../language.js";
-import { does, moves, running, saving, summary } from "../../plan.js";
+import { does, moves, saving, summary } from "../../plan.js";
 import { store, Watch } from "../../store.js";
 import { base, controls, grid, tables } from "../../styles.js";
 import "../../parts/action.js";
 import "../../parts/card.js";
+import "../../parts/running.js";
 import "./charts.js";
 import "./whatif.js";
 import { words } from "./words.js";
@@ -26,11 +27,12 @@ export class PlanPage extends LitElement {
     grid,
     tables,
     css`
-      .head { min-height: 7.5rem; }
+      .head { min-height: 5rem; }
       .now { min-height: 1.5rem; }
       li { padding: .15rem 0; }
       td:nth-child(3), td:nth-child(4) { white-space: nowrap; }
       @media (max-width: 560px) {
+        .head { min-height: 10rem; }
         thead { position: absolute; clip-path: inset(50%); }
         tr { display: block; border-bottom: 1px solid var(--divider-color); padding: .4rem 0; }
         td { display: block; border: 0; padding: 0; }
@@ -40,7 +42,7 @@ export class PlanPage extends LitElement {
 
   constructor() {
     super();
-    new Watch(this, ["outlook", "plan", "plan_waits", "zone"]);
+    new Watch(this, ["outlook", "zone"]);
   }
 
   override render() {
@@ -63,7 +65,7 @@ export class PlanPage extends LitElement {
           ${plan.gain > 0 ? words.saves(saving(plan)) : ""}</p>
         ${plan.sources.some((each) => each.source.startsWith(MADE_UP)) ? html`<p id="plan-invented" class="warn">${words.invented}</p>` : nothing}
       </div>
-      <p id="plan-now" class="now" aria-live="polite">${store.state ? running(store.state) : ""}</p>
+      <p id="plan-now" class="now" aria-live="polite"><pv-running></pv-running></p>
       <pv-plan-charts .plan=${plan} .preview=${this.preview}></pv-plan-charts>
       <div class="row"><pv-action label=${words.again} path="requests" .body=${{ kind: "calculate" }}></pv-action></div>`;
   }

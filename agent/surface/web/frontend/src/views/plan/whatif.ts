@@ -74,7 +74,6 @@ export class WhatIf extends LitElement {
 
   override render() {
     return html`<pv-card heading=${words.what}>
-      <p>${words.only}</p>
       ${this.unread ? html`<pv-problem tone="warn" text=${words.settingsFailed} next=${this.unread}>
         <button type="button" @click=${() => void this.load()}>${words.retry}</button></pv-problem>` : nothing}
       <div class="sliders">${this.sliders.map((each) => this.slider(each))}</div>
@@ -98,7 +97,8 @@ export class WhatIf extends LitElement {
       return html`<pv-problem text=${words.failed} next=${this.problem}>
         <button type="button" @click=${() => void this.ask()}>${words.retry}</button></pv-problem>`;
     }
-    return this.found ? compared(this.plan, this.found) : nothing;
+    return this.found ? compared(this.plan, this.found) 
+      : html`<p>${words.only}</p>`;
   }
 
   private turn(name: Name, value: number, usual: number): void {
