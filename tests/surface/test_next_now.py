@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from agent.export.requests import RequestKind
-from agent.export.snapshot import ActionView, HealthStatus, Phase, PlanView, Reason
+from agent.export.snapshot import ActionView, CheckView, HealthStatus, Phase, PlanView, Reason
 from agent.surface.desk import HistoryPoint
 from agent.surface.web.files import NEXT
 from tests.surface.conftest import FRONTEND, House, packages, shown
@@ -252,3 +252,29 @@ async def test_nothing_is_asked_of_any_other_host(new_page: Page, house: House) 
     await expect(new_page.locator("pv-plot#today canvas")).to_be_visible()
     assert len(asked) > 5
     assert all(url.startswith(house.url) for url in asked)
+
+
+async def test_the_commissioning_test_is_shown_with_every_figure_and_run_from_here(
+    new_page: Page, house: House
+) -> None:
+    await shown(new_page, house)
+    await expect(new_page.locator("#commissioning")).to_have_text("Not run yet")
+    await expect(new_page.locator("#commissioning-counter")).to_have_text("not measured")
+    for name in ("Run the test", "Run the full test"):
+        await new_page.get_by_role("button", name=name).click()
+        await expect(new_page.locator("#answer")).to_contain_text(f"{name}: It was taken.")
+    kinds = [request.kind for request in house.guard.requests]
+    assert kinds == [RequestKind.COMMISSION, RequestKind.COMMISSION_FULL]
+    check = CheckView("timer", "passed", "The inverter ended 30 s unaided.", "")
+    test = dataclasses.replace(
+        QUIET.commissioning, running=True, stage="running", progress_percent=40, checks=(check,),
+        dead_s=2.04, counter_lag_s=0.0, rewrite_extends=True, firmware="EMS 1.2.3", gain=0.97,
+    )  # fmt: skip
+    house.guard.show(commissioning=test)
+    figures = {"dead": "2.0 s", "counter": "0.0 s", "rewrite": "yes", "firmware": "EMS 1.2.3"}
+    for place, words in {**figures, "gain": "97 % of commanded"}.items():
+        await expect(new_page.locator(f"#commissioning-{place}")).to_have_text(words)
+    await expect(new_page.locator("#commissioning-checks")).to_contain_text("Passed: The inverter")
+    bar = new_page.get_by_role("progressbar", name="The test runs:")
+    await expect(bar).to_have_attribute("aria-valuenow", "40")
+    await expect(new_page.get_by_role("button", name="Run the test")).to_be_disabled()

@@ -111,6 +111,37 @@ async def test_a_token_is_asked_for_where_the_agent_wants_one(
     await house.server.stop()
 
 
+async def test_a_refused_connection_says_what_the_server_said_and_what_helps(
+    new_page: Page, house: House
+) -> None:
+    text = "This is not for you."
+    await new_page.route(
+        "**/api/stream", lambda route: route.fulfill(status=403, json={"text": text})
+    )
+    await new_page.goto(f"{house.url}{NEXT}")
+    await expect(new_page.locator("pv-banner")).to_contain_text(text)
+    await expect(new_page.locator("pv-banner")).to_contain_text("ask an administrator")
+    await expect(new_page.locator("#link")).to_have_text("Refused")
+
+
+async def test_silence_has_an_end_first_and_later(new_page: Page, house: House) -> None:
+    await new_page.clock.install()
+    await new_page.route("**/api/stream", lambda _route: None)  # taken, and never answered
+    await new_page.goto(f"{house.url}{NEXT}")
+    await expect(new_page.locator("#phase")).to_have_text("Loading…")
+    await new_page.clock.run_for(11_000)
+    await expect(new_page.locator("#link")).to_have_text("Disconnected")
+    await new_page.unroute_all()
+    await new_page.clock.run_for(11_000)
+    await expect(new_page.locator("#link")).to_have_text("Live, observing")
+    await new_page.clock.run_for(21_000)  # the guard says nothing new meanwhile
+    await expect(new_page.locator("pv-banner")).to_contain_text("guard has said nothing new")
+    await expect(new_page.get_by_role("button", name="Stop discharge")).to_be_enabled()
+    house.guard.show(soc_percent=12.0)
+    await expect(new_page.locator("#link")).to_have_text("Live, observing")
+    await expect(new_page.locator("pv-banner [role=alert]")).to_have_count(0)
+
+
 async def test_german_is_one_click_and_stays(new_page: Page, house: House) -> None:
     await shown(new_page, house)
     await new_page.get_by_role("button", name="Deutsch").click()
