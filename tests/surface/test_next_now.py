@@ -229,6 +229,9 @@ async def test_axe_finds_nothing_in_both_views_and_schemes(new_page: Page, house
         for scheme in ("light", "dark"):
             await new_page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             assert await new_page.evaluate(AXE) == [], (view, scheme)
+    await house.server.stop()
+    await expect(new_page.locator("pv-banner [role=alert]")).to_be_visible()
+    assert await new_page.evaluate(AXE) == []
 
 
 async def test_every_control_can_be_reached_by_key_and_the_stop_comes_first(
