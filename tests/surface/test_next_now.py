@@ -148,20 +148,21 @@ async def test_windows_are_told_in_the_time_of_the_house_with_their_energy_and_c
 async def test_todays_chart_shows_the_day_with_its_gaps_and_grows(
     new_page: Page, house: House
 ) -> None:
-    midnight = datetime(2026, 6, 21, tzinfo=LONDON).timestamp()
-    house.guard.shown = dataclasses.replace(QUIET, at=QUIET.at.astimezone(LONDON))
+    midnight = datetime(2026, 3, 29, tzinfo=LONDON).timestamp()  # of a day with 23 hours
+    noon = datetime(2026, 3, 29, 12, tzinfo=LONDON)
+    house.guard.shown = dataclasses.replace(QUIET, at=noon)
     house.guard.points = [
         HistoryPoint(at=midnight + 60.0 * n, pv_w=None if 100 < n < 200 else 2000, grid_w=-500)
-        for n in range(-120, 700)
+        for n in range(-120, 650)
     ]
     await shown(new_page, house)
     chart = new_page.locator("pv-plot#today")
-    await new_page.wait_for_function(GROWN, arg=700)
+    await new_page.wait_for_function(GROWN, arg=600)
     begin, count, gap = await chart.evaluate(
         "(plot) => [plot.data[0][0], plot.data[0].length, plot.data[1][150]]"
     )
     assert (begin, gap) == (midnight, None)  # yesterday is not of today
-    house.guard.show(at=QUIET.at.astimezone(LONDON).replace(minute=55))
+    house.guard.show(at=noon.replace(minute=55))
     await new_page.wait_for_function(GROWN, arg=count)
     now = f"Now: PV 2.71 kW, house 658 W, battery {MINUS}1.24 kW, grid {MINUS}812 W"
     told = f"Power and energy of today. {now}"
