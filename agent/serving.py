@@ -154,6 +154,7 @@ class Serving:
                 rooms.recovery.desk if rooms.recovery else None,
                 rooms.migration,
                 records=Records(rooms.journal, rooms.store, self._local, rooms.meter, rooms.core),
+                plan=self._desk,
             ),
         )
         doors.push_async_callback(web.stop)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from agent.compliance import DayReport
 from agent.export.requests import Answer, Request
-from agent.export.snapshot import GuardSnapshot
+from agent.export.snapshot import GuardSnapshot, PlanPicture
 from agent.fleet.identity import Mac
 from agent.fleet.operations import Op, Operation
 from agent.journal import Event, Sample
@@ -45,6 +45,27 @@ class GuardDesk(Protocol):
 
     def healthy(self) -> tuple[bool, str]:
         """Tell whether loop and journal are alive, and in words what is wrong if not."""
+        ...
+
+
+class PlanRefusedError(Exception):
+    """There is no such preview; the text says why and what to do."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class PlanDesk(Protocol):
+    """The planner, as seen from outside."""
+
+    async def preview(self, changes: Mapping[str, object]) -> PlanPicture:
+        """
+        Return what would be planned if this were otherwise; nothing of it stays.
+
+        Raises:
+            PlanRefusedError: a change cannot be, or another preview is being made.
+        """
         ...
 
 

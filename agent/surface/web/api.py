@@ -25,6 +25,7 @@ from agent.surface.desk import (
     FlashingDesk,
     GuardDesk,
     HistoryPoint,
+    PlanDesk,
     RecordsDesk,
     RecoveryDesk,
     ReleasesDesk,
@@ -37,19 +38,14 @@ from agent.surface.web.flashing import FlashingApi
 from agent.surface.web.migration import MigrationApi, MigrationDesk
 from agent.surface.web.noting import STRANGER, Noted
 from agent.surface.web.once import ONCE_HEADER, Once
-from agent.surface.web.operations import (
-    Beside,
-    Health,
-    Refusal,
-    SettingsTold,
-    Told,
-    Wish,
-    described,
-)
+from agent.surface.web.operations import Health, Refusal, Wish, described
+from agent.surface.web.plan import PlanApi
 from agent.surface.web.records import RecordsApi
 from agent.surface.web.recovery import RecoveryApi
 from agent.surface.web.releases import ReleasesApi
+from agent.surface.web.shapes import Beside, History, SettingsTold, Told
 from agent.surface.web.support import SupportApi, SupportDesk
+from agent.surface.web.thinning import thinned
 
 HEARTBEAT_S = 15.0
 LONGEST_HISTORY_S = 86_400.0
@@ -61,7 +57,13 @@ _SECONDS = {
         "maximum": LONGEST_HISTORY_S,
         "default": 3600,
         "description": "How far back.",
-    }
+    },
+    "every": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": LONGEST_HISTORY_S,
+        "description": "At most one point in so many seconds.",
+    },
 }
 HISTORY_COLUMNS = tuple(HistoryPoint.__dataclass_fields__)
 
@@ -77,6 +79,7 @@ class Desks:
     recovery: RecoveryDesk | None = None
     migration: MigrationDesk | None = None
     records: RecordsDesk | None = None
+    plan: PlanDesk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class Api:
             web.post("/api/requests", self.request),
             web.get("/api/settings", self.read_settings),
             web.patch("/api/settings", self.change_settings),
+            *PlanApi(self.desks.plan, json_object).routes(),
             *bridges.routes(),
             *releases.routes(),
             *flashing.routes(),
@@ -167,17 +171,13 @@ class Api:
             self.feed.leave(listener)
         return response
 
-    @described(Access.VIEW, dict[str, list[float | None]], query=_SECONDS)
+    @described(Access.VIEW, History, query=_SECONDS)
     async def history(self, request: web.Request) -> web.Response:
         """Return the last seconds as columns: one list per value, all of the same length."""
-        try:
-            seconds = float(request.query.get("seconds", "3600"))
-        except ValueError:
-            seconds = math.nan
-        if not 0 < seconds <= LONGEST_HISTORY_S:
-            text = f"seconds must be above 0 and at most {LONGEST_HISTORY_S:.0f}; for example 3600."
-            refuse(Refused("bad_request", 400, text))
+        seconds = _bounded(request, "seconds", 3600.0)
         points = self.guard.history(seconds)
+        if "every" in request.query:
+            points = thinned(points, _bounded(request, "every", 60.0))
         columns = {name: [getattr(point, name) for point in points] for name in HISTORY_COLUMNS}
         return web.json_response(columns)
 
@@ -252,6 +252,18 @@ class Api:
         by = refused.by or f"{STRANGER}{request.remote}"
         self.audit.refused(by, action or f"{request.method} {request.path}", refused.code)
         refuse(refused)
+
+
+def _bounded(request: web.Request, name: str, usual: float) -> float:
+    """Return a number of seconds of the query; ends the request where it is none."""
+    try:
+        seconds = float(request.query.get(name, usual))
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= LONGEST_HISTORY_S:
+        text = f"{name} must be above 0 and at most {LONGEST_HISTORY_S:.0f}; for example {usual:g}."
+        refuse(Refused("bad_request", 400, text))
+    return seconds
 
 
 def refuse(refused: Refused) -> NoReturn:

@@ -16,7 +16,8 @@ from aiohttp import web
 from agent.fleet.operations import Op, Operation, OpState
 from agent.surface.desk import BridgeDesks, Upload
 from agent.surface.web.auth import Access, Allowed
-from agent.surface.web.operations import Ask, Key, OfBridge, Said, Secrets, Told, described
+from agent.surface.web.operations import Ask, Key, OfBridge, Said, Secrets, described
+from agent.surface.web.shapes import Told
 
 Audit = Callable[[str, str, str], None]
 Admit = Callable[[web.Request, Access, str], Awaitable[Allowed]]

@@ -16,6 +16,7 @@ from typing_extensions import TypedDict  # pydantic takes typing's own only from
 
 from agent.export.requests import RequestKind
 from agent.surface.web.auth import Access
+from agent.surface.web.shapes import SettingsTold, Told
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 _NAME = "described"
@@ -85,14 +86,6 @@ class Said(TypedDict):
     text: str
 
 
-class Told(TypedDict):
-    """What became of a wish."""
-
-    accepted: bool
-    code: str
-    text: str
-
-
 class FlashTold(Told):
     """What became of a wish about updates."""
 
@@ -109,27 +102,10 @@ class Health(TypedDict):
     text: str
 
 
-class Beside(TypedDict):
-    """What stands beside the guard's snapshot."""
-
-    bridges: list[dict[str, Any]]
-    gates: dict[str, Any]
-    releases: dict[str, Any] | None
-    flashing: dict[str, Any] | None
-    recovery: dict[str, Any] | None
-
-
 class Wish(TypedDict):
     """What is asked of the guard."""
 
     kind: RequestKind
-
-
-class SettingsTold(TypedDict):
-    """The values of all settings, and what each is."""
-
-    values: dict[str, Any]
-    fields: list[dict[str, Any]]
 
 
 class Imported(SettingsTold):

@@ -12,24 +12,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
-from pathlib import Path
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from agent.surface.desk import GuardDesk, SettingsDesk
+from agent.surface.web import files
 from agent.surface.web.api import HEARTBEAT_S, Api, Desks
 from agent.surface.web.auth import Access, Gate, Refused
 from agent.surface.web.feed import Feed
 from agent.surface.web.noting import Audit, Noted
 
-STATIC = Path(__file__).with_name("static")
-CONTENT_TYPES = {
-    ".html": "text/html",
-    ".js": "text/javascript",
-    ".css": "text/css",
-    ".svg": "image/svg+xml",
-}
 LARGEST_BODY_BYTES = 65_536
 JSON = "application/json"
 _FIRST_FAULT = 400
@@ -113,7 +106,7 @@ class WebServer:
         application = web.Application(middlewares=[self._door], client_max_size=LARGEST_BODY_BYTES)
         application.on_response_prepare.append(_add_headers)
         application.add_routes(self._api.routes())
-        application.add_routes(_static_routes())
+        application.add_routes(files.routes())
         return application
 
     @web.middleware
@@ -141,22 +134,6 @@ class WebServer:
                 raise  # a stream can only be cut off
             _LOG.exception("%s %r went wrong", request.method, request.path)
             return _in_words(web.HTTPInternalServerError())
-
-
-def _static_routes() -> list[web.RouteDef]:
-    """Return one route per file; no path of a request ever becomes a path of a file."""
-
-    def serve(path: Path) -> Handler:
-        async def handler(_request: web.Request) -> web.StreamResponse:
-            kind = CONTENT_TYPES[path.suffix]
-            headers = {"Content-Type": f"{kind}; charset=utf-8", "Cache-Control": "no-cache"}
-            return web.FileResponse(path, headers=headers)
-
-        return handler
-
-    files = [path for path in sorted(STATIC.iterdir()) if path.suffix in CONTENT_TYPES]
-    routes = [web.get(f"/{path.name}", serve(path)) for path in files]
-    return [web.get("/", serve(STATIC / "index.html")), *routes]
 
 
 def _http_log() -> logging.Logger:

@@ -1,0 +1,302 @@
+// Made by `python -m agent.surface.web.types`; a change here is lost and fails a test.
+
+export type State = GuardSnapshot & Beside;
+
+export interface ActionView {
+  action: string;
+  reason: string;
+  at: string;
+  by: string;
+  purpose: string;
+}
+
+export interface Beside {
+  bridges: Record<string, unknown>[];
+  gates: Record<string, unknown>;
+  releases: Record<string, unknown> | null;
+  flashing: Record<string, unknown> | null;
+  recovery: Record<string, unknown> | null;
+  zone: string;
+}
+
+export interface BreakerView {
+  is_open: boolean;
+  failures: number;
+  last_failure: string | null;
+  retry_in_s: number;
+}
+
+export interface BridgeView {
+  mac: string;
+  title: string;
+  name: string;
+  address: string;
+  project: string;
+  version: string;
+  esphome: string;
+  board: string;
+  kind: string;
+  state: string;
+  words: string;
+  since: string;
+  next_step: string;
+  findings: Finding[];
+}
+
+export interface Changes {
+  target_export_w?: number;
+  min_soc_percent?: number;
+  charge_target_soc_percent?: number;
+  charge_power_kw?: number;
+  battery_capacity_kwh?: number;
+  sun_percent?: number;
+  load_percent?: number;
+}
+
+export interface CheckView {
+  code: string;
+  verdict: string;
+  text: string;
+  next_step: string;
+}
+
+export interface CommissioningView {
+  passed: boolean;
+  running: boolean;
+  stage: string;
+  text: string;
+  progress_percent: number;
+  delay_s: number | null;
+  exit_lag_s: number | null;
+  gain: number | null;
+  at: string | null;
+  dead_s: number | null;
+  counter_lag_s: number | null;
+  rewrite_extends: boolean | null;
+  rounds_up: boolean;
+  full: boolean;
+  firmware: string;
+  checks: CheckView[];
+}
+
+export interface EnergyView {
+  day: string;
+  produced_wh: number | null;
+  exported_wh: number | null;
+  exported_upper_wh: number | null;
+  allowance_wh: number | null;
+  headroom_wh: number | null;
+  left_wh: number | null;
+  forecast_wh: number | null;
+  breach: boolean;
+  period: string;
+}
+
+export type ErrorState = "none" | "soc_read_failed" | "stale_data" | "no_data" | "discharge_power_set_failed" | "discharge_start_failed" | "discharge_stop_failed" | "lost_input" | "foreign_controller" | "over_export";
+
+export interface Finding {
+  code: FindingCode;
+  text: string;
+}
+
+export type FindingCode = "duplicate_name" | "name_taken" | "renamed" | "moved" | "safe_mode" | "key_missing" | "wrong_key" | "not_encrypted" | "wrong_device" | "hung" | "unreachable" | "keyless" | "plaintext" | "foreign";
+
+export interface GuardSnapshot {
+  at: string;
+  mode: Mode;
+  path: string;
+  linked: boolean;
+  phase: Phase;
+  reason: Reason;
+  latched: boolean;
+  blockers: Reason[];
+  problems: Reason[];
+  health: HealthStatus;
+  error_state: ErrorState;
+  data_staleness_s: number | null;
+  breaker: BreakerView;
+  energy: EnergyView;
+  power: PowerView;
+  soc_percent: number | null;
+  min_soc_percent: number;
+  reserve_soc_percent: number | null;
+  lease: LeaseView | null;
+  commissioning: CommissioningView;
+  readings: ReadingView[];
+  last_action: ActionView | null;
+  stale_after_s: number | null;
+  observe_reserve_soc: boolean;
+  reserve_reached: boolean | null;
+  wish: string | null;
+  completed: boolean;
+  statistics: StatisticsView;
+  plan: PlanView | null;
+  outlook: PlanPicture | null;
+  plan_waits: Reason | null;
+}
+
+export type HealthStatus = "Healthy" | "Stale Data" | "Circuit Breaker Open" | "Error";
+
+export interface History {
+  at: number[];
+  grid_w: (number | null)[];
+  battery_w: (number | null)[];
+  pv_w: (number | null)[];
+  load_w: (number | null)[];
+  limit_w: (number | null)[];
+  commanded_w: (number | null)[];
+  soc_percent: (number | null)[];
+  exported_wh: (number | null)[];
+  allowance_wh: (number | null)[];
+}
+
+export interface LeaseView {
+  kind: string;
+  power_w: number;
+  duration_s: number;
+  remaining_s: number;
+  worst_case_wh: number;
+  confirmed: boolean;
+}
+
+export type Mode = "observe" | "control";
+
+export type Phase = "IDLE" | "DISCHARGE_NEEDED" | "DISCHARGE_ACTIVE" | "DISCHARGE_COMPLETE" | "CHARGE_ACTIVE" | "REST_ACTIVE" | "ERROR_STATE";
+
+export interface PlanPicture {
+  made_at: string;
+  method: string;
+  aim: string;
+  currency: string;
+  reason: Reason;
+  gain: number;
+  points: PlanPoint[];
+  windows: PlanWindow[];
+  sources: PlanSource[];
+}
+
+export interface PlanPoint {
+  begins: string;
+  ends: string;
+  action: string;
+  pv_w: number;
+  load_w: number;
+  battery_w: number;
+  grid_w: number;
+  soc_percent: number;
+  carbon_g_per_kwh: number | null;
+  buy_per_kwh: number | null;
+  sell_per_kwh: number | null;
+}
+
+export interface PlanSlot {
+  begins: string;
+  ends: string;
+  energy_wh: number;
+  carbon_g_per_kwh: number | null;
+}
+
+export interface PlanSource {
+  name: string;
+  source: string;
+  ends: string | null;
+  text: string;
+}
+
+export interface PlanView {
+  today: PlanSlot[];
+  tomorrow: PlanSlot[];
+  charge: PlanSlot[];
+  slot: SlotView | null;
+  carbon_g_per_kwh: number | null;
+  carbon_index: string | null;
+  auto_discharge: boolean;
+  auto_charge: boolean;
+  auto_rest: boolean;
+  parse_errors: number;
+  reason: Reason | null;
+  made_at: string | null;
+}
+
+export interface PlanWindow {
+  action: string;
+  begins: string;
+  ends: string;
+  energy_wh: number;
+  power_w: number;
+  soc_percent: number;
+  why: Reason;
+}
+
+export interface PowerView {
+  grid_w: number | null;
+  battery_w: number | null;
+  pv_w: number | null;
+  load_w: number | null;
+  limit_w: number | null;
+  target_w: number;
+  commanded_w: number;
+}
+
+export interface ReadingView {
+  name: string;
+  value: number | null;
+  unit: string;
+  age_s: number | null;
+  quality: string;
+  source: string;
+  detail: string;
+  fresh: boolean;
+}
+
+export interface Reason {
+  code: string;
+  text: string;
+  source: string;
+}
+
+export type RequestKind = "start_discharge" | "stop_discharge" | "start_charge" | "stop_charge" | "emergency_stop" | "acknowledge" | "commission" | "commission_full" | "calculate" | "reset_statistics";
+
+export interface SettingField {
+  key: string;
+  group: string;
+  kind: string;
+  unit: string;
+  minimum: number | null;
+  maximum: number | null;
+  step: number | null;
+  choices: (string | number)[] | null;
+  example: unknown;
+  default: unknown;
+  value: unknown;
+  sentence: string;
+}
+
+export interface SettingsTold {
+  values: Record<string, unknown>;
+  fields: SettingField[];
+}
+
+export interface SlotView {
+  target_wh: number;
+  exported_wh: number;
+  remaining_s: number;
+}
+
+export interface StatisticsView {
+  start_discharge_success: number;
+  start_discharge_fail: number;
+  stop_discharge_success: number;
+  stop_discharge_fail: number;
+  start_charge_success: number;
+  start_charge_fail: number;
+  stop_charge_success: number;
+  stop_charge_fail: number;
+  since: string | null;
+}
+
+export interface Told {
+  accepted: boolean;
+  code: string;
+  text: string;
+}
