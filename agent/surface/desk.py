@@ -17,6 +17,7 @@ from agent.fleet.identity import Mac
 from agent.fleet.operations import Op, Operation
 from agent.journal import Sample
 from agent.surface.fleet_view import FleetView
+from agent.surface.shown import BuildShown, FlashingView, ReleasesView, VerdictView
 
 HistoryPoint = Sample
 """One moment of the chart: the very row that the journal keeps."""
@@ -126,7 +127,7 @@ class KeysDesk(Protocol):
 class WorkDesk(Protocol):
     """What can be asked of a bridge."""
 
-    def verdicts(self) -> dict[str, Any]:
+    def verdicts(self) -> dict[str, VerdictView]:
         """Return the newest verdict of each bridge by its MAC, in JSON's words."""
         ...
 
@@ -164,7 +165,7 @@ class NewSource:
 class ReleasesDesk(Protocol):
     """What is known of firmware releases; whatever is refused raises `ValueError` in words."""
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> ReleasesView:
         """Return everything that the page shows, in JSON's words."""
         ...
 
@@ -180,7 +181,7 @@ class ReleasesDesk(Protocol):
         """Take signed documents that a person brings, and look; raises `OSError` too."""
         ...
 
-    async def show_build(self, file: bytes, by: str) -> dict[str, Any]:
+    async def show_build(self, file: bytes, by: str) -> BuildShown:
         """Return what a firmware file says of itself; it is kept until it is accepted."""
         ...
 
@@ -237,7 +238,7 @@ class FlashAnswer(Protocol):
 class FlashingDesk(Protocol):
     """Updates of bridges, as the page meets them; each wish ends in words."""
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> FlashingView:
         """Return everything that the page shows, in JSON's words."""
         ...
 

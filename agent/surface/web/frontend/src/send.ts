@@ -45,7 +45,7 @@ export function keepToken(token: string): void {
  * Sends one request below `api/`; never throws. `body` is sent as JSON, a `Blob` as it is.
  */
 export async function send<T>(
-  method: "GET" | "POST" | "PATCH" | "DELETE",
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
   path: string,
   body?: unknown,
 ): Promise<Reply<T>> {
