@@ -134,6 +134,11 @@ def bundle() -> Path:
     return ROOT / "agent/surface/web/dist"
 
 
+def packages() -> None:
+    """Have the page's packages, axe among them, where its sources look for them."""
+    subprocess.run([ROOT / "script/page", "packages"], check=True)  # noqa: S603 - our own script
+
+
 @pytest.fixture
 def new_page(bundle: Path, page: Page) -> Page:
     """Return the page that fails its test on complaints, with the bundle there to be served."""

@@ -22,6 +22,12 @@ export function watts(w: Maybe): string {
   return Math.abs(w) < 1000 ? `${number(w)} W` : `${number(w / 1000, 2)} kW`;
 }
 
+/** Watts on an axis, in kW. */
+export function kilowatts(_: unknown, values: number[]): string[] {
+  const digits = values.some((w) => w % 1000) ? 1 : 0;
+  return values.map((w) => number(w / 1000, digits));
+}
+
 export function kilowattHours(wh: Maybe): string {
   return wh === null || wh === undefined ? UNKNOWN : `${number(wh / 1000, 2)} kWh`;
 }

@@ -43,6 +43,7 @@ class DayHistory extends EventTarget {
     this.status = reply.body ? "ready" : "failed";
     if (reply.body) this.columns = reply.body;
     this.grow(store.state);
+    this.dispatchEvent(new Event("change"));
   }
 
   private grow(state: State): void {

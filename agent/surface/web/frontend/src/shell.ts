@@ -73,11 +73,11 @@ export class App extends LitElement {
       .link.lost::before, .link.refused::before { color: var(--pv-bad); }
       nav { display: flex; overflow-x: auto; padding: 0 .5rem; }
       nav a {
-        padding: .55rem .75rem; min-height: 2.75rem; white-space: nowrap; text-decoration: none;
+        padding: .55rem .75rem; min-height: 2.75rem; flex: none; white-space: nowrap; text-decoration: none;
         color: var(--secondary-text-color); border-bottom: 3px solid transparent;
       }
       nav a[aria-current] { color: var(--primary-text-color); border-color: var(--primary-color); font-weight: 600; }
-      nav button { margin-left: auto; border: 0; background: none; min-height: 2.75rem; color: var(--secondary-text-color); }
+      nav button { margin-left: auto; flex: none; white-space: nowrap; border: 0; background: none; min-height: 2.75rem; color: var(--secondary-text-color); }
       main { display: block; padding: .9rem; max-width: 1200px; margin: 0 auto; min-height: 80vh; outline: none; }
       main.old { filter: grayscale(1); --pv-value-color: var(--secondary-text-color); }
     `,

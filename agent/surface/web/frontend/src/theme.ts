@@ -32,6 +32,11 @@ export function colour(host: Element, name: string): string {
   return found;
 }
 
+/** The same colour, so thin that lines behind it are seen. */
+export function faint(solid: string): string {
+  return solid.replace(/^rgb\((.*)\)$/, "rgba($1, 0.3)");
+}
+
 function aboveUs(): HTMLElement | null {
   try {
     return window.parent === window ? null : window.parent.document.documentElement;

@@ -55,7 +55,7 @@ export class Stop extends LitElement {
     controls,
     css`
       :host { position: relative; }
-      button.danger { min-width: 9.5rem; }
+      button.danger { white-space: nowrap; }
       .told {
         position: absolute; right: 0; top: 3.2rem; z-index: 4; width: min(92vw, 26rem); padding: .8rem 1rem;
         border-radius: 10px; border: 2px solid var(--pv-danger); box-shadow: 0 3px 14px #0005;

@@ -1,7 +1,7 @@
 import { css, html, LitElement, nothing } from "lit";
 import { customElement, state } from "lit/decorators.js";
 import type uPlot from "uplot";
-import { midnight, watts } from "../../format.js";
+import { kilowatts, midnight, watts } from "../../format.js";
 import { history, today } from "../../history.js";
 import { shadeWindows, strip } from "../../parts/bands.js";
 import type { Drawn } from "../../parts/plot.js";
@@ -19,7 +19,7 @@ const EVERY_MS = 2_000; // a line of a day does not move faster than that
 @customElement("pv-now-chart")
 export class TodayChart extends LitElement {
   @state() private data: uPlot.AlignedData = [[]];
-  private drawnMs = 0;
+  private timer = 0;
 
   static override styles = [base, controls, css`.all { --plot-height: 21.5rem; min-height: 25rem; } p { min-height: 1.5rem; }`];
 
@@ -38,12 +38,22 @@ export class TodayChart extends LitElement {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     history.removeEventListener("change", this.grown);
+    clearTimeout(this.timer);
+    this.timer = 0;
   }
 
   private readonly grown = (): void => {
-    const now = performance.now();
-    if (!store.state || (this.data[0].length && now - this.drawnMs < EVERY_MS)) return;
-    this.drawnMs = now;
+    this.requestUpdate();
+    if (this.timer) return;
+    this.draw();
+    this.timer = window.setTimeout(() => {
+      this.timer = 0;
+      this.draw();
+    }, EVERY_MS);
+  };
+
+  private draw(): void {
+    if (!store.state) return;
     const { columns } = history;
     const shown = today(columns, Date.parse(store.state.at));
     const less = (w: number | null): number | null => (w === null ? null : -w);
@@ -52,7 +62,7 @@ export class TodayChart extends LitElement {
       shown.at, shown.pv_w, shown.load_w, shown.battery_w, shown.grid_w, shown.limit_w.map(less),
       shown.exported_wh.map(kilo), shown.allowance_wh.map(kilo),
     ];
-  };
+  }
 
   override render() {
     const plan = store.state?.outlook ?? null;
@@ -93,9 +103,9 @@ const drawn: Drawn = (colour) => {
     },
     axes: [
       { ...axis, values: "{HH}:{mm}" },
-      { ...axis, label: "W", size: 62 },
+      { ...axis, label: "kW", labelSize: 18, size: 34, values: kilowatts },
       // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- their enum has no values at run time
-      { ...axis, scale: "kWh", side: 1, label: "kWh", grid: { show: false }, size: 50 },
+      { ...axis, scale: "kWh", side: 1, label: "kWh", grid: { show: false }, labelSize: 18, size: 30 },
     ],
     series: [
       { label: words.clock, value: "{HH}:{mm}" },

@@ -1,12 +1,13 @@
-import { css, html, LitElement, nothing, svg } from "lit";
+import { css, html, LitElement, svg } from "lit";
 import { customElement } from "lit/decorators.js";
 import type { PlanPicture, PlanWindow, State } from "../../api.js";
 import { clock, kilowattHours, midnight, number, percent, span, weekday } from "../../format.js";
-import { does, moves, running, total } from "../../plan.js";
+import { does, moves, total } from "../../plan.js";
 import { windowColour, worth } from "../../parts/bands.js";
 import { store, Watch } from "../../store.js";
 import { base } from "../../styles.js";
 import "../../parts/card.js";
+import "../../parts/running.js";
 import { words } from "./words.js";
 
 const SPAN_MS = 36 * 3_600_000;
@@ -23,10 +24,11 @@ export class Timeline extends LitElement {
       .band > * { position: absolute; bottom: 0; }
       .window { min-width: 3px; border-radius: 4px 4px 0 0; opacity: .85; }
       .mark { height: 100%; border-left: 1px dashed var(--divider-color); }
-      .mark span { position: absolute; bottom: -1.4rem; left: -1.2rem; width: 4rem; font-size: .8rem; color: var(--secondary-text-color); }
+      .mark span { position: absolute; bottom: -1.4rem; transform: translateX(-50%); white-space: nowrap; font-size: .8rem; color: var(--secondary-text-color); }
       svg { width: 100%; height: 100%; overflow: visible; }
       polyline { fill: none; stroke: var(--pv-battery); stroke-width: 2; vector-effect: non-scaling-stroke; }
       .worth { stroke: var(--pv-carbon); stroke-dasharray: 3 3; stroke-width: 1.5; }
+      .now { min-height: 1.5rem; }
       ol { margin: .25rem 0; padding: 0; list-style: none; }
       li { padding: .15rem 0; }
       li::before { content: ""; display: inline-block; width: .75rem; height: .75rem; border-radius: 3px; margin-right: .5rem; background: var(--c); }
@@ -37,7 +39,7 @@ export class Timeline extends LitElement {
 
   constructor() {
     super();
-    new Watch(this, ["outlook", "plan", "plan_waits", "soc_percent", "zone"]);
+    new Watch(this, ["at", "outlook", "soc_percent", "zone"]);
   }
 
   override render() {
@@ -54,12 +56,11 @@ export class Timeline extends LitElement {
     const windows = plan.windows.filter((each) => Date.parse(each.ends) > from && Date.parse(each.begins) < until);
     const sun = plan.points.filter((each) => Date.parse(each.begins) < until)
       .reduce((sum, each) => sum + (each.pv_w * (Date.parse(each.ends) - Date.parse(each.begins))) / 3_600_000, 0);
-    const now = running(state);
     return html`
       <p class="quiet" id="timeline-totals">${words.totals(kilowattHours(total(plan, "discharge")), kilowattHours(total(plan, "charge")))},
         ${words.socNow(percent(state.soc_percent))}, ${words.sunLeft(kilowattHours(sun))}</p>
       ${this.band(plan, windows, from)}
-      ${now ? html`<p id="timeline-now">${now}</p>` : nothing}
+      <p id="timeline-now" class="now"><pv-running></pv-running></p>
       ${windows.length ? html`<ol id="timeline-windows">${windows.map((each) => html`<li class=${each.action}>${told(plan, each)}</li>`)}</ol>`
         : html`<p>${words.noWindows}</p>`}`;
   }
