@@ -1,4 +1,4 @@
-"""The bridges on the new page: what each needs, how it is flashed, and how a factory image leaves."""
+"""The bridges on the new page: what each needs, how it is flashed, how a factory image leaves."""
 
 from __future__ import annotations
 
