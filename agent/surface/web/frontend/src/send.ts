@@ -29,6 +29,8 @@ export interface Reply<T = unknown> {
   text: string;
   /** Stable word of a refusal. */
   code: string;
+  /** The setting that is wrong, where the agent names one. */
+  key: string;
   body: T | null;
 }
 
@@ -69,7 +71,7 @@ export async function send<T>(
   } catch (error) {
     const late = error instanceof DOMException && error.name === "TimeoutError";
     return {
-      outcome: "failed", status: 0, code: late ? "silent" : "unreached", body: null,
+      outcome: "failed", status: 0, code: late ? "silent" : "unreached", key: "", body: null,
       text: late ? words.silent : words.unreached,
     };
   }
@@ -88,6 +90,7 @@ function told<T>(status: number, body: unknown): Reply<T> {
     outcome: ok ? "accepted" : text && status < 500 ? "refused" : "failed",
     status,
     code: typeof said["code"] === "string" ? said["code"] : "",
+    key: typeof said["key"] === "string" ? said["key"] : "",
     text: text || (ok ? "" : words.answered(status)),
     body: ok ? (body as T) : null,
   };
