@@ -130,6 +130,7 @@ class App:
         doors.callback(self._store.subscribe(self._planning.settings_changed))
         serving = Serving(self._rooms(), desk, self._ahead(desk))
         lasting = {**serving.lasting(), "planning": self._planning.run(desk)}
+        lasting["day"] = desk.recall_day(now)
         lasting["releases"] = self._releases.service.run()
         if self._core is not None:
             lasting |= {"core": self._core.run(), "zone": self._follow_zone(self._core)}

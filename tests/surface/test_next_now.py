@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from agent.export.requests import RequestKind
-from agent.export.snapshot import ActionView, HealthStatus, Phase, PlanView, Reason
+from agent.export.snapshot import ActionView, CheckView, HealthStatus, Phase, PlanView, Reason
 from agent.surface.desk import HistoryPoint
 from agent.surface.web.files import NEXT
 from tests.surface.conftest import FRONTEND, House, packages, shown
@@ -23,8 +23,9 @@ SHIFTS = """window.shift = 0;
     .observe({type: 'layout-shift', buffered: true});"""
 AXE = """axe.run().then(({violations}) => violations.map((each) =>
   [each.id, ...each.nodes.map((node) => node.target.flat().join(' ') + node.failureSummary)]))"""
-GROWN = """(count) => document.querySelector('pv-app').shadowRoot.querySelector('pv-view-now').shadowRoot
-  .querySelector('pv-now-chart').shadowRoot.querySelector('pv-plot').data[0].length > count"""
+GROWN = """(count) => document.querySelector('pv-app').shadowRoot
+  .querySelector('pv-view-now').shadowRoot.querySelector('pv-now-chart').shadowRoot
+  .querySelector('pv-plot').data[0].length > count"""
 DASH, MINUS = "\u2013", "\u2212"
 
 
@@ -147,20 +148,21 @@ async def test_windows_are_told_in_the_time_of_the_house_with_their_energy_and_c
 async def test_todays_chart_shows_the_day_with_its_gaps_and_grows(
     new_page: Page, house: House
 ) -> None:
-    midnight = datetime(2026, 6, 21, tzinfo=LONDON).timestamp()
-    house.guard.shown = dataclasses.replace(QUIET, at=QUIET.at.astimezone(LONDON))
+    midnight = datetime(2026, 3, 29, tzinfo=LONDON).timestamp()  # of a day with 23 hours
+    noon = datetime(2026, 3, 29, 12, tzinfo=LONDON)
+    house.guard.shown = dataclasses.replace(QUIET, at=noon)
     house.guard.points = [
         HistoryPoint(at=midnight + 60.0 * n, pv_w=None if 100 < n < 200 else 2000, grid_w=-500)
-        for n in range(-120, 700)
+        for n in range(-120, 650)
     ]
     await shown(new_page, house)
     chart = new_page.locator("pv-plot#today")
-    await new_page.wait_for_function(GROWN, arg=700)
+    await new_page.wait_for_function(GROWN, arg=600)
     begin, count, gap = await chart.evaluate(
         "(plot) => [plot.data[0][0], plot.data[0].length, plot.data[1][150]]"
     )
     assert (begin, gap) == (midnight, None)  # yesterday is not of today
-    house.guard.show(at=QUIET.at.astimezone(LONDON).replace(minute=55))
+    house.guard.show(at=noon.replace(minute=55))
     await new_page.wait_for_function(GROWN, arg=count)
     now = f"Now: PV 2.71 kW, house 658 W, battery {MINUS}1.24 kW, grid {MINUS}812 W"
     told = f"Power and energy of today. {now}"
@@ -228,6 +230,9 @@ async def test_axe_finds_nothing_in_both_views_and_schemes(new_page: Page, house
         for scheme in ("light", "dark"):
             await new_page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             assert await new_page.evaluate(AXE) == [], (view, scheme)
+    await house.server.stop()
+    await expect(new_page.locator("pv-banner [role=alert]")).to_be_visible()
+    assert await new_page.evaluate(AXE) == []
 
 
 async def test_every_control_can_be_reached_by_key_and_the_stop_comes_first(
@@ -251,3 +256,29 @@ async def test_nothing_is_asked_of_any_other_host(new_page: Page, house: House) 
     await expect(new_page.locator("pv-plot#today canvas")).to_be_visible()
     assert len(asked) > 5
     assert all(url.startswith(house.url) for url in asked)
+
+
+async def test_the_commissioning_test_is_shown_with_every_figure_and_run_from_here(
+    new_page: Page, house: House
+) -> None:
+    await shown(new_page, house)
+    await expect(new_page.locator("#commissioning")).to_have_text("Not run yet")
+    await expect(new_page.locator("#commissioning-counter")).to_have_text("not measured")
+    for name in ("Run the test", "Run the full test"):
+        await new_page.get_by_role("button", name=name).click()
+        await expect(new_page.locator("#answer")).to_contain_text(f"{name}: It was taken.")
+    kinds = [request.kind for request in house.guard.requests]
+    assert kinds == [RequestKind.COMMISSION, RequestKind.COMMISSION_FULL]
+    check = CheckView("timer", "passed", "The inverter ended 30 s unaided.", "")
+    test = dataclasses.replace(
+        QUIET.commissioning, running=True, stage="running", progress_percent=40, checks=(check,),
+        dead_s=2.04, counter_lag_s=0.0, rewrite_extends=True, firmware="EMS 1.2.3", gain=0.97,
+    )  # fmt: skip
+    house.guard.show(commissioning=test)
+    figures = {"dead": "2.0 s", "counter": "0.0 s", "rewrite": "yes", "firmware": "EMS 1.2.3"}
+    for place, words in {**figures, "gain": "97 % of commanded"}.items():
+        await expect(new_page.locator(f"#commissioning-{place}")).to_have_text(words)
+    await expect(new_page.locator("#commissioning-checks")).to_contain_text("Passed: The inverter")
+    bar = new_page.get_by_role("progressbar", name="The test runs:")
+    await expect(bar).to_have_attribute("aria-valuenow", "40")
+    await expect(new_page.get_by_role("button", name="Run the test")).to_be_disabled()

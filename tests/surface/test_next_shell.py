@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from agent.export.requests import Answer, RequestKind
 from agent.export.snapshot import ErrorState, Phase, ReadingView, Reason
@@ -109,6 +111,60 @@ async def test_a_token_is_asked_for_where_the_agent_wants_one(
     await expect(page.locator("#phase")).to_be_visible()
     await page.close()
     await house.server.stop()
+
+
+async def test_a_refused_connection_says_what_the_server_said_and_what_helps(
+    new_page: Page, house: House
+) -> None:
+    text = "This is not for you."
+    await new_page.route(
+        "**/api/stream", lambda route: route.fulfill(status=403, json={"text": text})
+    )
+    await new_page.goto(f"{house.url}{NEXT}")
+    await expect(new_page.locator("pv-banner")).to_contain_text(text)
+    await expect(new_page.locator("pv-banner")).to_contain_text("ask an administrator")
+    await expect(new_page.locator("#link")).to_have_text("Refused")
+
+
+async def test_who_missed_an_event_asks_for_the_whole_picture_again(
+    new_page: Page, house: House
+) -> None:
+    async with house.client.get("/api/state") as answer:
+        state = await answer.json()
+    events = [("snapshot", 5, {**state, "soc_percent": 50}), ("delta", 7, {"soc_percent": 99})]
+    body = "".join(
+        f"id: {number}\nevent: {name}\ndata: {json.dumps(data)}\n\n"
+        for name, number, data in events
+    )
+    again = asyncio.Event()
+
+    async def stream(route: Route) -> None:
+        await route.fulfill(body=body)
+        again.set()
+
+    await new_page.route("**/api/stream", lambda _route: None)
+    await new_page.route("**/api/stream", stream, times=1)
+    async with new_page.expect_request(lambda it: "stream" in it.url and again.is_set()):
+        await new_page.goto(f"{house.url}{NEXT}")
+    await expect(new_page.locator("#soc")).to_have_text("50 %")  # 99 came without the one before
+
+
+async def test_silence_has_an_end_first_and_later(new_page: Page, house: House) -> None:
+    await new_page.clock.install()
+    await new_page.route("**/api/stream", lambda _route: None)  # taken, and never answered
+    await new_page.goto(f"{house.url}{NEXT}")
+    await expect(new_page.locator("#phase")).to_have_text("Loading…")
+    await new_page.clock.run_for(11_000)
+    await expect(new_page.locator("#link")).to_have_text("Disconnected")
+    await new_page.unroute_all()
+    await new_page.clock.run_for(11_000)
+    await expect(new_page.locator("#link")).to_have_text("Live, observing")
+    await new_page.clock.run_for(21_000)  # the guard says nothing new meanwhile
+    await expect(new_page.locator("pv-banner")).to_contain_text("guard has said nothing new")
+    await expect(new_page.get_by_role("button", name="Stop discharge")).to_be_enabled()
+    house.guard.show(soc_percent=12.0)
+    await expect(new_page.locator("#link")).to_have_text("Live, observing")
+    await expect(new_page.locator("pv-banner [role=alert]")).to_have_count(0)
 
 
 async def test_german_is_one_click_and_stays(new_page: Page, house: House) -> None:

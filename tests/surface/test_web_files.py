@@ -33,6 +33,21 @@ async def test_the_bundle_is_kept_for_ever_and_its_index_is_asked_for_anew(
     assert not re.search(r"<script(?![^>]*\bsrc=)", index)
 
 
+def _script(bundle: Path) -> Path:
+    (found,) = bundle.glob("assets/index-*.js")
+    return found
+
+
+async def test_who_takes_it_compressed_gets_it_so(bundle: Path, house: House) -> None:
+    script = _script(bundle)
+    path = f"{files.NEXT}assets/{script.name}"
+    for wanted, sent in (("gzip", "gzip"), ("identity", None)):
+        async with house.client.get(path, headers={"Accept-Encoding": wanted}) as answer:
+            assert answer.headers.get("Content-Encoding") == sent
+            assert answer.content_type == "text/javascript"
+            assert await answer.read() == script.read_bytes()
+
+
 async def test_without_its_slash_the_page_sends_there_by_a_relative_address(house: House) -> None:
     async with house.client.get("/next", allow_redirects=False) as answer:
         assert (answer.status, answer.headers["Location"]) == (302, "next/")

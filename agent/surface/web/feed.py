@@ -26,7 +26,7 @@ BRIDGES_EVERY_S = 1.0
 BRIDGES_AGE_S = 60.0
 """The list tells how long ago things were, so it is looked at though nothing changed."""
 LONGEST_QUEUE = 64
-MOST_LISTENERS = 32
+MOST_LISTENERS = 64
 _SNAPSHOT = TypeAdapter(GuardSnapshot)
 _OUTLOOK = TypeAdapter(PlanPicture | None)
 

@@ -3,7 +3,8 @@ The page's files: which there are, as what they leave, and how long a browser ma
 
 Every file has a route of its own, made when the server starts; no path of a request ever becomes
 a path of a file. The bundle's names hold a hash of what is in them, so they may be kept for ever;
-`index.html` names them and is asked for anew each time.
+`index.html` names them and is asked for anew each time. aiohttp sends the compressed sibling of a
+file to whoever takes it; through ingress nobody does.
 
 Two pages live here for a while: the one at the root, and its successor at `next/`, which moves to
 the root when it has every view.

@@ -80,14 +80,22 @@ export function span(begins: string, ends: string): string {
 
 /** The last midnight of the site before a moment, in ms since the epoch. */
 export function midnight(at: number): number {
+  const first = Math.floor(at / 1000) * 1000 - passed(at) * 1000;
+  // A day with 23 or 25 hours: what the clock has passed is not what went by.
+  const over = passed(first);
+  return first + (over > DAY_S / 2 ? DAY_S - over : -over) * 1000;
+}
+
+/** Seconds since midnight on the site's clock. */
+function passed(at: number): number {
   const parts = new Intl.DateTimeFormat("en-GB", {
     hour: "numeric", minute: "numeric", second: "numeric", timeZone: zone(),
   }).formatToParts(at);
   const part = (name: string): number => Number(parts.find((each) => each.type === name)?.value ?? 0);
-  const passed = part("hour") * 3600 + part("minute") * 60 + part("second");
-  return Math.floor(at / 1000) * 1000 - passed * 1000;
+  return part("hour") * 3600 + part("minute") * 60 + part("second");
 }
 
+const DAY_S = 86_400;
 const known = new Map<string, boolean>();
 
 function isZone(name: string): boolean {

@@ -8,6 +8,7 @@ import { send } from "./send.js";
 import { store } from "./store.js";
 
 const EVERY_S = 60;
+const NEWEST_S = 2;
 const DAY_S = 86_400;
 
 export type Column = keyof History;
@@ -50,7 +51,7 @@ class DayHistory extends EventTarget {
     const at = Date.parse(state.at) / 1000;
     const { power, energy } = state;
     const last = this.columns.at.at(-1) ?? 0;
-    if (at <= last) return;
+    if (at < last + NEWEST_S) return;
     // The newest point stands for its minute until the next one begins.
     const same = Math.floor(last / EVERY_S) === Math.floor(at / EVERY_S);
     const now: Record<Column, number | null> = {

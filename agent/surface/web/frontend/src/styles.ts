@@ -46,7 +46,7 @@ export const controls = css`
 export const tables = css`
   .scroll { overflow-x: auto; }
   table { border-collapse: collapse; width: 100%; font-size: .92rem; }
-  th { text-align: left; font-weight: 600; color: var(--secondary-text-color); }
+  th { text-align: left; white-space: nowrap; font-weight: 600; color: var(--secondary-text-color); }
   th, td { padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--divider-color); vertical-align: top; }
 `;
 

@@ -44,8 +44,9 @@ export class TodayChart extends LitElement {
 
   private readonly grown = (): void => {
     this.requestUpdate();
-    if (this.timer) return;
+    if (this.timer && this.data[0].length) return;
     this.draw();
+    clearTimeout(this.timer);
     this.timer = window.setTimeout(() => {
       this.timer = 0;
       this.draw();
@@ -70,7 +71,7 @@ export class TodayChart extends LitElement {
       ${history.status === "failed" ? html`<pv-problem text=${words.chartFailed} next=${history.text}>
         <button type="button" @click=${() => void history.load()}>${words.again}</button></pv-problem>` : nothing}
       <pv-plot id="today" label=${described()} .drawn=${drawn} .data=${this.data} height="280"></pv-plot>
-      <p class="quiet">${this.data[0].length ? "" : words.chartEmpty}
+      <p class="quiet">${this.data[0].length ? "" : history.status === "loading" ? words.loading : words.chartEmpty}
         ${plan ? words.strip(plan.aim === "carbon" ? words.carbon : words.price) : ""}</p>
     </div></pv-card>`;
   }

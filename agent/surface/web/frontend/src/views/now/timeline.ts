@@ -11,6 +11,8 @@ import "../../parts/running.js";
 import { words } from "./words.js";
 
 const SPAN_MS = 36 * 3_600_000;
+/** The next ones; the plan has all of them, each with its why. */
+const LISTED = 5;
 const EVERY_MS = 6 * 3_600_000;
 
 /** Planned windows of the next 36 hours, as bars whose height is their power, over the charge. */
@@ -19,7 +21,7 @@ export class Timeline extends LitElement {
   static override styles = [
     base,
     css`
-      .all { min-height: 12.5rem; }
+      .all { min-height: 20rem; }
       .band { position: relative; height: 6rem; margin: .4rem 0 1.6rem; background: var(--pv-soft); border-radius: 6px; }
       .band > * { position: absolute; bottom: 0; }
       .window { min-width: 3px; border-radius: 4px 4px 0 0; opacity: .85; }
@@ -61,7 +63,8 @@ export class Timeline extends LitElement {
         ${words.socNow(percent(state.soc_percent))}, ${words.sunLeft(kilowattHours(sun))}</p>
       ${this.band(plan, windows, from)}
       <p id="timeline-now" class="now"><pv-running></pv-running></p>
-      ${windows.length ? html`<ol id="timeline-windows">${windows.map((each) => html`<li class=${each.action}>${told(plan, each)}</li>`)}</ol>`
+      ${windows.length ? html`<ol id="timeline-windows">${windows.slice(0, LISTED).map((each) => html`<li class=${each.action}>${told(plan, each)}</li>`)}</ol>
+          <a href="#/plan">${words.allWindows(windows.length)}</a>`
         : html`<p>${words.noWindows}</p>`}`;
   }
 
