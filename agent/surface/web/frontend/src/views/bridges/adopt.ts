@@ -49,10 +49,10 @@ function newest(mac: string) {
 function one(bridge: BridgeView) {
   const verdict = store.state?.gates[bridge.mac];
   const gone = way(bridge, verdict, verdict !== undefined && holds(verdict), offerFor(bridge.mac), newest(bridge.mac));
-  return html`<section data-way=${bridge.mac} aria-label=${bridge.title}>
+  return html`<div data-way=${bridge.mac} role="group" aria-label=${bridge.title}>
     <h3>${bridge.title} <small>${bridge.mac}</small></h3>
     <ol>${STEPS.map((each) => step(each, gone))}</ol>
-  </section>`;
+  </div>`;
 }
 
 function step(name: Step, gone: Way) {

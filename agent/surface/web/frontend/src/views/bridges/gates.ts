@@ -40,7 +40,7 @@ export class Gates extends LitElement {
     return html`<details>
       <summary>${words.gates}: <strong class=${RESULTS[told.overall] ?? ""}>${named(words.results, told.overall)}</strong>
         <small>${more.filter(Boolean).join(", ")}</small></summary>
-      <div class="scroll" tabindex="0" role="region" aria-label=${words.gates}><table>
+      <div class="scroll" tabindex="0" role="group" aria-label=${words.gates}><table>
         <thead><tr>${words.gateColumns.map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
         <tbody>${told.gates.map((each) => html`<tr>
           <td>${each.name} <small>${each.gate}</small></td>

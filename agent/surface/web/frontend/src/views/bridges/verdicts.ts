@@ -28,7 +28,7 @@ export class Verdicts extends LitElement {
     const fault = store.state?.flashing?.fault;
     return html`<pv-card heading=${words.history}><div class="all">
       ${fault ? html`<pv-problem text=${fault}></pv-problem>` : nothing}
-      ${ended.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${words.history}><table id="verdicts">
+      ${ended.length ? html`<div class="scroll" tabindex="0" role="group" aria-label=${words.history}><table id="verdicts">
         <thead><tr>${words.historyColumns.map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
         <tbody>${ended.map(line)}</tbody></table></div>`
         : html`<p class="quiet">${store.state ? words.historyNone : words.loading}</p>`}

@@ -27,7 +27,7 @@ export class Channels extends LitElement {
     const now = store.state?.releases;
     const lines = now?.sources.flatMap((source) => source.channels.map((channel) => line(source.name, channel))) ?? [];
     return html`<pv-card heading=${words.channels}><div class="all">
-      ${lines.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${words.channels}><table id="channels">
+      ${lines.length ? html`<div class="scroll" tabindex="0" role="group" aria-label=${words.channels}><table id="channels">
         <thead><tr>${words.channelColumns.map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
         <tbody>${lines}</tbody></table></div>` : html`<p class="quiet">${now ? words.noChannels : words.loading}</p>`}
       ${now ? html`<label for="house">${words.houseChannel}</label>

@@ -22,7 +22,7 @@ export class Offers extends LitElement {
   override render() {
     const all = offers();
     return html`<pv-card heading=${words.offers}><div class="all">
-      ${all.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${words.offers}><table id="offers">
+      ${all.length ? html`<div class="scroll" tabindex="0" role="group" aria-label=${words.offers}><table id="offers">
         <thead><tr>${words.offerColumns.map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
         <tbody>${all.map(line)}</tbody></table></div>
         <p><a href="#/bridges">${words.toBridge}</a></p>` : html`<p class="quiet">${store.state ? words.noOffers : words.loading}</p>`}

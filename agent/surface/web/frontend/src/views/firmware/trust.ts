@@ -54,7 +54,7 @@ function head(now: ReleasesView) {
 
 function source(it: SourceView) {
   const remove = () => confirmed({ title: words.removeTitle(it.name), text: [words.removeText], act: words.remove, typed: it.name });
-  return html`<section data-source=${it.name} aria-label=${it.name}>
+  return html`<section data-source=${it.name} role="group" aria-label=${it.name}>
     <h3>${it.name} <small>${named(words.kinds, it.kind)}</small>
       <span class=${TONES[it.freshness] ?? ""}>${named(words.states, it.freshness)}</span></h3>
     <p>${[it.why, it.words].filter(Boolean).join(" ")}</p>
@@ -63,7 +63,7 @@ function source(it: SourceView) {
         <small>${[it.carrier ? words.by(it.carrier) : "", it.stale_since ? words.staleSince(moment(it.stale_since)) : ""].filter(Boolean).join(", ")}</small></dd>
       ${it.root_sha256 ? html`<dt>${words.root}</dt><dd><small>${it.root_sha256}</small></dd>` : nothing}
     </dl>
-    ${it.roles.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${it.name}><table>
+    ${it.roles.length ? html`<div class="scroll" tabindex="0" role="group" aria-label=${it.name}><table>
       <thead><tr>${words.roleColumns.map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
       <tbody>${it.roles.map(role)}</tbody></table></div>` : html`<p class="quiet">${words.noRoles}</p>`}
     ${it.events.length ? html`<details><summary>${words.events}</summary><ul>${it.events.map((each) => html`<li>

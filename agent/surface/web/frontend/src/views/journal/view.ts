@@ -90,7 +90,7 @@ export class JournalView extends LitElement {
   private table(found: readonly JournalEvent[]) {
     if (!this.all?.length) return html`<p id="empty">${words.empty}</p>`;
     if (!found.length) return html`<p id="empty">${words.noMatch}</p>`;
-    return html`<div class="scroll" tabindex="0" role="region" aria-label=${words.title}><table id="events">
+    return html`<div class="scroll" tabindex="0" role="group" aria-label=${words.title}><table id="events">
         <thead><tr>${words.columns.map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
         <tbody>${repeat(found.slice(0, this.rows), (each) => each.id, line)}</tbody></table></div>
       ${found.length > this.rows ? html`<button type="button" @click=${() => { this.rows += ROWS; }}>${words.more}</button>` : nothing}`;

@@ -96,7 +96,7 @@ export class Doctor extends LitElement {
 }
 
 function findings(report: Report) {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${words.doctor}><table id="findings">
+  return html`<div class="scroll" tabindex="0" role="group" aria-label=${words.doctor}><table id="findings">
     <thead><tr>${words.doctorColumns.map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
     <tbody>${report.findings.map((each) => html`<tr><td class=${TONES[each.verdict] ?? "quiet"}>${named(words.verdicts, each.verdict)}</td>
       <td>${each.title}</td><td>${each.text} ${each.next_step ? html`<small>${words.next(each.next_step)}</small>` : nothing}</td></tr>`)}</tbody>

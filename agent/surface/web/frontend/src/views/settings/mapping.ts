@@ -73,7 +73,7 @@ export class Mapping extends LitElement {
 
 function table(group: string) {
   const fields = settings.fields.filter((each) => each.group === group);
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${groupName(group)}><table>
+  return html`<div class="scroll" tabindex="0" role="group" aria-label=${groupName(group)}><table>
     <thead><tr>${words.mappingColumns.map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
     <tbody>${repeat(fields, (each) => each.key, (each) => line(each, group))}</tbody></table></div>`;
 }
