@@ -1,4 +1,4 @@
-import { html, LitElement } from "lit";
+import { css, html, LitElement } from "lit";
 import { customElement } from "lit/decorators.js";
 import { store, Watch } from "../../store.js";
 import { base, grid } from "../../styles.js";
@@ -14,7 +14,11 @@ import { words } from "./words.js";
 /** How good our knowledge of releases is, what there is, and what a person brings. */
 @customElement("pv-view-firmware")
 export class FirmwareView extends LitElement {
-  static override styles = [base, grid];
+  static override styles = [
+    base,
+    grid,
+    css`.grid { padding-bottom: 6rem; } /* an answer at the foot covers no control */`,
+  ];
 
   constructor() {
     super();
