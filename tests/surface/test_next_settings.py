@@ -153,7 +153,7 @@ async def test_commissioning_asks_first_and_tells_its_stage_and_figures(
     )
     bar = page.locator("pv-commissioning").get_by_role("progressbar")
     await expect(bar).to_have_attribute("aria-valuenow", "40")
-    done = {"passed": True, "stage": "passed", "at": QUIET.at.isoformat()}
+    done = {"passed": True, "stage": "passed", "at": QUIET.at}
     house.guard.show(
         commissioning=dataclasses.replace(
             test, **done, delay_s=2.5, gain=0.98, rewrite_extends=True, text="It ended by itself."
