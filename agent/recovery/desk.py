@@ -32,7 +32,7 @@ from agent.recovery.cable import AgentCable
 from agent.recovery.policy import Choice, ref_of
 from agent.recovery.views import Identified, port_json, view_of
 from agent.recovery.words import locks, question
-from agent.surface.desk import CableWish
+from agent.surface.cable_desk import CableWish
 from agent.surface.recovery_view import RecoveryView
 
 BACKUPS = ("quick", "full", "none")
@@ -178,7 +178,8 @@ class RecoveryDesk:
         told: list[dict[str, Any]] = []
         if writing is not None:
             titles = {it.mac: writing.cable.lookout.title(it.mac) for it in self._jobs().values()}
-            told = [it for it in jobs_json(writing.jobs.view(), titles) if it["way"] == Way.SERIAL]
+            jobs = jobs_json(writing.jobs.view(), titles)
+            told = [{**it} for it in jobs if it["way"] == Way.SERIAL]
             logs = writing.cable.logs
             for it in told:
                 log = logs.get(it["job"])

@@ -19,6 +19,7 @@ from agent.fleet.identity import Mac
 from agent.fleet.operations import Op, Operation
 from agent.journal import Event, Sample
 from agent.surface.fleet_view import FleetView
+from agent.surface.shown import BuildShown, FlashingView, ReleasesView, VerdictView
 
 HistoryPoint = Sample
 """One moment of the chart: the very row that the journal keeps."""
@@ -128,7 +129,7 @@ class KeysDesk(Protocol):
 class WorkDesk(Protocol):
     """What can be asked of a bridge."""
 
-    def verdicts(self) -> dict[str, Any]:
+    def verdicts(self) -> dict[str, VerdictView]:
         """Return the newest verdict of each bridge by its MAC, in JSON's words."""
         ...
 
@@ -166,7 +167,7 @@ class NewSource:
 class ReleasesDesk(Protocol):
     """What is known of firmware releases; whatever is refused raises `ValueError` in words."""
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> ReleasesView:
         """Return everything that the page shows, in JSON's words."""
         ...
 
@@ -182,7 +183,7 @@ class ReleasesDesk(Protocol):
         """Take signed documents that a person brings, and look; raises `OSError` too."""
         ...
 
-    async def show_build(self, file: bytes, by: str) -> dict[str, Any]:
+    async def show_build(self, file: bytes, by: str) -> BuildShown:
         """Return what a firmware file says of itself; it is kept until it is accepted."""
         ...
 
@@ -239,7 +240,7 @@ class FlashAnswer(Protocol):
 class FlashingDesk(Protocol):
     """Updates of bridges, as the page meets them; each wish ends in words."""
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> FlashingView:
         """Return everything that the page shows, in JSON's words."""
         ...
 
@@ -269,66 +270,6 @@ class FlashingDesk(Protocol):
 
     async def steer(self, campaign: str, what: str, by: str) -> FlashAnswer:
         """Pause, resume or abort the update of many."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CableWish:
-    """A release for the bridge on a port, as a person asks for it; texts as they came."""
-
-    port: str
-    mac: str = ""
-    """Of the chip that the person was shown."""
-    channel: str = ""
-    project: str = ""
-    version: str = ""
-    digest: str = ""
-    """Of the image that was checked; a write of another one is refused."""
-    reason: str = ""
-    acks: tuple[str, ...] = ()
-    erase_settings: bool = False
-    typed: str = ""
-    """The MAC, typed by whoever wants settings erased."""
-    backup: str = "quick"
-    keep_backup: bool = False
-    insist: bool = False
-    """What looks like a radio stick, or is in use, is a bridge all the same."""
-
-
-class RecoveryDesk(Protocol):
-    """Bridges on cables, as the page meets them; each wish ends in words."""
-
-    def shown(self) -> dict[str, Any]:
-        """Return everything that the page shows, in JSON's words."""
-        ...
-
-    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` in the event loop when it may have changed; the result ends it."""
-        ...
-
-    async def identify(self, port: str, by: str, *, insist: bool) -> FlashAnswer:
-        """Begin to ask the chip on a port who it is; nothing on it is changed."""
-        ...
-
-    async def check(self, wish: CableWish, by: str) -> dict[str, Any]:
-        """
-        Ask the policy about a release for that chip; nothing is written.
-
-        Returns:
-            `accepted`, `code`, `text` (the question to confirm, or why not), `refusals`, `digest`.
-        """
-        ...
-
-    async def write(self, wish: CableWish, by: str) -> FlashAnswer:
-        """Write what was checked and confirmed."""
-        ...
-
-    async def cancel(self, job: str, by: str, *, insist: bool) -> FlashAnswer:
-        """End a job; one that writes only if the person insists."""
-        ...
-
-    def log(self, job: str) -> str | None:
-        """Return what was said during a job, without secrets; `None` if nobody knows any more."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from agent.surface.desk import CableWish
+from agent.surface.cable_desk import CableWish
 from tests.surface.desks import Told
 
 NOTHING = {"accepted": False, "code": "no-release", "text": "There is none.", "refusals": []}

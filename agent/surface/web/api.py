@@ -20,6 +20,7 @@ from aiohttp import web
 from agent.export.requests import STOPS, Request, RequestKind
 from agent.export.snapshot import GuardSnapshot
 from agent.settings import SettingError
+from agent.surface.cable_desk import RecoveryDesk
 from agent.surface.desk import (
     BridgeDesks,
     FlashingDesk,
@@ -27,7 +28,6 @@ from agent.surface.desk import (
     HistoryPoint,
     PlanDesk,
     RecordsDesk,
-    RecoveryDesk,
     ReleasesDesk,
     SettingsDesk,
 )

@@ -16,7 +16,8 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 
 from agent.export.snapshot import GuardSnapshot, PlanPicture
-from agent.surface.desk import BridgeDesks, FlashingDesk, GuardDesk, RecoveryDesk, ReleasesDesk
+from agent.surface.cable_desk import RecoveryDesk
+from agent.surface.desk import BridgeDesks, FlashingDesk, GuardDesk, ReleasesDesk
 from agent.surface.web.shapes import OfBridges
 
 SPACING_S = 0.25

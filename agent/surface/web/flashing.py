@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from agent.surface.desk import FlashAnswer, FlashingDesk
+from agent.surface.shown import FlashingView
 from agent.surface.web.auth import Access, Allowed
 from agent.surface.web.operations import (
     Cancel,
@@ -55,7 +56,7 @@ class FlashingApi:
             web.post("/api/flashing/campaigns/steer", self.steer),
         ]
 
-    @described(Access.VIEW, dict[str, Any])
+    @described(Access.VIEW, FlashingView)
     async def shown(self, _request: web.Request) -> web.Response:
         """Return all jobs and campaigns as the stream tells them."""
         return web.json_response(self._desk.shown())

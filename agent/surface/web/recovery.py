@@ -14,7 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
-from agent.surface.desk import CableWish, FlashAnswer, RecoveryDesk
+from agent.surface.cable_desk import CableWish, RecoveryDesk
+from agent.surface.desk import FlashAnswer
 from agent.surface.web.auth import Access, Allowed, Refused
 from agent.surface.web.operations import (
     Cable,

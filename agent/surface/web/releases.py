@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from agent.surface.desk import NewSource, ReleasesDesk
+from agent.surface.shown import ReleasesView, SourceView
 from agent.surface.web.auth import Access, Allowed, Refused
 from agent.surface.web.operations import Channel, Digest, Said, Source, SourceName, described
 
@@ -53,12 +54,12 @@ class ReleasesApi:
             web.put("/api/releases/channel", self.choose_channel),
         ]
 
-    @described(Access.VIEW, dict[str, Any])
+    @described(Access.VIEW, ReleasesView)
     async def shown(self, _request: web.Request) -> web.Response:
         """Return what is known of releases and what each bridge is offered."""
         return web.json_response(self._desk.shown())
 
-    @described(Access.VIEW, dict[str, list[dict[str, Any]]])
+    @described(Access.VIEW, dict[str, list[SourceView]])
     async def sources(self, _request: web.Request) -> web.Response:
         """Return the sources alone."""
         return web.json_response({"sources": self._desk.shown()["sources"]})

@@ -12,15 +12,18 @@ from typing import Any
 
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
+from agent.surface.shown import FlashingView, ReleasesView, VerdictView
+
 
 class OfBridges(TypedDict):
     """What is told of bridges and their firmware, as it is due."""
 
     bridges: list[dict[str, Any]]
     """Fields of `BridgeView`, and `keys`."""
-    gates: dict[str, Any]
-    releases: dict[str, Any] | None
-    flashing: dict[str, Any] | None
+    gates: dict[str, VerdictView]
+    """By MAC, as people write it."""
+    releases: ReleasesView | None
+    flashing: FlashingView | None
     recovery: dict[str, Any] | None
     """What stands on cables, as `/api/recovery` tells it."""
 

@@ -19,6 +19,7 @@ from typing_extensions import is_typeddict
 from agent.export.requests import RequestKind
 from agent.export.snapshot import GuardSnapshot
 from agent.fleet.views import BridgeView
+from agent.surface.shown import BuildShown
 from agent.surface.web.shapes import Beside, Changes, History, SettingsTold, Told
 
 MODELS: tuple[type, ...] = (
@@ -30,6 +31,7 @@ MODELS: tuple[type, ...] = (
     SettingsTold,
     History,
     Changes,
+    BuildShown,
 )
 """Whatever the page meets; what these are made of comes by itself."""
 _HEAD = """\

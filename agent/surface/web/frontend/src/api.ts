@@ -10,11 +10,18 @@ export interface ActionView {
   purpose: string;
 }
 
+export interface AgainstView {
+  code: string;
+  text: string;
+  next_step: string;
+  ack: string | null;
+}
+
 export interface Beside {
   bridges: Record<string, unknown>[];
-  gates: Record<string, unknown>;
-  releases: Record<string, unknown> | null;
-  flashing: Record<string, unknown> | null;
+  gates: Record<string, VerdictView>;
+  releases: ReleasesView | null;
+  flashing: FlashingView | null;
   recovery: Record<string, unknown> | null;
   zone: string;
 }
@@ -41,6 +48,44 @@ export interface BridgeView {
   since: string;
   next_step: string;
   findings: Finding[];
+}
+
+export interface BuildShown {
+  sha256: string;
+  size: number;
+  layout: string;
+  chip: string | null;
+  project: string | null;
+  version: string | null;
+  built: string | null;
+  idf: string | null;
+  whole: boolean;
+  signatures: number;
+  sentence: string;
+}
+
+export interface BuildView {
+  sha256: string;
+  size: number;
+  layout: string;
+  chip: string;
+  project: string;
+  version: string;
+  accepted: string | null;
+  notes: string;
+}
+
+export interface CampaignView {
+  campaign: string;
+  project: string;
+  version: string;
+  status: string;
+  why: string;
+  by: string;
+  planned: string | null;
+  parallel: number;
+  counts: Record<string, number>;
+  members: MemberView[];
 }
 
 export interface Changes {
@@ -101,6 +146,21 @@ export interface Finding {
 
 export type FindingCode = "duplicate_name" | "name_taken" | "renamed" | "moved" | "safe_mode" | "key_missing" | "wrong_key" | "not_encrypted" | "wrong_device" | "hung" | "unreachable" | "keyless" | "plaintext" | "foreign";
 
+export interface FlashingView {
+  fault: string;
+  jobs: JobView[];
+  campaigns: CampaignView[];
+  may_go_back: string[];
+}
+
+export interface GateView {
+  gate: string;
+  name: string;
+  result: string;
+  evidence: string;
+  at: string | null;
+}
+
 export interface GuardSnapshot {
   at: string;
   mode: Mode;
@@ -150,6 +210,38 @@ export interface History {
   allowance_wh: (number | null)[];
 }
 
+export interface JobView {
+  job: string;
+  way: string;
+  port: string;
+  mac: string;
+  title: string;
+  project: string;
+  version: string;
+  before: string;
+  stage: string;
+  failed_in: string | null;
+  open: boolean;
+  percent: number;
+  text: string;
+  rate_bytes_s: number | null;
+  left_s: number | null;
+  by: string;
+  acks: string[];
+  goes_back: boolean;
+  campaign: string;
+  asked: string | null;
+  ended: string | null;
+  sent: boolean;
+  writes: boolean;
+  may_cancel: boolean;
+  upload: string;
+  result: string | null;
+  code: string;
+  evidence: string[];
+  next_step: string;
+}
+
 export interface LeaseView {
   kind: string;
   power_w: number;
@@ -159,7 +251,38 @@ export interface LeaseView {
   confirmed: boolean;
 }
 
+export interface MemberView {
+  mac: string;
+  title: string;
+  canary: boolean;
+  standing: string;
+  until: string | null;
+  attempts: number;
+}
+
 export type Mode = "observe" | "control";
+
+export interface OfferView {
+  mac: string;
+  title: string | null;
+  channel: string;
+  own_channel: string | null;
+  project: string | null;
+  installed: string | null;
+  standing: string;
+  why: string;
+  source: string;
+  latest: string | null;
+  released: string | null;
+  notes: string;
+  notes_url: string | null;
+  security: string | null;
+  sha256: string | null;
+  size: number | null;
+  refusals: AgainstView[];
+  missing: string[];
+  floor: number;
+}
 
 export type Phase = "IDLE" | "DISCHARGE_NEEDED" | "DISCHARGE_ACTIVE" | "DISCHARGE_COMPLETE" | "CHARGE_ACTIVE" | "REST_ACTIVE" | "ERROR_STATE";
 
@@ -255,7 +378,25 @@ export interface Reason {
   source: string;
 }
 
+export interface ReleasesView {
+  state: string;
+  hint: string;
+  channel: string;
+  channels: string[];
+  sources: SourceView[];
+  bridges: OfferView[];
+  looking: boolean;
+  warning: string;
+  builds: BuildView[];
+}
+
 export type RequestKind = "start_discharge" | "stop_discharge" | "start_charge" | "stop_charge" | "emergency_stop" | "acknowledge" | "commission" | "commission_full" | "calculate" | "reset_statistics";
+
+export interface RoleView {
+  role: string;
+  version: number;
+  expires: string | null;
+}
 
 export interface SettingField {
   key: string;
@@ -283,6 +424,38 @@ export interface SlotView {
   remaining_s: number;
 }
 
+export interface SourceChannelView {
+  name: string;
+  freshness: string;
+  why: string;
+  paused: boolean;
+  reason: string;
+  latest: Record<string, string>;
+}
+
+export interface SourceEventView {
+  kind: string;
+  carrier: string | null;
+  text: string;
+  at: string | null;
+}
+
+export interface SourceView {
+  name: string;
+  kind: string;
+  freshness: string;
+  why: string;
+  words: string;
+  confirmed: string | null;
+  stale_since: string | null;
+  carrier: string | null;
+  development: boolean;
+  root_sha256: string | null;
+  roles: RoleView[];
+  channels: SourceChannelView[];
+  events: SourceEventView[];
+}
+
 export interface StatisticsView {
   start_discharge_success: number;
   start_discharge_fail: number;
@@ -299,4 +472,12 @@ export interface Told {
   accepted: boolean;
   code: string;
   text: string;
+}
+
+export interface VerdictView {
+  overall: string;
+  at: string | null;
+  holds_s: number;
+  strict: boolean;
+  gates: GateView[];
 }

@@ -29,6 +29,8 @@ export interface Reply<T = unknown> {
   text: string;
   /** Stable word of a refusal. */
   code: string;
+  /** The setting that is wrong, where the agent names one. */
+  key: string;
   body: T | null;
 }
 
@@ -51,7 +53,7 @@ function once(): Record<string, string> {
  * Sends one request below `api/`; never throws. `body` is sent as JSON, a `Blob` as it is.
  */
 export async function send<T>(
-  method: "GET" | "POST" | "PATCH" | "DELETE",
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
   path: string,
   body?: unknown,
 ): Promise<Reply<T>> {
@@ -75,7 +77,7 @@ export async function send<T>(
   } catch (error) {
     const late = error instanceof DOMException && error.name === "TimeoutError";
     return {
-      outcome: "failed", status: 0, code: late ? "silent" : "unreached", body: null,
+      outcome: "failed", status: 0, code: late ? "silent" : "unreached", key: "", body: null,
       text: late ? words.silent : words.unreached,
     };
   }
@@ -94,6 +96,7 @@ function told<T>(status: number, body: unknown): Reply<T> {
     outcome: ok ? "accepted" : text && status < 500 ? "refused" : "failed",
     status,
     code: typeof said["code"] === "string" ? said["code"] : "",
+    key: typeof said["key"] === "string" ? said["key"] : "",
     text: text || (ok ? "" : words.answered(status)),
     body: ok ? (body as T) : null,
   };
