@@ -36,7 +36,7 @@ TABLE = "id,at,kind,text,data_json\r\n" + "".join(
 class Told(HandSupport):
     """A journal that has something to tell."""
 
-    async def csv(self, _what: str, _days: float) -> AsyncIterator[str]:
+    async def csv(self, *_what: object) -> AsyncIterator[str]:
         yield TABLE
 
 
@@ -56,7 +56,7 @@ async def full(tmp_path: Path) -> AsyncIterator[House]:
     house.flashing.show(jobs=[job(mac=OTHER), ended()], campaigns=[campaign()], may_go_back=[MAC])
     desks = Desks(
         Told(), BridgeDesks(house.bridges, house.bridges, house.bridges), house.releases,
-        house.flashing, house.plan,
+        house.flashing, house.recovery, house.migration, plan=house.plan,
     )  # fmt: skip
     gate = Gate(Policy(supervised=False), never_asked)
     house.server = WebServer(house.guard, house.settings, gate, lambda *_: None, desks=desks)
