@@ -179,9 +179,12 @@ async def test_a_stop_of_the_agent_waits_until_the_write_has_ended_and_keeps_the
         agent.bench.port.paced = True
         agent.app.stopping.set()
         await agent.until(lambda it: it["jobs"][0]["stage"] == "write", "the page goes on to tell")
+        held = agent.app.holds
+        await agent.until(lambda _: "over USB" in held.now(), "the watchdog would wait, too")
         assert not agent.running.done()
         agent.bench.port.paced = False
         await asyncio.wait_for(asyncio.shield(agent.running), 60)
         assert agent.bench.flashed, "the stop broke the write off"
         assert agent.bench.settings == b"\xff" * len(SETTINGS)
         assert flashing.busy() is None
+        assert held.now() == ""
