@@ -30,8 +30,6 @@ export class Install extends LitElement {
       :host { min-height: 9rem; }
       .notes { white-space: pre-line; }
       summary { cursor: pointer; }
-      label.ack { display: flex; gap: .5rem; align-items: center; min-height: 2.75rem; }
-      input[type="checkbox"] { min-height: 1.25rem; width: 1.25rem; flex: none; }
       ul { list-style: none; padding: 0; }
       select { width: 100%; }
     `,

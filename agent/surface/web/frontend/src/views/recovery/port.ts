@@ -31,8 +31,6 @@ export class CablePort extends LitElement {
       dl { grid-template-columns: auto 1fr; }
       dd { min-width: 0; }
       summary { cursor: pointer; padding: .5rem 0; }
-      label.ack { display: flex; gap: .5rem; align-items: center; min-height: 2.75rem; }
-      input[type="checkbox"] { min-height: 1.25rem; width: 1.25rem; flex: none; }
     `,
   ];
 

@@ -38,8 +38,6 @@ export class CableWish extends LitElement {
     css`
       form { display: grid; gap: .5rem; margin-top: .75rem; }
       form > div > input, select { width: 100%; }
-      label.ack { display: flex; gap: .5rem; align-items: center; min-height: 2.75rem; }
-      input[type="checkbox"] { min-height: 1.25rem; width: 1.25rem; flex: none; }
       .decided { min-height: 7rem; margin-top: .5rem; }
     `,
   ];
