@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from agent.history_csv import csv
 from agent.journal import Journal, Sample
 from agent.records import Records
 from agent.settings import SettingsStore
@@ -29,21 +28,16 @@ def page(new_page: Page) -> Page:
     return new_page
 
 
-LATER = NOON + timedelta(seconds=1)
+class TableSupport(HandSupport):
+    """Keeps what tables it was asked for."""
 
-
-class JournalSupport(HandSupport):
-    """The table of a real journal; keeps what it was asked for."""
-
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.journal = journal
-        self.asked: list[tuple[str, float]] = []
+        self.asked: list[tuple[Any, ...]] = []
 
-    async def csv(self, what: str, days: float) -> AsyncIterator[str]:
-        self.asked.append((what, days))
-        async for piece in csv(self.journal, "events", NOON - timedelta(days=days), LATER):
-            yield piece
+    async def csv(self, what: str, days: float, kinds: tuple[str, ...] | None = None) -> Any:
+        self.asked.append((what, days, kinds))
+        yield "id,at\r\n"
 
 
 @dataclass
@@ -51,14 +45,15 @@ class Kept:
     """A house, and the journal behind its page."""
 
     house: House
-    support: JournalSupport
+    journal: Journal
+    support: TableSupport
 
 
 @pytest.fixture
 async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
     async with await Journal.open(tmp_path / "journal.db") as journal:
         await filled(journal)
-        support, guard, settings = JournalSupport(journal), HandGuard(), HandSettings(tmp_path)
+        support, guard, settings = TableSupport(), HandGuard(), HandSettings(tmp_path)
         meter: Any = None
         records = Records(journal, SettingsStore(tmp_path), lambda: NOON, lambda: meter)
         audited: list[tuple[str, str, str]] = []
@@ -71,7 +66,7 @@ async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
         )
         house = House(guard, settings, server, audited)
         house.port = await server.start("127.0.0.1", 0)
-        yield Kept(house, support)
+        yield Kept(house, journal, support)
         await server.stop()
 
 
@@ -123,7 +118,7 @@ async def test_events_are_shown_newest_first_and_filtered_without_becoming_marku
 async def test_the_report_tells_each_day_its_breaches_and_what_was_not_recorded(
     page: Page, kept: Kept
 ) -> None:
-    journal, yesterday = kept.support.journal, NOON - timedelta(days=1)
+    journal, yesterday = kept.journal, NOON - timedelta(days=1)
     for step in range(20):
         journal.note_sample(
             Sample(
@@ -164,11 +159,12 @@ async def test_both_tables_are_taken_along_for_the_period_and_that_is_written_do
 ) -> None:
     await shown(page, kept.house, "journal")
     await page.get_by_label("Period").select_option("Last 90 days")
-    for name, days in (("events", 90), ("samples", 30)):
+    await page.get_by_label("Kind").select_option("audit")
+    for name, days, kinds in (("events", 90, ("audit",)), ("samples", 30, None)):
         async with page.expect_download() as waited:
             await page.get_by_role("button", name=f"{name.title()} as CSV").click()
         assert (await waited.value).suggested_filename == f"pv-edge-agent-{name}.csv"
-        assert kept.support.asked[-1] == (name, days)
+        assert kept.support.asked[-1] == (name, days, kinds)
     assert [it[1:] for it in kept.house.audited] == [
         ("events.csv", "downloaded"),
         ("samples.csv", "downloaded"),

@@ -65,7 +65,7 @@ export class JournalList extends LitElement {
       <p class="quiet">${words.text}</p>
       ${this.filters()}
       <div class="row">
-        ${this.button(words.events, `journal.csv?what=events&days=${this.days}`)}
+        ${this.button(words.events, `journal.csv?what=events&days=${this.days}${this.kind ? `&kinds=${this.kind}` : ""}`)}
         ${this.button(words.samples, `journal.csv?what=samples&days=${Math.min(this.days, SAMPLES_MOST_D)}`)}
         <small>${words.exportText}</small>
       </div>

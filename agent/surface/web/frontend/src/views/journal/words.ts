@@ -18,7 +18,7 @@ export const words = inBoth(
     more: "Read older events",
     columns: ["Time", "Kind", "What"],
     details: "Details",
-    exportText: "Tables for a spreadsheet, of the period above, samples of 30 days at most. Units stand in the names of the columns, times with their offset.",
+    exportText: "Tables for a spreadsheet, of the period and kind above, samples of 30 days at most. Units stand in the names of the columns, times with their offset.",
     events: "Events as CSV",
     samples: "Samples as CSV",
     kinds: {
@@ -67,7 +67,7 @@ export const words = inBoth(
     more: "Ältere Ereignisse lesen",
     columns: ["Zeit", "Art", "Was"],
     details: "Einzelheiten",
-    exportText: "Tabellen für ein Rechenblatt, über den Zeitraum oben, Messwerte höchstens 30 Tage. Einheiten stehen in den Namen der Spalten, Zeiten mit ihrem Versatz.",
+    exportText: "Tabellen für ein Rechenblatt, über Zeitraum und Art oben, Messwerte höchstens 30 Tage. Einheiten stehen in den Namen der Spalten, Zeiten mit ihrem Versatz.",
     events: "Ereignisse als CSV",
     samples: "Messwerte als CSV",
     kinds: {
