@@ -21,7 +21,7 @@ from agent.export.snapshot import GuardSnapshot
 from agent.fleet.views import BridgeView
 from agent.surface.migration_shown import OldSettings
 from agent.surface.shown import BuildShown
-from agent.surface.web.operations import Checked
+from agent.surface.web.operations import CableChecked
 from agent.surface.web.records import Lines, Report
 from agent.surface.web.shapes import Beside, Changes, History, SettingsTold, Told
 
@@ -35,7 +35,7 @@ MODELS: tuple[type, ...] = (
     History,
     Changes,
     BuildShown,
-    Checked,
+    CableChecked,
     OldSettings,
     Lines,
     Report,

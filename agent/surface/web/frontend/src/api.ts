@@ -84,6 +84,14 @@ export interface BuildView {
   notes: string;
 }
 
+export interface CableChecked {
+  accepted: boolean;
+  code: string;
+  text: string;
+  refusals: AgainstView[];
+  digest: string;
+}
+
 export interface CableJobView {
   job: string;
   way: string;
@@ -160,14 +168,6 @@ export interface CheckView {
   verdict: string;
   text: string;
   next_step: string;
-}
-
-export interface Checked {
-  accepted: boolean;
-  code: string;
-  text: string;
-  refusals: AgainstView[];
-  digest: string;
 }
 
 export interface ChipView {

@@ -229,6 +229,6 @@ export const words = inBoth(
       trial: "Warten: sie ist auf Probe, bis sie eine Weile lief.",
       trialFailed: "Sie läuft weiter mit dem Werks-Image. Das Urteil unten sagt warum; danach neu installieren.",
     },
-    cable: "Wenn sie wegbleibt: ein Kabel bringt jede Bridge zurück. Siehe das Kapitel zur Rettung in der Dokumentation.",
+    cable: "Wenn sie wegbleibt: ein Kabel bringt jede Bridge zurück, unter Rettung.",
   },
 );

@@ -1,6 +1,6 @@
 import { css, html, LitElement, nothing, type PropertyValues } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
-import type { AgainstView, CableReleaseView, Checked, ChipView, PortView } from "../../api.js";
+import type { AgainstView, CableReleaseView, CableChecked, ChipView, PortView } from "../../api.js";
 import { here } from "../../fleet.js";
 import { confirmed } from "../../parts/confirm.js";
 import { send } from "../../send.js";
@@ -27,7 +27,7 @@ export class CableWish extends LitElement {
   @state() private erases = false;
   @state() private keeps = false;
   @state() private acks: readonly string[] = [];
-  @state() private told: Checked | null = null;
+  @state() private told: CableChecked | null = null;
   @state() private said = "";
   @state() private busy = false;
   private asked = 0;
@@ -94,7 +94,7 @@ export class CableWish extends LitElement {
   }
 
   /** Who is written with what is said once more; who loses his settings is typed. */
-  private sure(told: Checked): Promise<boolean> {
+  private sure(told: CableChecked): Promise<boolean> {
     const { chip, port } = this;
     const it = this.release();
     const text = [told.text, words.writeWhere(chip.description || chip.chip, port.title)];
@@ -123,7 +123,7 @@ export class CableWish extends LitElement {
   private async check(): Promise<void> {
     const asked = ++this.asked;
     this.busy = true;
-    const reply = await send<Checked>("POST", "recovery/check", this.wish());
+    const reply = await send<CableChecked>("POST", "recovery/check", this.wish());
     if (asked !== this.asked) return; // the form was changed meanwhile
     this.busy = false;
     this.told = reply.body;
