@@ -133,11 +133,11 @@ async def test_the_report_tells_each_day_its_breaches_and_what_was_not_recorded(
     await shown(page, kept.house, "journal")
     rows = page.locator("#report tbody tr")
     await expect(rows).to_have_count(7)
-    await expect(rows.first).to_contain_text("21 Jun 2026")
+    await expect(rows.first).to_contain_text("Jun 21, 2026")
     await expect(rows.first).to_contain_text("not recorded")
     day = rows.nth(1)
     for words in (
-        "20 Jun 2026", "recorded for 95 s", "3.68 kW", "4.00 kW", f"{MINUS}320 W",
+        "Jun 20, 2026", "recorded for 95 s", "3.68 kW", "4.00 kW", f"{MINUS}320 W",
         "above it for 95 s", "5.10 kWh of 9.30 kWh", "left: 4.20 kWh", "1 \u00d7 discharge",
         "stops: 1 \u00d7 over export; verified: 0", "Breaches: 2",
     ):  # fmt: skip
