@@ -113,6 +113,12 @@ async def test_what_devices_say_is_set_as_text_and_a_write_is_stopped_by_a_secon
     await expect(page.locator("#answer")).to_contain_text("all the same was refused: Not now.")
     assert house.recovery.asked[1:] == [("cancel", "j1", False), ("cancel", "j1", True)]
     await expect(page.locator("#needs")).to_contain_text(MAC)
+    await page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    foot = await page.locator("#answer").bounding_box()
+    last = await page.locator("pv-cables-history").bounding_box()
+    assert foot is not None
+    assert last is not None
+    assert last["y"] + last["height"] <= foot["y"]  # the answer covers nothing there
     house.recovery.show(ports=[port(phase="stub", code="", text="")], jobs=[])
     await expect(line).to_contain_text("Asking the chip: helper program")
     house.recovery.code = ""
