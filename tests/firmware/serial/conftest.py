@@ -12,6 +12,6 @@ Started = Callable[[], list[psutil.Process]]
 
 @pytest.fixture
 def started() -> Started:
-    """Return what names the processes that were started since and still run; others may have any."""
+    """Return what names the processes that were started since and still run."""
     before = set(psutil.Process().children())
     return lambda: [it for it in psutil.Process().children() if it not in before]
