@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from agent.surface.cable_shown import CablesView
 from agent.surface.desk import FlashAnswer
 
 
@@ -35,7 +36,7 @@ class CableWish:
 class RecoveryDesk(Protocol):
     """Bridges on cables, as the page meets them; each wish ends in words."""
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> CablesView:
         """Return everything that the page shows, in JSON's words."""
         ...
 

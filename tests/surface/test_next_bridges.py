@@ -204,6 +204,19 @@ async def test_an_update_is_accepted_by_name_followed_and_told_with_its_verdict(
     ]
 
 
+async def test_a_bridge_that_is_written_over_its_cable_is_shown_there_and_not_among_updates(
+    page: Page, house: House
+) -> None:
+    house.bridges.lines = [line()]
+    house.releases.show(bridges=[offer()])
+    house.flashing.show(jobs=[job(way="serial"), {**ended(), "way": "serial"}])
+    await shown(page, house, "bridges")
+    await expect(page.locator("pv-verdicts")).to_contain_text("No update was made here yet")
+    await expect(card(page).get_by_role("progressbar")).to_have_count(0)
+    await card(page).get_by_role("link", name="written over its cable now").click()
+    await expect(page.locator("pv-view-recovery #none")).to_be_visible()
+
+
 async def test_a_channel_is_chosen_and_a_refusal_puts_the_choice_back(
     page: Page, house: House
 ) -> None:

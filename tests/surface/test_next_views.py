@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 from playwright.async_api import Page, expect
 
-from agent.surface.desk import BridgeDesks
+from agent.compliance import DayReport, Tally
+from agent.journal import Event
+from agent.surface.desk import BridgeDesks, Wanted
 from agent.surface.web.api import Desks
 from agent.surface.web.auth import Gate, Policy
 from agent.surface.web.server import WebServer
@@ -18,6 +22,8 @@ from tests.surface.desks import NOON
 from tests.surface.test_next_now import AXE, SHIFTS
 from tests.surface.test_page_bridges import line, verdict
 from tests.surface.test_page_flashing import OTHER, campaign, ended, job
+from tests.surface.test_page_recovery import job as cable
+from tests.surface.test_page_recovery import port
 from tests.surface.test_page_releases import MAC, build, offer, source
 from tests.surface.test_support import HandSupport
 
@@ -26,18 +32,25 @@ VIEWS = {
     "Firmware": "#channels",
     "Settings": "pv-mapping table",
     "Journal": "#events",
-    "Recovery": "pre",
+    "Recovery": "pv-cable-port",
 }
-TABLE = "id,at,kind,text,data_json\r\n" + "".join(
-    f'{number},2026-06-21T11:59:00+00:00,limit,Set.,"{{""w"": 1}}"\r\n' for number in range(9)
-)
 
 
-class Told(HandSupport):
-    """A journal that has something to tell."""
+class Kept:
+    """`RecordsDesk` with something to tell."""
 
-    async def csv(self, *_what: object) -> AsyncIterator[str]:
-        yield TABLE
+    async def events(self, _wanted: Wanted) -> list[Event]:
+        data = {"text": "Set.", "limit_w": 1}
+        return [Event(number, NOON, "limit", data) for number in range(9, 0, -1)]
+
+    async def report(self, days: int) -> list[DayReport]:
+        tally = Tally([NOON.date()], UTC)
+        stop = {"reason": "over_export", "text": "Stopped."}
+        tally.event(Event(1, NOON, "stop", stop))
+        return tally.reports() * days
+
+    def entities(self) -> dict[str, Any]:
+        return {"entities": [], "findings": []}
 
 
 @pytest.fixture
@@ -54,10 +67,17 @@ async def full(tmp_path: Path) -> AsyncIterator[House]:
         builds=[build(accepted=NOON.isoformat(), notes="")],
     )
     house.flashing.show(jobs=[job(mac=OTHER), ended()], campaigns=[campaign()], may_go_back=[MAC])
+    ended_cable = cable(job="j0", open=False, result="lost", evidence=["Seen."])
+    house.recovery.show(ports=[port()], jobs=[cable(writes=True), ended_cable])
     desks = Desks(
-        Told(), BridgeDesks(house.bridges, house.bridges, house.bridges), house.releases,
-        house.flashing, house.recovery, house.migration, plan=house.plan,
-    )  # fmt: skip
+        support=HandSupport(),
+        bridges=BridgeDesks(house.bridges, house.bridges, house.bridges),
+        releases=house.releases,
+        flashing=house.flashing,
+        recovery=house.recovery,
+        records=Kept(),
+        plan=house.plan,
+    )
     gate = Gate(Policy(supervised=False), never_asked)
     house.server = WebServer(house.guard, house.settings, gate, lambda *_: None, desks=desks)
     house.port = await house.server.start("127.0.0.1", 0)

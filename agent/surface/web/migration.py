@@ -14,8 +14,9 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from agent.settings import SettingError
+from agent.surface.migration_shown import OldSettings
 from agent.surface.web.auth import Access, Allowed
-from agent.surface.web.operations import Choose, OldSettings, Said, Take, described
+from agent.surface.web.operations import Choose, Said, Take, described
 
 Audit = Callable[[str, str, str], None]
 Admit = Callable[[web.Request, Access, str], Awaitable[Allowed]]
@@ -27,11 +28,11 @@ MOST_KEYS = 100
 class MigrationDesk(Protocol):
     """The old integrations, as seen from the page; refusals are `ValueError` or `OSError`."""
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> OldSettings:
         """Return everything that the page shows, in JSON's words."""
         ...
 
-    async def look(self) -> dict[str, Any]:
+    async def look(self) -> OldSettings:
         """Read the old settings and return the same with what can be taken over."""
         ...
 

@@ -15,6 +15,7 @@ from typing import Any, NotRequired, TypeVar
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
 from agent.export.requests import RequestKind
+from agent.surface.shown import AgainstView
 from agent.surface.web.auth import Access
 from agent.surface.web.shapes import SettingsTold, Told
 
@@ -243,7 +244,7 @@ class Cable(OnPort):
 class CableChecked(Told):
     """What the policy says about that release, and what to confirm."""
 
-    refusals: list[dict[str, Any]]
+    refusals: list[AgainstView]
     digest: NotRequired[str]
     """SHA-256 of the image, which a write repeats; absent where there is none."""
 
@@ -253,17 +254,6 @@ class CableCancel(Cancel):
 
     insist: NotRequired[bool]
     """Also where the bridge is being written, and stays without firmware."""
-
-
-class OldSettings(TypedDict):
-    """What is there of old integrations, and what they keep from being done."""
-
-    locked: list[str]
-    doubt: str
-    entries: list[dict[str, Any]]
-    lingering: list[dict[str, Any]]
-    plan: dict[str, Any] | None
-    """What can be taken over; `None` until their settings were read."""
 
 
 class Choose(TypedDict):

@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from agent.surface.cable_desk import CableWish, RecoveryDesk
+from agent.surface.cable_shown import CablesView
 from agent.surface.desk import FlashAnswer
 from agent.surface.web.auth import Access, Allowed, Refused
 from agent.surface.web.operations import (
@@ -60,7 +61,7 @@ class RecoveryApi:
             web.post("/api/recovery/cancel", self.cancel),
         ]
 
-    @described(Access.VIEW, dict[str, Any])
+    @described(Access.VIEW, CablesView)
     async def shown(self, _request: web.Request) -> web.Response:
         """Return ports and jobs as the stream tells them."""
         return web.json_response(self._desk.shown())

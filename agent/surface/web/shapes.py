@@ -12,6 +12,7 @@ from typing import Any
 
 from typing_extensions import TypedDict  # pydantic takes typing's own only from Python 3.12 on
 
+from agent.surface.cable_shown import CablesView
 from agent.surface.shown import FlashingView, ReleasesView, VerdictView
 
 
@@ -24,7 +25,7 @@ class OfBridges(TypedDict):
     """By MAC, as people write it."""
     releases: ReleasesView | None
     flashing: FlashingView | None
-    recovery: dict[str, Any] | None
+    recovery: CablesView | None
     """What stands on cables, as `/api/recovery` tells it."""
 
 

@@ -19,7 +19,10 @@ from typing_extensions import is_typeddict
 from agent.export.requests import RequestKind
 from agent.export.snapshot import GuardSnapshot
 from agent.fleet.views import BridgeView
+from agent.surface.migration_shown import OldSettings
 from agent.surface.shown import BuildShown
+from agent.surface.web.operations import CableChecked
+from agent.surface.web.records import Lines, Report
 from agent.surface.web.shapes import Beside, Changes, History, SettingsTold, Told
 
 MODELS: tuple[type, ...] = (
@@ -32,6 +35,10 @@ MODELS: tuple[type, ...] = (
     History,
     Changes,
     BuildShown,
+    CableChecked,
+    OldSettings,
+    Lines,
+    Report,
 )
 """Whatever the page meets; what these are made of comes by itself."""
 _HEAD = """\

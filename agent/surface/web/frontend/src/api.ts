@@ -22,8 +22,17 @@ export interface Beside {
   gates: Record<string, VerdictView>;
   releases: ReleasesView | null;
   flashing: FlashingView | null;
-  recovery: Record<string, unknown> | null;
+  recovery: CablesView | null;
   zone: string;
+}
+
+export interface Breach {
+  at: string;
+  of: string;
+  cause: string;
+  seconds: number | null;
+  most_w: number | null;
+  text: string;
 }
 
 export interface BreakerView {
@@ -75,6 +84,62 @@ export interface BuildView {
   notes: string;
 }
 
+export interface CableChecked {
+  accepted: boolean;
+  code: string;
+  text: string;
+  refusals: AgainstView[];
+  digest: string;
+}
+
+export interface CableJobView {
+  job: string;
+  way: string;
+  port: string;
+  mac: string;
+  title: string;
+  project: string;
+  version: string;
+  before: string;
+  stage: string;
+  failed_in: string | null;
+  open: boolean;
+  percent: number;
+  text: string;
+  rate_bytes_s: number | null;
+  left_s: number | null;
+  by: string;
+  acks: string[];
+  goes_back: boolean;
+  campaign: string;
+  asked: string | null;
+  ended: string | null;
+  sent: boolean;
+  writes: boolean;
+  may_cancel: boolean;
+  upload: string;
+  result: string | null;
+  code: string;
+  evidence: string[];
+  next_step: string;
+  log: string[];
+  has_log: boolean;
+}
+
+export interface CableReleaseView {
+  channel: string;
+  project: string;
+  version: string;
+}
+
+export interface CablesView {
+  writes: boolean;
+  fault: string;
+  ports: PortView[];
+  jobs: CableJobView[];
+  needs_flashing: string[];
+}
+
 export interface CampaignView {
   campaign: string;
   project: string;
@@ -105,6 +170,23 @@ export interface CheckView {
   next_step: string;
 }
 
+export interface ChipView {
+  at: string | null;
+  text: string;
+  chip: string;
+  description: string;
+  revision: string | null;
+  mac: string;
+  flash_size: number | null;
+  locks: string[];
+  table: PartView[];
+  app: string;
+  known: string;
+  needs_flashing: boolean;
+  channel: string;
+  releases: CableReleaseView[];
+}
+
 export interface CommissioningView {
   passed: boolean;
   running: boolean;
@@ -122,6 +204,24 @@ export interface CommissioningView {
   full: boolean;
   firmware: string;
   checks: CheckView[];
+}
+
+export interface DayReport {
+  day: string;
+  recorded_s: number;
+  limit_w: number | null;
+  most_export_w: number | null;
+  margin_w: number | null;
+  over_limit_s: number;
+  allowance_wh: number | null;
+  exported_wh: number | null;
+  margin_wh: number | null;
+  operations: Record<string, number>;
+  stops: Record<string, number>;
+  stops_verified: number;
+  faults: Record<string, number>;
+  breaches: Breach[];
+  breaches_left_out: number;
 }
 
 export interface EnergyView {
@@ -251,6 +351,30 @@ export interface LeaseView {
   confirmed: boolean;
 }
 
+export interface LeftView {
+  old_key: string;
+  old_value: string;
+  text: string;
+}
+
+export interface Line {
+  id: number;
+  at: string;
+  kind: string;
+  text: string;
+  data: Record<string, unknown>;
+}
+
+export interface Lines {
+  events: Line[];
+  next: number | null;
+}
+
+export interface LingeringView {
+  name: string;
+  text: string;
+}
+
 export interface MemberView {
   mac: string;
   title: string;
@@ -282,6 +406,37 @@ export interface OfferView {
   refusals: AgainstView[];
   missing: string[];
   floor: number;
+}
+
+export interface OldEntryView {
+  entry_id: string;
+  name: string;
+  title: string;
+  standing: string;
+  state: string;
+  accepted: boolean;
+  can_be_turned_off: boolean;
+}
+
+export interface OldPlanView {
+  proposals: ProposalView[];
+  left: LeftView[];
+  changes: string[];
+}
+
+export interface OldSettings {
+  locked: string[];
+  doubt: string;
+  entries: OldEntryView[];
+  lingering: LingeringView[];
+  plan: OldPlanView | null;
+}
+
+export interface PartView {
+  label: string;
+  offset: number;
+  size: number;
+  app: boolean;
 }
 
 export type Phase = "IDLE" | "DISCHARGE_NEEDED" | "DISCHARGE_ACTIVE" | "DISCHARGE_COMPLETE" | "CHARGE_ACTIVE" | "REST_ACTIVE" | "ERROR_STATE";
@@ -351,6 +506,21 @@ export interface PlanWindow {
   why: Reason;
 }
 
+export interface PortView {
+  port: string;
+  node: string;
+  socket: string;
+  title: string;
+  kind: string;
+  stick: boolean;
+  mac: string;
+  used_by: string[];
+  phase: string;
+  code: string;
+  text: string;
+  device: ChipView | null;
+}
+
 export interface PowerView {
   grid_w: number | null;
   battery_w: number | null;
@@ -359,6 +529,16 @@ export interface PowerView {
   limit_w: number | null;
   target_w: number;
   commanded_w: number;
+}
+
+export interface ProposalView {
+  key: string;
+  value: string;
+  now: string;
+  old_key: string;
+  old_value: string;
+  text: string;
+  chosen: boolean;
 }
 
 export interface ReadingView {
@@ -388,6 +568,11 @@ export interface ReleasesView {
   looking: boolean;
   warning: string;
   builds: BuildView[];
+}
+
+export interface Report {
+  at: string;
+  days: DayReport[];
 }
 
 export type RequestKind = "start_discharge" | "stop_discharge" | "start_charge" | "stop_charge" | "emergency_stop" | "acknowledge" | "commission" | "commission_full" | "calculate" | "reset_statistics";

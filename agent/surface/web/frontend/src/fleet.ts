@@ -5,6 +5,8 @@ import { store } from "./store.js";
 
 export type Tone = "good" | "warn" | "bad" | "";
 
+const CABLE = "serial";
+
 /** The newest image that an upload may have; the agent takes no larger file. */
 export const LARGEST_FILE_BYTES = 8 * 1024 * 1024;
 
@@ -20,13 +22,18 @@ export function offerFor(mac: string): OfferView | undefined {
   return offers().find((each) => each.mac === mac);
 }
 
+/** Updates over the air; those over a cable are shown where the cable is. */
 export function jobs(): JobView[] {
-  return store.state?.flashing?.jobs ?? [];
+  return (store.state?.flashing?.jobs ?? []).filter((each) => each.way !== CABLE);
 }
 
-/** The update that is under way on a bridge. */
+/** What is under way on a bridge, over a cable too. */
 export function jobOn(mac: string): JobView | undefined {
-  return jobs().find((each) => each.open && each.mac === mac);
+  return store.state?.flashing?.jobs.find((each) => each.open && each.mac === mac);
+}
+
+export function byCable(job: JobView): boolean {
+  return job.way === CABLE;
 }
 
 /** The time of day, with its date where that is another one. */

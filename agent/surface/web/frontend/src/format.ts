@@ -73,6 +73,12 @@ export function day(at: string | number): string {
   return when(at, { day: "numeric", month: "short", year: "numeric" });
 }
 
+/** A day of the site's calendar, as `2026-06-21`. */
+export function date(iso: string): string {
+  const how = { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" } as const;
+  return new Intl.DateTimeFormat(language, how).format(new Date(`${iso}T12:00:00Z`));
+}
+
 /** A window: the day once, then from and to. */
 export function span(begins: string, ends: string): string {
   return `${weekday(begins)} ${clock(begins)} – ${clock(ends)}`;

@@ -78,7 +78,8 @@ export class App extends LitElement {
       }
       nav a[aria-current] { color: var(--primary-text-color); border-color: var(--primary-color); font-weight: 600; }
       nav button { margin-left: auto; flex: none; white-space: nowrap; border: 0; background: none; min-height: 2.75rem; color: var(--secondary-text-color); }
-      main { display: block; padding: .9rem; max-width: 1200px; margin: 0 auto; min-height: 80vh; outline: none; }
+      main { display: block; padding: .9rem .9rem 7rem; /* an answer at the foot covers no control */ max-width: 1200px; margin: 0 auto; min-height: 80vh; outline: none; }
+      @media (max-width: 600px) { main { padding-bottom: 13rem; } } /* where the same words take more lines */
       main.old { filter: grayscale(1); --pv-value-color: var(--secondary-text-color); }
     `,
   ];

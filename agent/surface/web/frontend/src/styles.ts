@@ -41,6 +41,8 @@ export const controls = css`
   }
   input[type="range"] { padding: 0; border: 0; width: 100%; accent-color: var(--primary-color); }
   label { display: block; }
+  label.ack { display: flex; gap: .5rem; align-items: center; min-height: 2.75rem; }
+  label.ack input { min-height: 1.25rem; width: 1.25rem; flex: none; }
 `;
 
 export const tables = css`

@@ -1,7 +1,7 @@
 import { css, html, LitElement, nothing } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import type { AgainstView, BridgeView, JobView, OfferView } from "../../api.js";
-import { bytes, here, jobOn, offerFor, rate } from "../../fleet.js";
+import { byCable, bytes, here, jobOn, offerFor, rate } from "../../fleet.js";
 import { day, seconds } from "../../format.js";
 import { named } from "../../language.js";
 import { tell } from "../../parts/answers.js";
@@ -30,8 +30,6 @@ export class Install extends LitElement {
       :host { min-height: 9rem; }
       .notes { white-space: pre-line; }
       summary { cursor: pointer; }
-      label.ack { display: flex; gap: .5rem; align-items: center; min-height: 2.75rem; }
-      input[type="checkbox"] { min-height: 1.25rem; width: 1.25rem; flex: none; }
       ul { list-style: none; padding: 0; }
       select { width: 100%; }
     `,
@@ -46,7 +44,7 @@ export class Install extends LitElement {
     const job = jobOn(this.bridge.mac);
     const offer = offerFor(this.bridge.mac);
     return html`<h3>${words.firmware}</h3>
-      ${job ? progress(job) : offer ? this.offer(offer) : html`<p class="quiet">${store.state?.releases ? words.offerNone : words.noReleases}</p>`}
+      ${job ? (byCable(job) ? html`<p><a href="#/recovery">${words.byCable}</a></p>` : progress(job)) : offer ? this.offer(offer) : html`<p class="quiet">${store.state?.releases ? words.offerNone : words.noReleases}</p>`}
       ${!job && store.state?.flashing?.may_go_back.includes(this.bridge.mac) ? this.back() : nothing}`;
   }
 

@@ -21,7 +21,6 @@ export class BridgesView extends LitElement {
     css`
       .cards { display: grid; gap: .9rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); align-items: start; }
       .top { min-height: 7rem; }
-      .grid { padding-bottom: 6rem; } /* an answer at the foot covers no control */
     `,
   ];
 

@@ -39,6 +39,7 @@ export const words = inBoth(
     askKey: "Ask Home Assistant",
     firmware: "Firmware",
     offerNone: "Nothing is offered.",
+    byCable: "It is written over its cable now: see Recovery.",
     noReleases: "Releases are not kept here, so nothing can be offered.",
     standings: {
       update: "update", current: "runs the newest", older: "runs something newer", change: "for this factory image", none: "",
@@ -113,7 +114,7 @@ export const words = inBoth(
       trial: "Wait: it is on trial until it has kept running.",
       trialFailed: "It still runs its factory image. The verdict below says why; then install again.",
     },
-    cable: "If it stays away: a cable brings every bridge back. See the recovery chapter of the documentation.",
+    cable: "If it stays away: a cable brings every bridge back, under Recovery.",
   },
   {
     loading: "Lädt…",
@@ -153,6 +154,7 @@ export const words = inBoth(
     askKey: "Home Assistant fragen",
     firmware: "Firmware",
     offerNone: "Nichts wird angeboten.",
+    byCable: "Sie wird gerade über ihr Kabel beschrieben: siehe Rettung.",
     noReleases: "Hier werden keine Releases geführt, also kann nichts angeboten werden.",
     standings: {
       update: "Update", current: "läuft mit der neuesten", older: "läuft mit etwas Neuerem", change: "für dieses Werks-Image", none: "",
@@ -227,6 +229,6 @@ export const words = inBoth(
       trial: "Warten: sie ist auf Probe, bis sie eine Weile lief.",
       trialFailed: "Sie läuft weiter mit dem Werks-Image. Das Urteil unten sagt warum; danach neu installieren.",
     },
-    cable: "Wenn sie wegbleibt: ein Kabel bringt jede Bridge zurück. Siehe das Kapitel zur Rettung in der Dokumentation.",
+    cable: "Wenn sie wegbleibt: ein Kabel bringt jede Bridge zurück, unter Rettung.",
   },
 );

@@ -63,8 +63,6 @@ export class Build extends LitElement {
     controls,
     css`
       :host { border-top: 1px solid var(--divider-color); margin-top: .75rem; padding-top: .75rem; }
-      label.ack { display: flex; gap: .5rem; align-items: center; min-height: 2.75rem; }
-      input[type="checkbox"] { min-height: 1.25rem; width: 1.25rem; flex: none; }
       select { width: 100%; }
     `,
   ];

@@ -1,4 +1,4 @@
-import { css, html, LitElement } from "lit";
+import { html, LitElement } from "lit";
 import { customElement } from "lit/decorators.js";
 import { store, Watch } from "../../store.js";
 import { base, grid } from "../../styles.js";
@@ -14,11 +14,7 @@ import { words } from "./words.js";
 /** How good our knowledge of releases is, what there is, and what a person brings. */
 @customElement("pv-view-firmware")
 export class FirmwareView extends LitElement {
-  static override styles = [
-    base,
-    grid,
-    css`.grid { padding-bottom: 6rem; } /* an answer at the foot covers no control */`,
-  ];
+  static override styles = [base, grid];
 
   constructor() {
     super();

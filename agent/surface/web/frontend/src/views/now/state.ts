@@ -4,7 +4,7 @@ import type { Phase, RequestKind, State } from "../../api.js";
 import { clockWithSeconds, seconds, watts } from "../../format.js";
 import { named } from "../../language.js";
 import { store, Watch } from "../../store.js";
-import { base } from "../../styles.js";
+import { base, controls } from "../../styles.js";
 import "../../parts/action.js";
 import "../../parts/card.js";
 import { words } from "./words.js";
@@ -19,6 +19,7 @@ const TONES: Partial<Record<Phase, string>> = {
 export class NowState extends LitElement {
   static override styles = [
     base,
+    controls,
     css`
       .head { min-height: 6.2rem; }
       .lease { min-height: 3rem; }
@@ -46,10 +47,14 @@ export class NowState extends LitElement {
       </div>
       <div class="note">
         <p id="blockers-title">${state ? title(state) : ""}</p>
-        ${state?.blockers.length ? html`<ul id="blockers">${state.blockers.map((each) => html`<li>${each.text}</li>`)}</ul>` : nothing}
+        ${state?.blockers.length ? html`<ul id="blockers">${state.blockers.map((each) => html`<li>${each.text} ${each.code === "second_controller" ? this.choose() : nothing}</li>`)}</ul>` : nothing}
       </div>
       <p id="last-action" class="quiet">${state ? last(state) : ""}</p>
     </pv-card>`;
+  }
+
+  private choose() {
+    return html`<button type="button" class="link" @click=${() => this.dispatchEvent(new Event("pv-to-migration", { bubbles: true, composed: true }))}>${words.chooseOwner}</button>`;
   }
 }
 

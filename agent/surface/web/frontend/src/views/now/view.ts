@@ -6,6 +6,7 @@ import "./commissioning.js";
 import "./flow.js";
 import "./headroom.js";
 import "./health.js";
+import "./migration.js";
 import "./state.js";
 import "./timeline.js";
 
@@ -23,7 +24,7 @@ export class NowView extends LitElement {
   ];
 
   override render() {
-    return html`<div class="grid">
+    return html`<div class="grid" @pv-to-migration=${this.toMigration}>
       <pv-now-state></pv-now-state>
       <pv-now-headroom></pv-now-headroom>
       <pv-now-flow></pv-now-flow>
@@ -31,6 +32,14 @@ export class NowView extends LitElement {
       <pv-now-chart class="wide"></pv-now-chart>
       <pv-now-health class="wide"></pv-now-health>
       <pv-now-commissioning class="wide"></pv-now-commissioning>
+      <pv-migration class="wide" tabindex="-1"></pv-migration>
     </div>`;
   }
+
+  /** The card comes and goes, so it is the last one and moves none; whoever needs it is led there. */
+  private readonly toMigration = (): void => {
+    const card = this.renderRoot.querySelector<HTMLElement>("pv-migration");
+    card?.scrollIntoView({ block: "start" });
+    card?.focus({ preventScroll: true });
+  };
 }

@@ -97,6 +97,7 @@ export const words = inBoth(
       dispatch_mode: "Dispatch mode", dispatch_cutoff_soc_percent: "Dispatch cut-off", dispatch_duration_s: "Dispatch time",
     },
     loading: "Loading…",
+    chooseOwner: "Choose between them",
   },
   {
     state: "Was gerade geschieht",
@@ -194,5 +195,6 @@ export const words = inBoth(
       dispatch_mode: "Dispatch-Modus", dispatch_cutoff_soc_percent: "Dispatch-Grenze", dispatch_duration_s: "Dispatch-Zeit",
     },
     loading: "Lädt…",
+    chooseOwner: "Zwischen ihnen wählen",
   },
 );
