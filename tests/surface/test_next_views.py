@@ -9,17 +9,10 @@ import pytest
 from aiohttp import ClientSession
 from playwright.async_api import Page, expect
 
-from agent.surface.desk import BridgeDesks
-from agent.surface.web.api import Desks
-from agent.surface.web.auth import Gate, Policy
-from agent.surface.web.server import WebServer
-from tests.surface.conftest import FRONTEND, WRITES, House, make_house, never_asked, packages, shown
-from tests.surface.desks import NOON
+from tests.surface.conftest import FRONTEND, WRITES, House, packages, shown
+from tests.surface.full_house import full_house
 from tests.surface.test_next_now import AXE, SHIFTS
-from tests.surface.test_page_bridges import line, verdict
-from tests.surface.test_page_flashing import OTHER, campaign, ended, job
-from tests.surface.test_page_releases import MAC, build, offer, source
-from tests.surface.test_support import HandSupport
+from tests.surface.test_page_flashing import OTHER, ended, job
 
 VIEWS = {
     "Bridges": "#verdicts",
@@ -28,38 +21,11 @@ VIEWS = {
     "Journal": "#events",
     "Recovery": "pre",
 }
-TABLE = "id,at,kind,text,data_json\r\n" + "".join(
-    f'{number},2026-06-21T11:59:00+00:00,limit,Set.,"{{""w"": 1}}"\r\n' for number in range(9)
-)
-
-
-class Told(HandSupport):
-    """A journal that has something to tell."""
-
-    async def csv(self, _what: str, _days: float) -> AsyncIterator[str]:
-        yield TABLE
 
 
 @pytest.fixture
 async def full(tmp_path: Path) -> AsyncIterator[House]:
-    """Return a house in which every view has everything to show."""
-    house = make_house(tmp_path)
-    factory = {"mac": OTHER, "title": "Shed", "kind": "factory", "state": "key_missing"}
-    house.bridges.lines = [line(), line(**factory)]
-    house.bridges.judged = {MAC: verdict("warn", at=NOON.isoformat())}
-    house.releases.show(
-        state="stale",
-        sources=[source(), source(name="acme", kind="added")],
-        bridges=[offer(), offer(mac=OTHER)],
-        builds=[build(accepted=NOON.isoformat(), notes="")],
-    )
-    house.flashing.show(jobs=[job(mac=OTHER), ended()], campaigns=[campaign()], may_go_back=[MAC])
-    desks = Desks(
-        Told(), BridgeDesks(house.bridges, house.bridges, house.bridges), house.releases,
-        house.flashing, house.plan,
-    )  # fmt: skip
-    gate = Gate(Policy(supervised=False), never_asked)
-    house.server = WebServer(house.guard, house.settings, gate, lambda *_: None, desks=desks)
+    house = full_house(tmp_path)
     house.port = await house.server.start("127.0.0.1", 0)
     async with ClientSession(house.url, headers=WRITES) as house.client:
         yield house
