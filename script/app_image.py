@@ -33,7 +33,7 @@ ABOVE_BASE_MB = 200
 """What the image may weigh above its base, uncompressed."""
 STAGED = (
     "agent", "firmware_manifests", "addon/rootfs", "script/sbom.py", "pyproject.toml",
-    "requirements.lock", "README.md", "LICENSE", ".dockerignore",
+    "requirements.lock", "LICENSE", ".dockerignore",
 )  # fmt: skip
 """What the Dockerfile copies, at the paths it copies from."""
 
@@ -94,9 +94,8 @@ def stage(target: Path, root: Path = ROOT) -> None:
         source, copy = root / name, target / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            # The app's own README and the like stay what the store shows.
             shutil.copytree(source, copy, ignore=ignored)
-        elif not copy.exists():
+        else:
             shutil.copy(source, copy)
     described = (target / "config.yaml").read_text(encoding="utf-8")
     local = re.sub(r"(?m)^(# Its tag is .*\n(?:#.*\n)*)?image:.*\n", "", described)

@@ -49,8 +49,8 @@ async def test_limit_and_allowance_hold_while_home_assistant_is_down_and_no_disp
         await it.discharges()
         await it.core.stopped()
         down_s = time.monotonic()
-        await asyncio.sleep(10)
-        it.plant.load_override_w = 200.0  # somebody switches the oven off
+        # Somebody switches the oven off, while the first lease still has its full power.
+        it.plant.load_override_w = 200.0
         await until(lambda: it.plant.grid_w < -LIMIT_W, 5, "the house uses less")
         await until(lambda: it.plant.grid_w >= -LIMIT_W, OVER_S, "back below the limit")
         await it.idle(DOWN_S)

@@ -49,17 +49,17 @@ BUDGETS_S = {
     "fleet": 300,
     "firmware": 120,
     "firmware/campaign": 15,
-    "firmware/job": 60,
+    "firmware/job": 80,
     "firmware/ota": 15,
-    "firmware/serial": 75,
+    "firmware/serial": 100,
     "homeassistant": 90,
     "house": 240,
     "migration": 90,
     "recovery": 90,
     "releases": 90,
     "simulator": 180,
-    "surface": 330,
-    "tests": 150,
+    "surface": 600,
+    "tests": 240,
 }
 
 

@@ -49,6 +49,7 @@ def full_house(folder: Path, gate: Gate | None = None, guard: HandGuard | None =
         releases=house.releases,
         flashing=house.flashing,
         recovery=house.recovery,
+        migration=house.migration,
         plan=house.plan,
     )
     house.server = WebServer(

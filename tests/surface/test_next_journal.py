@@ -34,9 +34,11 @@ class JournalSupport(HandSupport):
         self.journal = journal
         self.asked: list[tuple[str, float]] = []
 
-    async def csv(self, what: str, days: float) -> AsyncIterator[str]:
+    async def csv(
+        self, what: str, days: float, kinds: tuple[str, ...] | None = None
+    ) -> AsyncIterator[str]:
         self.asked.append((what, days))
-        async for piece in csv(self.journal, "events", NOON - timedelta(days=days), LATER):
+        async for piece in csv(self.journal, "events", NOON - timedelta(days=days), LATER, kinds):
             yield piece
 
 

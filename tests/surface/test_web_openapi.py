@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 from jsonschema import Draft202012Validator
+from typing_extensions import TypedDict
 
 from agent.fleet.operations import Op
 from agent.surface.web import openapi
 from agent.surface.web.auth import WRITE_HEADER, Access, Gate, Policy
-from agent.surface.web.operations import description
+from agent.surface.web.operations import described, description
 from tests.surface.conftest import WRITES, House, make_house
 from tests.surface.test_support import HandSupport
 
@@ -48,6 +49,18 @@ def test_a_handler_that_says_nothing_of_itself_is_found() -> None:
 
     with pytest.raises(LookupError, match=r"silent has no @described"):
         openapi.document([web.get("/api/silent", silent)])
+
+
+def test_two_shapes_of_one_name_are_found() -> None:
+    Refusal = TypedDict("Refusal", {"why": str})  # noqa: UP013 - the name is what matters
+
+    @described(Access.VIEW, Refusal)
+    async def told(_request: web.Request) -> web.Response:
+        """Tell."""
+        return web.Response()
+
+    with pytest.raises(LookupError, match=r"two shapes are called Refusal"):
+        openapi.document([web.get("/api/told", told)])
 
 
 def test_its_schemas_are_schemas_and_its_references_lead_somewhere() -> None:

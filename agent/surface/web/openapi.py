@@ -58,7 +58,7 @@ def document(routes: Iterable[web.RouteDef]) -> dict[str, Any]:
     Return the OpenAPI document of these routes.
 
     Raises:
-        LookupError: a handler does not say what it takes and gives.
+        LookupError: a handler does not say what it takes and gives, or two shapes share a name.
     """
     schemas: dict[str, Any] = {}
     paths: dict[str, dict[str, Any]] = {}
@@ -140,10 +140,13 @@ def _schema(what: Any, schemas: dict[str, Any], mode: str) -> dict[str, Any]:
     """Return a schema, or a reference to one with a name, which is put among `schemas`."""
     literal = cast("Any", mode)
     made = TypeAdapter(what).json_schema(mode=literal, ref_template=f"{_SCHEMAS}{{model}}")
-    schemas.update(made.pop("$defs", {}))
-    if "title" not in made or not made.get("properties"):
+    parts = made.pop("$defs", {})
+    named = "title" in made and made.get("properties")
+    for name, part in {**parts, **({made["title"]: made} if named else {})}.items():
+        if schemas.setdefault(name, part) != part:
+            raise LookupError(f"two shapes are called {name}; give one another name")
+    if not named:
         return made
-    schemas[made["title"]] = made
     return {"$ref": f"{_SCHEMAS}{made['title']}"}
 
 

@@ -240,7 +240,7 @@ class Cable(OnPort):
     keep_backup: NotRequired[bool]
 
 
-class Checked(Told):
+class CableChecked(Told):
     """What the policy says about that release, and what to confirm."""
 
     refusals: list[dict[str, Any]]

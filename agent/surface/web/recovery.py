@@ -20,7 +20,7 @@ from agent.surface.web.auth import Access, Allowed, Refused
 from agent.surface.web.operations import (
     Cable,
     CableCancel,
-    Checked,
+    CableChecked,
     FlashTold,
     OnPort,
     described,
@@ -88,7 +88,7 @@ class RecoveryApi:
             request, action, lambda by: self._desk.identify(port, by, insist=insist)
         )
 
-    @described(Access.ADMIN, Checked, Cable)
+    @described(Access.ADMIN, CableChecked, Cable)
     async def check(self, request: web.Request) -> web.Response:
         """Ask the policy about a release for that chip."""
         wish = wish_of(await self.body(request))

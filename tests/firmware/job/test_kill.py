@@ -65,7 +65,9 @@ async def test_killed_at_each_of_the_thirteen_boundaries_the_next_process_tells_
         *(story(where[at], at, fate, point) for at, point in enumerate(points))
     )
     for point, (first, second, uploads, version, lines) in zip(points, ends, strict=True):
-        assert (first, second) == (-signal.SIGKILL, 0), point
+        # What starts processes for multiprocessing says 255 where it has missed how one ended.
+        assert first in {-signal.SIGKILL, 255}, point
+        assert second == 0, point
         jobs = replay((it.at, it.data) for it in lines)
         assert (jobs.unread, jobs.open) == (0, ()), point
         verdict = jobs.by_id[JOB].verdict

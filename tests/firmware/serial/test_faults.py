@@ -11,7 +11,6 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from agent.firmware.serial.checks import lock_refusals
@@ -25,6 +24,7 @@ from agent.simulator.esp_rom_chips import Specimen
 from agent.simulator.esp_rom_faults import RomFaults
 from agent.simulator.esp_rom_protocol import Op
 from tests.firmware.serial.boards import IMPATIENT, QUICK, Board, board, driver
+from tests.firmware.serial.conftest import Started
 
 pytestmark = pytest.mark.peers("esptool", "esp32")
 FREE_S = 1.0
@@ -309,10 +309,12 @@ async def test_when_the_agent_is_killed_its_flashing_process_ends_with_it(tmp_pa
         assert held_for_s(it) < FREE_S
 
 
-async def test_a_flashing_process_that_says_nothing_is_ended(tmp_path: Path) -> None:
+async def test_a_flashing_process_that_says_nothing_is_ended(
+    tmp_path: Path, started: Started
+) -> None:
     silent = (sys.executable, "-c", "import time; time.sleep(60)")
     stubborn = SerialDriver(Patience(factor=0.004), LADDER[:1], silent)
     with pytest.raises(SerialError, match="longer than it ever should") as caught:
         await stubborn.identify(str(tmp_path / "port"))
     assert caught.value.code is SerialCode.TOO_SLOW
-    assert not psutil.Process().children()
+    assert not started()

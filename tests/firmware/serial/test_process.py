@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from agent.firmware.serial.boot_log import Start
@@ -25,6 +24,7 @@ from agent.firmware.serial.models import Phase, Progress
 from agent.firmware.serial.pace import LADDER
 from agent.fleet.identity import Mac
 from tests.firmware.serial.boards import QUICK, board
+from tests.firmware.serial.conftest import Started
 
 TELLS_LATE = """
 import json, signal
@@ -73,9 +73,9 @@ async def test_a_write_that_began_as_the_process_was_ended_is_known(tmp_path: Pa
     assert told[-1].touched
 
 
-async def test_who_cannot_wait_for_the_end_leaves_no_process_behind(tmp_path: Path) -> None:
+async def test_who_cannot_wait_for_the_end_leaves_no_process_behind(started: Started) -> None:
     task = await begun(STUBBORN, [])
-    (worker,) = psutil.Process().children()
+    (worker,) = started()
     task.cancel()
     await asyncio.sleep(0)  # it has asked the process to end, and waits for that
     task.cancel()
@@ -85,15 +85,15 @@ async def test_who_cannot_wait_for_the_end_leaves_no_process_behind(tmp_path: Pa
     assert not worker.is_running()
 
 
-async def test_a_process_that_does_not_heed_the_first_signal_is_killed() -> None:
+async def test_a_process_that_does_not_heed_the_first_signal_is_killed(started: Started) -> None:
     task = await begun(STUBBORN, [])
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not psutil.Process().children()
+    assert not started()
 
 
-async def test_a_process_that_says_more_than_a_line_is_ended() -> None:
+async def test_a_process_that_says_more_than_a_line_is_ended(started: Started) -> None:
     own = SerialDriver(QUICK, LADDER[:1], (sys.executable, "-c", FLOODS))
     with pytest.raises(SerialError) as caught:
         await asyncio.wait_for(own.identify("port"), 10)
@@ -101,7 +101,7 @@ async def test_a_process_that_says_more_than_a_line_is_ended() -> None:
         SerialCode.WORKER_DIED,
         "a line without end",
     )
-    assert not psutil.Process().children()
+    assert not started()
 
 
 SURROUNDINGS = """

@@ -7,7 +7,8 @@ import "../../parts/card.js";
 const words = inBoth(
   {
     title: "Bring a bridge back over USB",
-    text: "A bridge that does not start any more, or never had our firmware, is written over its USB cable. That is done on the command line of the machine that it is plugged into; nothing is written before the agent has said what hangs on the cable and you have agreed.",
+    text: "A bridge that does not start any more, or never had our firmware, is written over its USB cable. With the bridge plugged into the machine that runs the agent, the page before this one does it; from any other machine, the command line. Nothing is written before the agent has said what hangs on the cable and you have agreed.",
+    link: "Recovery on the page before this one",
     steps: [
       "Plug it in with a cable that carries data: many only charge.",
       "See which ports there are. Listing sends nothing to any of them:",
@@ -19,7 +20,8 @@ const words = inBoth(
   },
   {
     title: "Eine Bridge über USB zurückbringen",
-    text: "Eine Bridge, die nicht mehr startet oder nie unsere Firmware hatte, wird über ihr USB-Kabel beschrieben. Das geschieht auf der Kommandozeile der Maschine, an der sie steckt; nichts wird geschrieben, bevor der Agent gesagt hat, was am Kabel hängt, und ein Mensch zugestimmt hat.",
+    text: "Eine Bridge, die nicht mehr startet oder nie unsere Firmware hatte, wird über ihr USB-Kabel beschrieben. Steckt sie an der Maschine, auf der der Agent läuft, geht es auf der bisherigen Seite; an jeder anderen auf der Kommandozeile. Nichts wird geschrieben, bevor der Agent gesagt hat, was am Kabel hängt, und ein Mensch zugestimmt hat.",
+    link: "Rettung auf der bisherigen Seite",
     steps: [
       "Mit einem Kabel anstecken, das Daten trägt: viele laden nur.",
       "Nachsehen, welche Anschlüsse es gibt. Das Auflisten sendet keinem etwas:",
@@ -48,6 +50,7 @@ export class RecoveryView extends LitElement {
   override render() {
     return html`<pv-card heading=${words.title}>
       <p>${words.text}</p>
+      <p><a href="../#recovery-card">${words.link}</a></p>
       <ol>${words.steps.map((each, at) => html`<li>${each}${COMMANDS[at] ? html`<pre>${COMMANDS[at]}</pre>` : ""}</li>`)}</ol>
       <p>${words.stuck}</p>
       <p class="quiet">${words.more}</p>
