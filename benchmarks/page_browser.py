@@ -34,7 +34,6 @@ SIGNS = {
 _REASON = "pv-view-now >> pv-now-state >> #reason"
 _LINK = "#link"
 _CHART = "pv-view-now >> pv-now-chart >> pv-plot"
-_WITHIN_MS = 30_000
 _TOOLS = """
 window.deep = (path) => path.split(' >> ').reduce((roots, step) => {
   const found = [];
@@ -50,23 +49,22 @@ window.painted = () => new Promise((resolve) => requestAnimationFrame(() => {
   port1.onmessage = () => resolve(performance.timeOrigin + performance.now());
   port2.postMessage(null);
 }));
+window.until = (test, what) => new Promise((resolve, reject) => {
+  const ends = performance.now() + 30000;
+  const look = () => {
+    if (test()) resolve();
+    else if (performance.now() > ends) reject(new Error(`${what} did not come`));
+    else requestAnimationFrame(look);
+  };
+  look();
+});
+window.shows = (path) => deep('main')?.dataset.link === 'live' && deep(path);
 """
 _FIRST = """
-(() => {
-  const look = async () => {
-    const live = deep('main')?.dataset.link === 'live';
-    if (live && deep('%s') && !window.first) {
-      window.first = 1;
-      window.first = await painted() - performance.timeOrigin;
-    }
-    if (live && deep('%s')?.data?.[0].length > 100 && !window.chart) {
-      window.chart = 1;
-      window.chart = await painted() - performance.timeOrigin;
-    }
-    if (!(window.first && window.chart)) requestAnimationFrame(look);
-  };
-  requestAnimationFrame(look);
-})();
+until(() => shows('%s'), 'the state').then(painted)
+  .then((at) => { window.first = at - performance.timeOrigin; });
+until(() => deep('%s')?.data?.[0].length > 100, 'the chart').then(painted)
+  .then((at) => { window.chart = at - performance.timeOrigin; });
 """
 _FOLLOW = """(path) => {
   const place = deep(path);
@@ -150,8 +148,8 @@ async def load(among: Browser, url: str, view: str) -> Load:
     async with tab(among) as page:
         await page.add_init_script(_FIRST % (SIGNS[view], _CHART))
         await page.goto(f"{url}{NEXT}#/{view}")
-        until = "chart" if view == "now" else "first"
-        await page.wait_for_function(f"window.first > 1 && window.{until} > 1", timeout=_WITHIN_MS)
+        last = "chart" if view == "now" else "first"
+        await page.evaluate(f"until(() => window.{last}, '{view}')")
         first, chart = await page.evaluate("[window.first, window.chart ?? 0]")
         carried = await page.evaluate(_CARRIED)
     return Load(first, chart, tuple((name, sent, size) for name, sent, size in carried))
@@ -161,7 +159,7 @@ async def plainest_load(among: Browser, url: str) -> float:
     """Return the ms until the browser shows the server's state as the text that it is."""
     async with tab(among) as page:
         await page.goto(f"{url}/api/state", wait_until="commit")
-        await page.wait_for_function("document.body?.textContent.length > 100")
+        await page.evaluate("until(() => document.body?.textContent.length > 100, 'the text')")
         at: float = await page.evaluate("painted().then((at) => at - performance.timeOrigin)")
     return at
 
@@ -182,11 +180,7 @@ async def follow_plainest(page: Page, url: str) -> None:
 async def show(page: Page, view: str) -> None:
     """Go to a view and wait until it shows what it is for."""
     await page.evaluate(f"location.hash = '#/{view}'")
-    await page.wait_for_function(
-        "(path) => deep('main')?.dataset.link === 'live' && deep(path)",
-        arg=SIGNS[view],
-        timeout=_WITHIN_MS,
-    )
+    await page.evaluate("(path) => until(() => shows(path), path)", SIGNS[view])
 
 
 async def seen(page: Page) -> list[tuple[str, float]]:
