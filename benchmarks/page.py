@@ -110,7 +110,7 @@ async def loads(among: Browser, it: Server, times: int) -> dict[str, float]:
     plain = [await page_browser.plainest_load(among, it.url) for _ in range(times)]
     views = {}
     for view in SIGNS:
-        again = [await page_browser.load(among, it.url, view) for _ in range(min(times, 3))]
+        again = [await page_browser.load(among, it.url, view) for _ in range(1 + times // 4)]
         views[f"{view}_first_ms"] = round(statistics.median(each.state_ms for each in again), 1)
     carried = found[0].carried
     return {
