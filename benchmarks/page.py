@@ -19,7 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -102,14 +102,16 @@ async def server() -> AsyncIterator[Server]:
             await started.wait()
 
 
-async def loads(among: Browser, it: Server, times: int) -> dict[str, float]:
+async def loads(
+    among: Browser, it: Server, times: int, looked_at: Sequence[str] = tuple(SIGNS)
+) -> dict[str, float]:
     """Open each view cold, the first of them several times."""
     note(f"opening the page {times} times, and each view")
     await page_browser.load(among, it.url, "now")  # the disk's cache is no part of it
     found = [await page_browser.load(among, it.url, "now") for _ in range(times)]
     plain = [await page_browser.plainest_load(among, it.url) for _ in range(times)]
     views = {}
-    for view in SIGNS:
+    for view in looked_at:
         again = [await page_browser.load(among, it.url, view) for _ in range(1 + times // 4)]
         views[f"{view}_first_ms"] = round(statistics.median(each.state_ms for each in again), 1)
     carried = found[0].carried

@@ -11,7 +11,7 @@ from benchmarks.page_browser import Held, delays_ms
 async def test_it_tells_what_is_promised_of_the_real_page(chromium_path: str) -> None:
     assert chromium_path
     async with page_browser.browser() as among, page.server() as it:
-        told = await page.loads(among, it, 1)
+        told = await page.loads(among, it, 1, ("plan",))
         async with page_browser.tab(among) as tab:
             await page_browser.follow(tab, it.url, "now")
             delays = await page.timed(tab, it, page.ANY_MOMENT, 2.0)
@@ -22,7 +22,8 @@ async def test_it_tells_what_is_promised_of_the_real_page(chromium_path: str) ->
     assert told["bundle_kb"] < 150
     # What is on the line are the packed files and the day's history.
     assert told["history_kb"] < told["transfer_kb"] < told["ingress_transfer_kb"]
-    assert told["clients_cpu_percent"] > 0
+    assert told["plan_first_ms"] == told["views_first_ms"] > 0
+    assert told["clients"] == 3  # each heard its events, else there is no figure
 
 
 def test_an_event_is_on_the_screen_with_its_number_or_a_later_one() -> None:
