@@ -91,7 +91,7 @@ class IngressStandIn:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=LARGEST_BYTES)
-        app.router.add_get("/panel", self._frame)
+        app.router.add_get("/panel{path:(/.*)?}", self._frame)
         app.router.add_route("*", f"{ROOT}/{{token}}/{{path:.*}}", self._ingress)
         connector = aiohttp.TCPConnector(local_addr=(PEER, 0), limit=0)
         self._http = aiohttp.ClientSession(connector=connector, auto_decompress=False)
@@ -110,9 +110,16 @@ class IngressStandIn:
         await self._http.close()
         await self._runner.cleanup()
 
-    async def _frame(self, _: web.Request) -> web.Response:
+    async def _frame(self, request: web.Request) -> web.Response:
         """Return what the frontend is for us: a page of the same origin that frames the panel."""
-        text = f'<!doctype html><title>Home</title><iframe src="{self.prefix}/"></iframe>'
+        path = request.match_info["path"] or "/"
+        fills = (
+            "body { margin: 0 } iframe { border: 0; width: 100%; height: 100vh; display: block }"
+        )
+        text = (
+            f"<!doctype html><title>Home</title><style>{fills}</style>"
+            f'<iframe src="{self.prefix}{path}"></iframe>'
+        )
         return web.Response(text=text, content_type="text/html")
 
     async def _ingress(self, request: web.Request) -> web.StreamResponse:

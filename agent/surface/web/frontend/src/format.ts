@@ -11,11 +11,17 @@ const words = inBoth(
 export const UNKNOWN = words.unknown;
 
 export function number(value: number, digits = 0): string {
-  const format = new Intl.NumberFormat(language, {
-    minimumFractionDigits: digits, maximumFractionDigits: digits,
-  });
+  let format = numbers.get(digits);
+  if (!format) {
+    format = new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    numbers.set(digits, format);
+  }
   return format.format(value).replace("-", "−");
 }
+
+// To make one takes longer than to use it a hundred times, and a view uses dozens with each event.
+const numbers = new Map<number, Intl.NumberFormat>();
+const times = new Map<string, Intl.DateTimeFormat>();
 
 export function watts(w: Maybe): string {
   if (w === null || w === undefined) return UNKNOWN;
@@ -94,9 +100,7 @@ export function midnight(at: number): number {
 
 /** Seconds since midnight on the site's clock. */
 function passed(at: number): number {
-  const parts = new Intl.DateTimeFormat("en-GB", {
-    hour: "numeric", minute: "numeric", second: "numeric", timeZone: zone(),
-  }).formatToParts(at);
+  const parts = timed("en-GB", { hour: "numeric", minute: "numeric", second: "numeric" }).formatToParts(at);
   const part = (name: string): number => Number(parts.find((each) => each.type === name)?.value ?? 0);
   return part("hour") * 3600 + part("minute") * 60 + part("second");
 }
@@ -114,6 +118,14 @@ function isZone(name: string): boolean {
 }
 
 function when(at: string | number, how: Intl.DateTimeFormatOptions): string {
-  const formatted = new Intl.DateTimeFormat(language, { ...how, hourCycle: "h23", timeZone: zone() });
-  return formatted.format(new Date(at));
+  return timed(language, { ...how, hourCycle: "h23" }).format(new Date(at));
+}
+
+/** A format in the site's zone. */
+function timed(locale: string, how: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const timeZone = zone();
+  const key = JSON.stringify([locale, timeZone, how]);
+  const format = times.get(key) ?? new Intl.DateTimeFormat(locale, { ...how, timeZone });
+  times.set(key, format);
+  return format;
 }
