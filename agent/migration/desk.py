@@ -22,7 +22,6 @@ from agent.migration.reading import read_found, read_old, read_states
 from agent.migration.rivals import lock
 from agent.setting_fields import plain, walk
 from agent.settings import Settings, SettingsStore
-from agent.surface.migration_shown import LingeringView, OldEntryView, OldPlanView, OldSettings
 
 STATE = "migration"
 SETTLE_S = 1.0
@@ -137,7 +136,7 @@ class Migration:
 
     # Wishes; each is refused with `ValueError` or `OSError` in words.
 
-    async def look(self) -> OldSettings:
+    async def look(self) -> dict[str, Any]:
         """Read the settings of the old integrations and return what can be taken over."""
         try:
             await self.ask()
@@ -204,9 +203,9 @@ class Migration:
 
     # What is shown.
 
-    def shown(self) -> OldSettings:
+    def shown(self) -> dict[str, Any]:
         """Return everything that the page shows, in JSON's words."""
-        lingering: list[LingeringView] = [
+        lingering = [
             {"name": NAMES[each], "text": _LINGERS}
             for each in self._found.lingering
             if each is Domain.EXPORT_MONITOR
@@ -219,7 +218,7 @@ class Migration:
             "plan": None if self._plan is None else _plan(self._plan, self._store.values()),
         }
 
-    def _entry(self, entry: OldEntry) -> OldEntryView:
+    def _entry(self, entry: OldEntry) -> dict[str, Any]:
         return {
             "entry_id": entry.entry_id,
             "name": NAMES[entry.domain],
@@ -245,7 +244,7 @@ def _active(now: Found) -> frozenset[OldEntry]:
     return frozenset(each for each in now.entries if each.active)
 
 
-def _plan(made: Plan, values: Mapping[str, Any]) -> OldPlanView:
+def _plan(made: Plan, values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "proposals": [
             {

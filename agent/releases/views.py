@@ -8,6 +8,7 @@ trust are made here, so that page, entity and log say the same.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from agent.firmware.image.models import ImageFacts
 from agent.firmware.policy.models import Finding
@@ -19,15 +20,6 @@ from agent.releases.sources import LOCAL, OFFICIAL
 from agent.setting_releases import CHANNELS, OWN_CHANNEL, ReleaseSettings, bridge_channels
 from agent.surface.fleet_view import iso
 from agent.surface.release_view import BridgeOffer, TrustView, confirmed_words
-from agent.surface.shown import (
-    AgainstView,
-    BuildShown,
-    BuildView,
-    Known,
-    OfferView,
-    SourceChannelView,
-    SourceView,
-)
 
 NOBODY_SIGNED = (
     "Nobody signed this file but, once you accept it, this house: no publisher vouches for what is "
@@ -44,7 +36,7 @@ def picture(
     fleet: Fleet,
     offers: Mapping[Mac, BridgeOffer],
     chosen: ReleaseSettings,
-) -> Known:
+) -> dict[str, Any]:
     """Return the state of all sources, and what each bridge is offered."""
     own = bridge_channels(chosen.channels)
     return {
@@ -66,7 +58,7 @@ def channels_of(trust: TrustView) -> tuple[str, ...]:
     return (*CHANNELS, *sorted(it for it in known if OWN_CHANNEL.fullmatch(it)))
 
 
-def _source(known: SourceKnowledge, trust: TrustView) -> SourceView:
+def _source(known: SourceKnowledge, trust: TrustView) -> dict[str, Any]:
     return {
         "name": known.source,
         "kind": {OFFICIAL: "official", LOCAL: "own"}.get(known.source, "added"),
@@ -90,7 +82,7 @@ def _source(known: SourceKnowledge, trust: TrustView) -> SourceView:
     }
 
 
-def _channel(known: ChannelKnowledge) -> SourceChannelView:
+def _channel(known: ChannelKnowledge) -> dict[str, Any]:
     channel, halt = known.channel, known.halt
     usable = channel if known.freshness is not Freshness.NONE else None
     return {
@@ -103,7 +95,7 @@ def _channel(known: ChannelKnowledge) -> SourceChannelView:
     }
 
 
-def _offered(fleet: Fleet, offer: BridgeOffer, own_channel: str | None) -> OfferView:
+def _offered(fleet: Fleet, offer: BridgeOffer, own_channel: str | None) -> dict[str, Any]:
     record, release, image = fleet.records[offer.mac], offer.release, offer.image
     decision = offer.decision
     return {
@@ -129,7 +121,7 @@ def _offered(fleet: Fleet, offer: BridgeOffer, own_channel: str | None) -> Offer
     }
 
 
-def _findings(found: Iterable[Finding]) -> list[AgainstView]:
+def _findings(found: Iterable[Finding]) -> list[dict[str, Any]]:
     return [
         {
             "code": it.code.value,
@@ -141,7 +133,7 @@ def _findings(found: Iterable[Finding]) -> list[AgainstView]:
     ]
 
 
-def builds_json(shelves: Iterable[Shelf]) -> list[BuildView]:
+def builds_json(shelves: Iterable[Shelf]) -> list[dict[str, Any]]:
     """Return the own builds that were accepted, one line for each image."""
     releases = (it for each in shelves if each.source == LOCAL for it in each.manifests.values())
     return [
@@ -160,7 +152,7 @@ def builds_json(shelves: Iterable[Shelf]) -> list[BuildView]:
     ]
 
 
-def build_json(facts: ImageFacts) -> BuildShown:
+def build_json(facts: ImageFacts) -> dict[str, Any]:
     """Return what the page shows of a file before somebody accepts it."""
     whole = facts.checksum_ok and facts.hash_ok is not False
     return {

@@ -103,14 +103,8 @@ KNOWN = {
     "bridge": Peer("ESPHome bridge (simulated)", "stand-in", _package("aioesphomeapi")),
     "esp32": Peer("ESP32 boot ROM", "stand-in", lambda: "own emulator"),
     "supervisor": Peer("Supervisor", "stand-in", lambda: "own, same paths"),
-    "ingress": Peer("ingress of Core and Supervisor", "stand-in", lambda: "own, same headers"),
 }
-FIXTURES = {
-    "broker": "mosquitto",
-    "inverter": "inverter",
-    "supervisor": "supervisor",
-    "panel": "ingress",
-}
+FIXTURES = {"broker": "mosquitto", "inverter": "inverter", "supervisor": "supervisor"}
 """Fixtures whose very use means that peer."""
 
 

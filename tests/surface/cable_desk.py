@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from agent.surface.cable_desk import CableWish
+from agent.surface.desk import CableWish
 from tests.surface.desks import Told
-
-NOTHING = {"accepted": False, "code": "no-release", "text": "There is none.", "refusals": []}
 
 
 class HandRecovery:
@@ -25,7 +23,7 @@ class HandRecovery:
         self.asked: list[tuple[Any, ...]] = []
         self.code = ""
         """Why wishes are refused."""
-        self.checks: Callable[[CableWish], dict[str, Any]] = lambda _: NOTHING
+        self.checks: Callable[[CableWish], dict[str, Any]] = lambda _: {}
         self._wakes: list[Callable[[], None]] = []
 
     def shown(self) -> dict[str, Any]:

@@ -277,8 +277,7 @@ class HandReleases:
     def __init__(self) -> None:
         self.now: dict[str, Any] = {
             "state": "none",
-            "hint": "",
-            "warning": "",
+            "why": "",
             "looking": False,
             "channel": "stable",
             "channels": ["stable", "beta", "x-acme"],
