@@ -142,6 +142,7 @@ class App:
         serving = Serving(self._rooms(), desk, self._ahead(desk))
         lasting = {**serving.lasting(), "planning": self._planning.run(desk)}
         lasting |= {"releases": self._releases.service.run(), "recovery": self._recovery.run()}
+        lasting["day"] = desk.recall_day(now)
         if self._core is not None:
             lasting |= {"core": self._core.run(), "zone": self._follow_zone(self._core)}
         if self._bridges is not None:

@@ -35,6 +35,7 @@ from agent.settings import Settings, SettingsStore
 from agent.surface.flash_view import FlashView
 from agent.surface.fleet_view import FleetView, chosen, iso
 from agent.surface.release_view import TrustView
+from agent.surface.shown import VerdictView
 from agent.surface.verdict_view import verdicts_json
 
 LOG = logging.getLogger(__name__)
@@ -152,7 +153,7 @@ class BridgeWork:
         """Take note that what is known of releases may have changed."""
         self._changes()
 
-    def verdicts(self) -> dict[str, Any]:
+    def verdicts(self) -> dict[str, VerdictView]:
         """Return the newest verdict of each bridge by its MAC, in JSON's words."""
         known = self._bridges.fleet.records
         told = {mac: it for mac, it in self._verdicts.items() if mac in known}

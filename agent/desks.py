@@ -7,22 +7,29 @@ seat and every open page stays connected. It also keeps the last hour in memory 
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from agent.export.guard import Guard
 from agent.export.requests import Answer, Request, RequestKind
-from agent.export.snapshot import GuardSnapshot, Reason
-from agent.journal import Journal
-from agent.planning import Planning
+from agent.export.snapshot import GuardSnapshot, PlanPicture, Reason
+from agent.journal import Journal, JournalError
+from agent.planning import Planning, PreviewBusyError
+from agent.setting_fields import SettingError
 from agent.settings import SettingsStore
-from agent.surface.desk import HistoryPoint
+from agent.surface.desk import HistoryPoint, PlanRefusedError
+from agent.surface.web.thinning import thinned
 
 HISTORY_EVERY_S = 5.0
 _HISTORY_POINTS = 17_280
 """A day at one point every five seconds."""
+_EARLIER_EVERY_S = 60.0
+"""What lies before the start is only drawn, and a day of it would take seconds to read in full."""
+_log = logging.getLogger(__name__)
 
 
 class Reception:
@@ -72,6 +79,18 @@ class Reception:
             self._planning.calculate()
         return self._guard.request(request)
 
+    async def preview(self, changes: Mapping[str, object]) -> PlanPicture:
+        """Return what would be planned if this were otherwise; nothing of it stays."""
+        if self._planning is None:
+            raise PlanRefusedError("not_here", "Nothing plans here.")
+        try:
+            return await self._planning.preview(self, changes)
+        except SettingError as error:
+            raise PlanRefusedError("invalid", str(error)) from error
+        except PreviewBusyError:
+            text = "Another preview is being made; try again in a second."
+            raise PlanRefusedError("busy", text) from None
+
     def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` after every look; return a function that ends it."""
         self._wakes.append(wake)
@@ -110,6 +129,17 @@ class Reception:
     def recall(self, points: list[HistoryPoint]) -> None:
         """Fill the chart with what the journal still has."""
         self._history.extend(points)
+
+    async def recall_day(self, now: datetime) -> None:
+        """Fill in what is older than that, a point a minute, as charts of the day show it."""
+        known = self._history[0].at if self._history else now.timestamp()
+        until, earlier = datetime.fromtimestamp(known, now.tzinfo), list[HistoryPoint]()
+        try:
+            async for block in self._journal.sample_blocks(until - timedelta(days=1), until):
+                earlier += thinned(block, _EARLIER_EVERY_S)
+        except JournalError as error:
+            _log.warning("The day's history is not complete: %s", error)
+        self._history.extendleft(sorted(earlier, key=lambda point: -point.at))
 
     def _looked(self) -> None:
         for wake in tuple(self._wakes):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 
@@ -20,6 +21,7 @@ from agent.doctor_facts import Finding, Verdict, failure, ok
 from agent.doctor_report import Report
 from agent.export.requests import RequestKind
 from agent.surface.web.auth import WRITE_HEADER, WRITE_HEADER_VALUE
+from agent.surface.web.once import ONCE_HEADER
 
 LONGEST_S = 900.0
 LOOK_EVERY_S = 1.0
@@ -85,7 +87,8 @@ async def _run(
     http: aiohttp.ClientSession, progress: Progress, *, full: bool
 ) -> tuple[Finding, ...]:
     kind = RequestKind.COMMISSION_FULL if full else RequestKind.COMMISSION
-    async with http.post("api/requests", json={"kind": kind.value}) as response:
+    once = {ONCE_HEADER: uuid4().hex}
+    async with http.post("api/requests", json={"kind": kind.value}, headers=once) as response:
         answer = await _object(response)
     if not answer.get("accepted"):
         raise _EndedError(failure(_CODE, _TITLE, f"Refused: {answer.get('text')}", _REFUSED))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv as table
 import io
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -28,12 +28,18 @@ _FORMULA_SIGNS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 """The last four are the full-width forms, which a spreadsheet may take too."""
 
 
-async def csv(journal: Journal, what: What, since: datetime, until: datetime) -> AsyncIterator[str]:
+async def csv(
+    journal: Journal,
+    what: What,
+    since: datetime,
+    until: datetime,
+    kinds: Collection[str] | None = None,
+) -> AsyncIterator[str]:
     """
     Yield a header and then the rows of a half-open span, in pieces of whole lines.
 
     Events come in the order they were recorded, with the offset they were recorded with; samples
-    in the order they were noted, with the offset of `since`.
+    in the order they were noted, with the offset of `since`. With `kinds`, only events of these.
 
     Raises:
         JournalError: the journal cannot be read (any further).
@@ -46,7 +52,7 @@ async def csv(journal: Journal, what: What, since: datetime, until: datetime) ->
         last_id = 0
         # The end is looked for here: in SQL, the last page would read all that came after it,
         # and whatever has to be on disk would wait for that. Clocks jump: none is the last.
-        while page := await journal.events(since, after_id=last_id, limit=_EVENTS_PER_PIECE):
+        while page := await journal.events(since, kinds, _EVENTS_PER_PIECE, last_id):
             last_id = page[-1].id
             if rows := [_event_row(event) for event in page if event.at < until]:
                 yield _lines(rows)

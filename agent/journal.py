@@ -186,14 +186,23 @@ class Journal:
         kinds: Collection[str] | None = None,
         limit: int = 200,
         after_id: int | None = None,
+        before_id: int | None = None,
+        until: datetime | None = None,
     ) -> list[Event]:
         """
         Return events, oldest first: the newest `limit`, or with `after_id` the next ones.
 
-        Call again with the last id as `after_id` to read through the whole journal.
+        Call again with the last id as `after_id` to read through the whole journal, or with the
+        first one as `before_id` to read back. `since` and `until` are a half-open span.
         """
         conditions = ["id > ?"]
         values: list[Any] = [after_id or 0]
+        if before_id is not None:
+            conditions.append("id < ?")
+            values.append(before_id)
+        if until is not None:
+            conditions.append("at_s < ?")
+            values.append(until.timestamp())
         if since is not None:
             conditions += [f"id > {FIRST_ID_SINCE}", "at_s >= ?"]
             values += [since.timestamp(), since.timestamp()]

@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from agent.setting_fields import Group, SettingError, Whole, checked, keys
+from agent.setting_fields import Group, SettingError, Whole, checked, keys, said
 from agent.setting_models import Settings
 
+SHORTEST_ACCESS_TOKEN = 16
 ENVIRONMENT_PREFIX = "PV_EDGE_"
 SUPERVISOR_CORE_URL = "http://supervisor/core"
 _SUPERVISOR_TOKEN = "SUPERVISOR_TOKEN"  # noqa: S105 - name of a variable, not a secret
@@ -49,6 +50,17 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _long_enough(value: SecretStr) -> SecretStr:
+    token = value.get_secret_value()
+    if token and (len(token) < SHORTEST_ACCESS_TOKEN or not token.isascii() or " " in token):
+        raise said(
+            "access_token",
+            f"access_token: needs at least {SHORTEST_ACCESS_TOKEN} letters and digits; take the "
+            "output of `openssl rand -hex 16`",
+        )
+    return value
+
+
 class Options(BaseModel):
     """Options that are read once, at the start."""
 
@@ -61,6 +73,13 @@ class Options(BaseModel):
     ] = _agent.choice(
         "info", ("debug", "info", "warning", "error"), "How much the agent writes to its log."
     )  # fmt: skip
+    access_token: Annotated[SecretStr, AfterValidator(_long_enough)] = _agent.other(
+        "secret",
+        SecretStr(""),
+        "the output of openssl rand -hex 16",
+        "What the page asks for where there is no Supervisor; needed to listen on more than this "
+        "machine (`--host`). At least 16 letters and digits.",
+    )
     ha_url: Annotated[str, AfterValidator(_web_address)] = _core.other(
         "url",
         "",

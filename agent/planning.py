@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -40,6 +40,7 @@ from agent.house.series import Series
 from agent.journal import Sample
 from agent.load_learning import LoadLearner
 from agent.plan_inputs import Known
+from agent.plan_preview import turned_outlook, turned_settings
 from agent.plan_question import planned, question, remark, switches
 from agent.settings import Settings
 
@@ -52,6 +53,10 @@ _log = logging.getLogger(__name__)
 
 Make = Callable[[Problem, Proposal | None], Awaitable[Plan]]
 _WORKER_FAILED = frozenset({"planner_not_started", "planner_too_slow", "planner_crashed"})
+
+
+class PreviewBusyError(Exception):
+    """One preview at a time: each takes a processor for a second."""
 
 
 class Sources(Protocol):
@@ -128,6 +133,7 @@ class Planning:
         self._wake = asyncio.Event()
         self._told = ""
         self._viewed: tuple[tuple[object, ...], PlanView] | None = None
+        self._previewing = False
 
     # What others ask; all of it from memory.
 
@@ -231,22 +237,48 @@ class Planning:
         known = self._sources.known(now)
         load = self._learner.expected(now, zone, house.history(RECENT_S))
         asked = question(settings, picture, known, load, zone)
-        sources = [
-            plan_view.source_of(name, series)
-            for name, series in (("pv", known.pv), ("load", load), ("carbon", known.carbon),
-                                 ("buy", known.buy), ("sell", known.sell))
-        ]  # fmt: skip
+        sources = _sources(known, load)
         if isinstance(asked, Plan):
             self._show(house, asked, None, sources, known.carbon)
             return
-        before = self._made.standing.plan if self._made else None
-        asked = replace(asked, goes_on=goes_on(before, now))
-        plan = await self._make(asked, running_in(before, now))
-        plan = carried_on(plan, before, now)
+        plan = await self._answer(asked, now)
         text = f"{plan.reason.text} {remark(settings)}".strip()
         plan = replace(plan, reason=replace(plan.reason, text=text))
         _log.info("planned %d windows (%s): %s", len(plan.windows), plan.method, plan.reason.text)
         self._show(house, plan, asked, sources, known.carbon)
+
+    async def _answer(self, asked: Problem, now: datetime) -> Plan:
+        before = self._made.standing.plan if self._made else None
+        asked = replace(asked, goes_on=goes_on(before, now))
+        return carried_on(await self._make(asked, running_in(before, now)), before, now)
+
+    async def preview(self, house: House, changes: Mapping[str, object]) -> PlanPicture:
+        """
+        Return what would be planned now if this were otherwise; nothing of it stays.
+
+        Raises:
+            SettingError: something cannot be turned, or not so far.
+            PreviewBusyError: another preview is being made.
+        """
+        if self._previewing:
+            raise PreviewBusyError
+        settings, zone, picture = (
+            turned_settings(self._settings(), changes),
+            self._zone(),
+            house.bare(),
+        )
+        now = picture.at
+        load = self._learner.expected(now, zone, house.history(RECENT_S))
+        known, load = turned_outlook(self._sources.known(now), load, changes)
+        asked = question(settings, picture, known, load, zone)
+        self._previewing = True
+        try:
+            plan = asked if isinstance(asked, Plan) else await self._answer(asked, now)
+        finally:
+            self._previewing = False
+        problem = None if isinstance(asked, Plan) else asked
+        standing, sources = Standing(plan, now), _sources(known, load)
+        return plan_view.picture(standing, problem, sources, settings.currency)
 
     def _show(
         self,
@@ -273,6 +305,11 @@ class Planning:
         except TimeoutError:
             pass
         self._wake.clear()
+
+
+def _sources(known: Known, load: Series) -> list[PlanSource]:
+    named = {"pv": known.pv, "load": load, "carbon": known.carbon, "buy": known.buy}
+    return [plan_view.source_of(name, it) for name, it in {**named, "sell": known.sell}.items()]
 
 
 def _failed(error: Exception) -> Plan:

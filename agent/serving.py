@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from agent import __version__
@@ -30,6 +31,7 @@ from agent.journal import Journal
 from agent.migration.desk import Migration
 from agent.options import SUPERVISOR_CORE_URL, Options, has_supervisor
 from agent.place import Place
+from agent.records import Records
 from agent.recovery.rooms import RecoveryRooms
 from agent.releases.rooms import ReleaseRooms
 from agent.settings import SettingsStore
@@ -138,10 +140,11 @@ class Serving:
             bridges.bridges if bridges else None,
         )
         supervised = rooms.options.ha_url == SUPERVISOR_CORE_URL
+        token = rooms.options.access_token.get_secret_value()
         web = WebServer(
             self._desk,
             self._counter,
-            Gate(Policy(supervised), self._is_admin),
+            Gate(Policy(supervised, token), self._is_admin),
             rooms.audit,
             desks=Desks(
                 support,
@@ -150,10 +153,15 @@ class Serving:
                 rooms.flashing.desk if rooms.flashing else None,
                 rooms.recovery.desk if rooms.recovery else None,
                 rooms.migration,
+                records=Records(rooms.journal, rooms.store, self._local, rooms.meter, rooms.core),
+                plan=self._desk,
             ),
         )
         doors.push_async_callback(web.stop)
         return await web.start(rooms.place.host, rooms.place.port)
+
+    def _local(self) -> datetime:
+        return self._desk.snapshot().at
 
     def _also(self) -> Mapping[str, Notification]:
         """Return what else belongs on Home Assistant's wall."""

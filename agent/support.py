@@ -94,10 +94,12 @@ class Support:
             secrets += [broker.password] if broker else []
         return [*secrets, *(self.keys.ring.revealed() if self.keys else ())]
 
-    def csv(self, what: What, days: float) -> AsyncIterator[str]:
+    def csv(
+        self, what: What, days: float, kinds: tuple[str, ...] | None = None
+    ) -> AsyncIterator[str]:
         """Yield events or samples of the last days as lines of a table, in the site's time."""
         now = self.guard.snapshot().at
-        return csv(self.journal, what, now - timedelta(days=days), now)
+        return csv(self.journal, what, now - timedelta(days=days), now, kinds)
 
     async def clear_notifications(self) -> int:
         """Put every notification of ours away; raises `OSError` when Core cannot be asked."""

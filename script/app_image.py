@@ -87,7 +87,7 @@ def stage(target: Path, root: Path = ROOT) -> None:
     if target.exists() and not (target / "config.yaml").exists():
         raise BuildError(f"{target} is there and is no staged app; move it away.")
     shutil.rmtree(target, ignore_errors=True)
-    ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+    ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "frontend")
     shutil.copytree(root / "addon", target, ignore=ignored)
     shutil.rmtree(target / "rootfs")
     for name in STAGED:

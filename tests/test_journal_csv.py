@@ -57,6 +57,9 @@ async def test_events_have_their_sentence_and_their_figures(journal: Journal) ->
     assert row["kind"] == "stop"
     assert row["text"] == data["text"]
     assert json.loads(row["data_json"]) == {"left_wh": 12.5}
+    await journal.append("lease", {}, NOON)
+    some = [piece async for piece in csv(journal, "events", *EVER, ("lease", "renewal"))]
+    assert [it["kind"] for it in table.DictReader(io.StringIO("".join(some)))] == ["lease"]
 
 
 async def test_every_event_of_the_span_is_there_once_over_all_pages(journal: Journal) -> None:

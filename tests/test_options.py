@@ -9,6 +9,9 @@ import pytest
 from agent.options import SUPERVISOR_CORE_URL, Options, OptionsError, load_options
 from agent.setting_fields import describe
 
+SHORT = (
+    "access_token: needs at least 16 letters and digits; take the output of `openssl rand -hex 16`"
+)
 SECRET = "hunter2-never-shown"
 MISPLACED = "is a setting of the agent; set it on the agent's page or by its entity instead"
 
@@ -58,6 +61,7 @@ def test_the_supervisors_token_goes_nowhere_else(tmp_path: Path) -> None:
         ("export_limit_w: 3680", f"export_limit_w: {MISPLACED}"),
         ("entities: {soc: sensor.x}", f"entities: {MISPLACED}"),
         ("- 1", "does not hold options; write lines like `log_level: info`"),
+        ("access_token: abc", SHORT),
         ("a: b: c", "is not YAML at line 1, column 5; correct it there"),
     ],
 )  # fmt: skip

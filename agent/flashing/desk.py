@@ -34,6 +34,7 @@ from agent.releases.sources import LOCAL
 from agent.setting_flashing import FlashSettings, days, windows
 from agent.surface.flash_view import FlashView
 from agent.surface.recovery_view import RecoveryView
+from agent.surface.shown import FlashingView
 
 NO_DISK = "The journal cannot be written, so nothing is begun. Look at the disk, then ask again."
 NOT_OVER_MQTT = (
@@ -213,7 +214,7 @@ class FlashDesk:
 
     # What is shown.
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> FlashingView:
         """Return everything that the page shows, in JSON's words."""
         titles = {mac: it.title for mac, it in self._fleet().records.items()}
         view = self._jobs.view()

@@ -7,7 +7,6 @@ Pure functions; what devices and people said is passed on as text, and the page 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from agent.firmware.campaign.models import Place, Standing
 from agent.firmware.campaign.runner import CampaignView
@@ -18,6 +17,8 @@ from agent.fleet.identity import Mac, written
 from agent.fleet.operations import Op, Operation, OpState
 from agent.surface.flash_view import BridgeFlash
 from agent.surface.fleet_view import iso
+from agent.surface.shown import CampaignView as CampaignShown
+from agent.surface.shown import JobView, MemberView
 
 MOST_JOBS = 50
 MOST_CAMPAIGNS = 5
@@ -92,7 +93,7 @@ def operation_of(state: JobState, progress: Progress | None) -> Operation:
     )
 
 
-def jobs_json(view: JobsView, titles: Mapping[Mac, str]) -> list[dict[str, Any]]:
+def jobs_json(view: JobsView, titles: Mapping[Mac, str]) -> list[JobView]:
     """Return the open jobs and the newest ended ones, the newest first."""
     jobs = list(view.jobs.by_id.values())
     ended = [it for it in jobs if not it.open][-MOST_JOBS:]
@@ -104,7 +105,7 @@ def jobs_json(view: JobsView, titles: Mapping[Mac, str]) -> list[dict[str, Any]]
     ]
 
 
-def _job(state: JobState, progress: Progress | None, title: str) -> dict[str, Any]:
+def _job(state: JobState, progress: Progress | None, title: str) -> JobView:
     request, verdict, end = state.request, state.verdict, state.upload
     shown = bridge_flash(state, progress)
     rate, left_s = (progress.rate_bytes_s, progress.left_s) if progress else (None, None)
@@ -143,12 +144,12 @@ def _job(state: JobState, progress: Progress | None, title: str) -> dict[str, An
 
 def campaigns_json(
     views: Mapping[str, CampaignView], titles: Mapping[Mac, str]
-) -> list[dict[str, Any]]:
+) -> list[CampaignShown]:
     """Return the newest campaigns, the newest first."""
     return [_campaign(it, titles) for it in list(views.values())[-MOST_CAMPAIGNS:][::-1]]
 
 
-def _campaign(view: CampaignView, titles: Mapping[Mac, str]) -> dict[str, Any]:
+def _campaign(view: CampaignView, titles: Mapping[Mac, str]) -> CampaignShown:
     state, plan = view.state, view.state.plan
     counts = {it.value: 0 for it in Standing}
     for place in view.places.values():
@@ -171,7 +172,7 @@ def _campaign(view: CampaignView, titles: Mapping[Mac, str]) -> dict[str, Any]:
     }
 
 
-def _member(mac: Mac, place: Place, titles: Mapping[Mac, str], *, canary: bool) -> dict[str, Any]:
+def _member(mac: Mac, place: Place, titles: Mapping[Mac, str], *, canary: bool) -> MemberView:
     return {
         "mac": written(mac),
         "title": titles.get(mac, written(mac)),

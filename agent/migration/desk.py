@@ -22,6 +22,7 @@ from agent.migration.reading import read_found, read_old, read_states
 from agent.migration.rivals import lock
 from agent.setting_fields import plain, walk
 from agent.settings import Settings, SettingsStore
+from agent.surface.migration_shown import LingeringView, OldEntryView, OldPlanView, OldSettings
 
 STATE = "migration"
 SETTLE_S = 1.0
@@ -136,7 +137,7 @@ class Migration:
 
     # Wishes; each is refused with `ValueError` or `OSError` in words.
 
-    async def look(self) -> dict[str, Any]:
+    async def look(self) -> OldSettings:
         """Read the settings of the old integrations and return what can be taken over."""
         try:
             await self.ask()
@@ -203,9 +204,9 @@ class Migration:
 
     # What is shown.
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> OldSettings:
         """Return everything that the page shows, in JSON's words."""
-        lingering = [
+        lingering: list[LingeringView] = [
             {"name": NAMES[each], "text": _LINGERS}
             for each in self._found.lingering
             if each is Domain.EXPORT_MONITOR
@@ -218,7 +219,7 @@ class Migration:
             "plan": None if self._plan is None else _plan(self._plan, self._store.values()),
         }
 
-    def _entry(self, entry: OldEntry) -> dict[str, Any]:
+    def _entry(self, entry: OldEntry) -> OldEntryView:
         return {
             "entry_id": entry.entry_id,
             "name": NAMES[entry.domain],
@@ -244,7 +245,7 @@ def _active(now: Found) -> frozenset[OldEntry]:
     return frozenset(each for each in now.entries if each.active)
 
 
-def _plan(made: Plan, values: Mapping[str, Any]) -> dict[str, Any]:
+def _plan(made: Plan, values: Mapping[str, Any]) -> OldPlanView:
     return {
         "proposals": [
             {

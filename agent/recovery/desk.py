@@ -32,7 +32,8 @@ from agent.recovery.cable import AgentCable
 from agent.recovery.policy import Choice, ref_of
 from agent.recovery.views import Identified, port_json, view_of
 from agent.recovery.words import locks, question
-from agent.surface.desk import CableWish
+from agent.surface.cable_desk import CableWish
+from agent.surface.cable_shown import CableJobView, CablesView, PortView
 from agent.surface.recovery_view import RecoveryView
 
 BACKUPS = ("quick", "full", "none")
@@ -172,18 +173,19 @@ class RecoveryDesk:
 
     # What is shown.
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> CablesView:
         """Return everything that the page shows, in JSON's words."""
         writing = self._writing
-        told: list[dict[str, Any]] = []
+        told: list[CableJobView] = []
         if writing is not None:
             titles = {it.mac: writing.cable.lookout.title(it.mac) for it in self._jobs().values()}
-            told = [it for it in jobs_json(writing.jobs.view(), titles) if it["way"] == Way.SERIAL]
+            jobs = jobs_json(writing.jobs.view(), titles)
             logs = writing.cable.logs
-            for it in told:
-                log = logs.get(it["job"])
-                it["log"] = log.newest if log and it["open"] else []
-                it["has_log"] = log is not None
+            for it in jobs:
+                if it["way"] == Way.SERIAL:
+                    log = logs.get(it["job"])
+                    newest = log.newest if log and it["open"] else []
+                    told.append({**it, "log": newest, "has_log": log is not None})
         return {
             "writes": writing is not None,
             "fault": writing.fault() if writing else ONLY_LOOKS,
@@ -248,7 +250,7 @@ class RecoveryDesk:
             return "", False
         return self._writing.cable.lookout.known(device.mac), device.mac in self._needs()
 
-    def _port_json(self, port: SerialPort) -> dict[str, Any]:
+    def _port_json(self, port: SerialPort) -> PortView:
         asked, users = self._asking.of(port.path), self._board.users
         found, writing = asked.found, self._writing
         mac = found.device.mac if found else None

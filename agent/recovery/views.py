@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from agent.firmware.job.models import JobState
 from agent.firmware.job.progress import Progress
@@ -18,6 +17,7 @@ from agent.firmware.serial.ports import Adapter, SerialPort
 from agent.fleet.identity import written
 from agent.recovery.policy import Choice
 from agent.recovery.words import KINDS, described, locks
+from agent.surface.cable_shown import ChipView, PortView
 from agent.surface.fleet_view import iso
 from agent.surface.recovery_view import BLANK, IDLE, RecoveryView
 
@@ -51,7 +51,7 @@ def port_json(
     asked: Asked,
     offered: Iterable[Choice],
     channel: str,
-) -> dict[str, Any]:
+) -> PortView:
     """Return one line of the list of ports."""
     found = asked.found
     return {
@@ -70,7 +70,7 @@ def port_json(
     }
 
 
-def _device(found: Identified, offered: Iterable[Choice], channel: str) -> dict[str, Any]:
+def _device(found: Identified, offered: Iterable[Choice], channel: str) -> ChipView:
     device = found.device
     revision = device.revision
     return {

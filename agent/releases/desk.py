@@ -23,6 +23,7 @@ from agent.releases.views import build_json, builds_json, channels_of, picture
 from agent.setting_releases import CHANNELS, bridge_channels, channels_text
 from agent.settings import SettingError, SettingsStore
 from agent.surface.desk import NewSource
+from agent.surface.shown import BuildShown, ReleasesView
 
 
 class ReleaseDesk:
@@ -40,11 +41,11 @@ class ReleaseDesk:
         self._builds = builds
         self._store = store
         self._changing = asyncio.Lock()
-        self._shown: dict[str, Any] | None = None
+        self._shown: ReleasesView | None = None
         self._shown_of: Fleet | None = None
         service.subscribe(self._forget)
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> ReleasesView:
         """Return everything that the page shows."""
         service = self._service
         fleet = service.fleet()
@@ -76,7 +77,7 @@ class ReleaseDesk:
             count = await asyncio.to_thread(unpack, archive, folder)
         return f"{count} documents were taken. {await self._service.look()}"
 
-    async def show_build(self, file: bytes, by: str) -> dict[str, Any]:
+    async def show_build(self, file: bytes, by: str) -> BuildShown:
         """Return what a firmware file says of itself; raises `ValueError` in words."""
         del by
         return build_json(await self._builds.show(file))

@@ -8,7 +8,6 @@ trust are made here, so that page, entity and log say the same.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from agent.firmware.image.models import ImageFacts
 from agent.firmware.policy.models import Finding
@@ -20,6 +19,15 @@ from agent.releases.sources import LOCAL, OFFICIAL
 from agent.setting_releases import CHANNELS, OWN_CHANNEL, ReleaseSettings, bridge_channels
 from agent.surface.fleet_view import iso
 from agent.surface.release_view import BridgeOffer, TrustView, confirmed_words
+from agent.surface.shown import (
+    AgainstView,
+    BuildShown,
+    BuildView,
+    Known,
+    OfferView,
+    SourceChannelView,
+    SourceView,
+)
 
 NOBODY_SIGNED = (
     "Nobody signed this file but, once you accept it, this house: no publisher vouches for what is "
@@ -36,7 +44,7 @@ def picture(
     fleet: Fleet,
     offers: Mapping[Mac, BridgeOffer],
     chosen: ReleaseSettings,
-) -> dict[str, Any]:
+) -> Known:
     """Return the state of all sources, and what each bridge is offered."""
     own = bridge_channels(chosen.channels)
     return {
@@ -58,7 +66,7 @@ def channels_of(trust: TrustView) -> tuple[str, ...]:
     return (*CHANNELS, *sorted(it for it in known if OWN_CHANNEL.fullmatch(it)))
 
 
-def _source(known: SourceKnowledge, trust: TrustView) -> dict[str, Any]:
+def _source(known: SourceKnowledge, trust: TrustView) -> SourceView:
     return {
         "name": known.source,
         "kind": {OFFICIAL: "official", LOCAL: "own"}.get(known.source, "added"),
@@ -82,7 +90,7 @@ def _source(known: SourceKnowledge, trust: TrustView) -> dict[str, Any]:
     }
 
 
-def _channel(known: ChannelKnowledge) -> dict[str, Any]:
+def _channel(known: ChannelKnowledge) -> SourceChannelView:
     channel, halt = known.channel, known.halt
     usable = channel if known.freshness is not Freshness.NONE else None
     return {
@@ -95,7 +103,7 @@ def _channel(known: ChannelKnowledge) -> dict[str, Any]:
     }
 
 
-def _offered(fleet: Fleet, offer: BridgeOffer, own_channel: str | None) -> dict[str, Any]:
+def _offered(fleet: Fleet, offer: BridgeOffer, own_channel: str | None) -> OfferView:
     record, release, image = fleet.records[offer.mac], offer.release, offer.image
     decision = offer.decision
     return {
@@ -121,7 +129,7 @@ def _offered(fleet: Fleet, offer: BridgeOffer, own_channel: str | None) -> dict[
     }
 
 
-def _findings(found: Iterable[Finding]) -> list[dict[str, Any]]:
+def _findings(found: Iterable[Finding]) -> list[AgainstView]:
     return [
         {
             "code": it.code.value,
@@ -133,7 +141,7 @@ def _findings(found: Iterable[Finding]) -> list[dict[str, Any]]:
     ]
 
 
-def builds_json(shelves: Iterable[Shelf]) -> list[dict[str, Any]]:
+def builds_json(shelves: Iterable[Shelf]) -> list[BuildView]:
     """Return the own builds that were accepted, one line for each image."""
     releases = (it for each in shelves if each.source == LOCAL for it in each.manifests.values())
     return [
@@ -152,7 +160,7 @@ def builds_json(shelves: Iterable[Shelf]) -> list[dict[str, Any]]:
     ]
 
 
-def build_json(facts: ImageFacts) -> dict[str, Any]:
+def build_json(facts: ImageFacts) -> BuildShown:
     """Return what the page shows of a file before somebody accepts it."""
     whole = facts.checksum_ok and facts.hash_ok is not False
     return {

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
+from agent.compliance import DayReport
 from agent.export.requests import Answer, Request
-from agent.export.snapshot import GuardSnapshot
+from agent.export.snapshot import GuardSnapshot, PlanPicture
 from agent.fleet.identity import Mac
 from agent.fleet.operations import Op, Operation
-from agent.journal import Sample
+from agent.journal import Event, Sample
 from agent.surface.fleet_view import FleetView
+from agent.surface.shown import BuildShown, FlashingView, ReleasesView, VerdictView
 
 HistoryPoint = Sample
 """One moment of the chart: the very row that the journal keeps."""
@@ -43,6 +46,27 @@ class GuardDesk(Protocol):
 
     def healthy(self) -> tuple[bool, str]:
         """Tell whether loop and journal are alive, and in words what is wrong if not."""
+        ...
+
+
+class PlanRefusedError(Exception):
+    """There is no such preview; the text says why and what to do."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class PlanDesk(Protocol):
+    """The planner, as seen from outside."""
+
+    async def preview(self, changes: Mapping[str, object]) -> PlanPicture:
+        """
+        Return what would be planned if this were otherwise; nothing of it stays.
+
+        Raises:
+            PlanRefusedError: a change cannot be, or another preview is being made.
+        """
         ...
 
 
@@ -105,7 +129,7 @@ class KeysDesk(Protocol):
 class WorkDesk(Protocol):
     """What can be asked of a bridge."""
 
-    def verdicts(self) -> dict[str, Any]:
+    def verdicts(self) -> dict[str, VerdictView]:
         """Return the newest verdict of each bridge by its MAC, in JSON's words."""
         ...
 
@@ -143,7 +167,7 @@ class NewSource:
 class ReleasesDesk(Protocol):
     """What is known of firmware releases; whatever is refused raises `ValueError` in words."""
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> ReleasesView:
         """Return everything that the page shows, in JSON's words."""
         ...
 
@@ -159,7 +183,7 @@ class ReleasesDesk(Protocol):
         """Take signed documents that a person brings, and look; raises `OSError` too."""
         ...
 
-    async def show_build(self, file: bytes, by: str) -> dict[str, Any]:
+    async def show_build(self, file: bytes, by: str) -> BuildShown:
         """Return what a firmware file says of itself; it is kept until it is accepted."""
         ...
 
@@ -216,7 +240,7 @@ class FlashAnswer(Protocol):
 class FlashingDesk(Protocol):
     """Updates of bridges, as the page meets them; each wish ends in words."""
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> FlashingView:
         """Return everything that the page shows, in JSON's words."""
         ...
 
@@ -249,63 +273,31 @@ class FlashingDesk(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CableWish:
-    """A release for the bridge on a port, as a person asks for it; texts as they came."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events of the journal somebody wants to see: the newest of a half-open span."""
 
-    port: str
-    mac: str = ""
-    """Of the chip that the person was shown."""
-    channel: str = ""
-    project: str = ""
-    version: str = ""
-    digest: str = ""
-    """Of the image that was checked; a write of another one is refused."""
-    reason: str = ""
-    acks: tuple[str, ...] = ()
-    erase_settings: bool = False
-    typed: str = ""
-    """The MAC, typed by whoever wants settings erased."""
-    backup: str = "quick"
-    keep_backup: bool = False
-    insist: bool = False
-    """What looks like a radio stick, or is in use, is a bridge all the same."""
+    kinds: tuple[str, ...] | None = None
+    """All, where it is `None`."""
+    since: datetime | None = None
+    until: datetime | None = None
+    before_id: int | None = None
+    limit: int = 100
 
 
-class RecoveryDesk(Protocol):
-    """Bridges on cables, as the page meets them; each wish ends in words."""
+class RecordsDesk(Protocol):
+    """What was recorded, and how the entities stand for the house."""
 
-    def shown(self) -> dict[str, Any]:
-        """Return everything that the page shows, in JSON's words."""
+    async def events(self, wanted: Wanted) -> list[Event]:
+        """Return events, newest first; raises `JournalError`."""
         ...
 
-    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` in the event loop when it may have changed; the result ends it."""
+    async def report(self, days: int) -> list[DayReport]:
+        """Return the last days, today included, oldest first; raises `JournalError`."""
         ...
 
-    async def identify(self, port: str, by: str, *, insist: bool) -> FlashAnswer:
-        """Begin to ask the chip on a port who it is; nothing on it is changed."""
-        ...
-
-    async def check(self, wish: CableWish, by: str) -> dict[str, Any]:
-        """
-        Ask the policy about a release for that chip; nothing is written.
-
-        Returns:
-            `accepted`, `code`, `text` (the question to confirm, or why not), `refusals`, `digest`.
-        """
-        ...
-
-    async def write(self, wish: CableWish, by: str) -> FlashAnswer:
-        """Write what was checked and confirmed."""
-        ...
-
-    async def cancel(self, job: str, by: str, *, insist: bool) -> FlashAnswer:
-        """End a job; one that writes only if the person insists."""
-        ...
-
-    def log(self, job: str) -> str | None:
-        """Return what was said during a job, without secrets; `None` if nobody knows any more."""
+    def entities(self) -> dict[str, Any]:
+        """Return `entities`, each an `EntityCheck`, and `findings` in words."""
         ...
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from agent.fleet.gate_models import Rules, Verdict
 from agent.fleet.identity import Mac, written
 from agent.surface.fleet_view import iso
+from agent.surface.shown import VerdictView
 
 
-def verdicts_json(verdicts: Mapping[Mac, Verdict], rules: Rules) -> dict[str, Any]:
+def verdicts_json(verdicts: Mapping[Mac, Verdict], rules: Rules) -> dict[str, VerdictView]:
     """Return each verdict by the MAC as people write it."""
     return {
         written(mac): {

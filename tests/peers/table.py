@@ -103,8 +103,14 @@ KNOWN = {
     "bridge": Peer("ESPHome bridge (simulated)", "stand-in", _package("aioesphomeapi")),
     "esp32": Peer("ESP32 boot ROM", "stand-in", lambda: "own emulator"),
     "supervisor": Peer("Supervisor", "stand-in", lambda: "own, same paths"),
+    "ingress": Peer("ingress of Core and Supervisor", "stand-in", lambda: "own, same headers"),
 }
-FIXTURES = {"broker": "mosquitto", "inverter": "inverter", "supervisor": "supervisor"}
+FIXTURES = {
+    "broker": "mosquitto",
+    "inverter": "inverter",
+    "supervisor": "supervisor",
+    "panel": "ingress",
+}
 """Fixtures whose very use means that peer."""
 
 

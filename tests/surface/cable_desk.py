@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from agent.surface.desk import CableWish
+from agent.surface.cable_desk import CableWish
 from tests.surface.desks import Told
+
+NOTHING = {"accepted": False, "code": "no-release", "text": "There is none.", "refusals": []}
 
 
 class HandRecovery:
@@ -23,7 +25,7 @@ class HandRecovery:
         self.asked: list[tuple[Any, ...]] = []
         self.code = ""
         """Why wishes are refused."""
-        self.checks: Callable[[CableWish], dict[str, Any]] = lambda _: {}
+        self.checks: Callable[[CableWish], dict[str, Any]] = lambda _: NOTHING
         self._wakes: list[Callable[[], None]] = []
 
     def shown(self) -> dict[str, Any]:

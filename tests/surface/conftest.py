@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,13 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from agent.surface.desk import BridgeDesks
 from agent.surface.web.api import Desks
 from agent.surface.web.auth import WRITE_HEADER, WRITE_HEADER_VALUE, Gate, Policy
+from agent.surface.web.files import NEXT
 from agent.surface.web.server import WebServer
 from tests.peers.install import chromium
 from tests.surface.cable_desk import HandRecovery
 from tests.surface.desks import HandBridges, HandFlashing, HandGuard, HandReleases, HandSettings
 from tests.surface.hand_migration import HandMigration
+from tests.surface.hand_plan import HandPlan
 
 LOOPBACK_ONLY = (
     "--no-sandbox",
@@ -48,6 +51,7 @@ class House:
     flashing: HandFlashing = field(default_factory=HandFlashing)
     recovery: HandRecovery = field(default_factory=HandRecovery)
     migration: HandMigration = field(default_factory=HandMigration)
+    plan: HandPlan = field(default_factory=HandPlan)
     port: int = 0
     client: ClientSession = field(default=None)  # type: ignore[assignment]
 
@@ -62,6 +66,7 @@ def make_house(folder: Path, gate: Gate | None = None, heartbeat_s: float = 15) 
     bridges, releases, flashing = HandBridges(), HandReleases(), HandFlashing()
     recovery = HandRecovery()
     migration = HandMigration()
+    plan = HandPlan()
     server = WebServer(
         guard,
         settings,
@@ -74,9 +79,12 @@ def make_house(folder: Path, gate: Gate | None = None, heartbeat_s: float = 15) 
             flashing=flashing,
             recovery=recovery,
             migration=migration,
+            plan=plan,
         ),
     )
-    return House(guard, settings, server, audited, bridges, releases, flashing, recovery, migration)
+    return House(
+        guard, settings, server, audited, bridges, releases, flashing, recovery, migration, plan
+    )
 
 
 @pytest.fixture
@@ -123,6 +131,35 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     yield page
     await page.close()
     assert complaints == []
+
+
+ROOT = Path(__file__).parents[2]
+FRONTEND = ROOT / "agent/surface/web/frontend"
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Path:
+    """Return the folder of the built page; builds it where its sources have changed."""
+    subprocess.run([ROOT / "script/page", "build"], check=True)  # noqa: S603 - our own script
+    return ROOT / "agent/surface/web/dist"
+
+
+def packages() -> None:
+    """Have the page's packages, axe among them, where its sources look for them."""
+    subprocess.run([ROOT / "script/page", "packages"], check=True)  # noqa: S603 - our own script
+
+
+@pytest.fixture
+def new_page(bundle: Path, page: Page) -> Page:
+    """Return the page that fails its test on complaints, with the bundle there to be served."""
+    assert bundle.is_dir()
+    return page
+
+
+async def shown(page: Page, house: House, view: str = "now") -> None:
+    """Open a view of the new page and wait until it shows the agent's state."""
+    await page.goto(f"{house.url}{NEXT}#/{view}")
+    await expect(page.locator("main")).to_have_attribute("data-link", "live")
 
 
 async def opened(page: Page, house: House) -> None:

@@ -277,7 +277,8 @@ class HandReleases:
     def __init__(self) -> None:
         self.now: dict[str, Any] = {
             "state": "none",
-            "why": "",
+            "hint": "",
+            "warning": "",
             "looking": False,
             "channel": "stable",
             "channels": ["stable", "beta", "x-acme"],

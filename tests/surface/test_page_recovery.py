@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import ClientSession
 from playwright.async_api import Page, expect
 
-from agent.surface.desk import CableWish
+from agent.surface.cable_desk import CableWish
 from agent.surface.web.auth import Gate, Policy
 from tests.cable_help import MAC, PLUGGED, PROJECT, VERSION
 from tests.firmware.serial.boards import SETTINGS

@@ -50,8 +50,8 @@ class HandSupport:
     async def diagnostics(self) -> dict[str, Any]:
         return {"pv_edge_agent": "0.1.0"}
 
-    async def csv(self, what: str, days: float) -> AsyncIterator[str]:
-        yield f"{what} of {days:g} days\r\n"
+    async def csv(self, what: str, days: float, kinds: tuple[str, ...] | None = None) -> Any:
+        yield f"{what} of {days:g} days{kinds or ''}\r\n"
         yield "=harmless\r\n"
 
     async def clear_notifications(self) -> int:
@@ -246,6 +246,8 @@ async def test_the_journal_comes_as_a_table(house: Helped) -> None:
         assert answer.content_type == "text/csv"
         assert "pv-edge-agent-samples.csv" in answer.headers["Content-Disposition"]
         assert await answer.text() == "samples of 2 days\r\n=harmless\r\n"
+    async with house.client.get("/api/journal.csv?days=2&kinds=stop,lease") as answer:
+        assert (await answer.text()).startswith("events of 2 days('stop', 'lease')")
     for days in ("soon", "0", "nan", "1e9"):
         async with house.client.get("/api/journal.csv", params={"days": days}) as answer:
             assert answer.status == 400

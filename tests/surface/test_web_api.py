@@ -15,6 +15,7 @@ from agent.export.requests import Answer, Request, RequestKind
 from agent.export.snapshot import GuardSnapshot
 from agent.surface.desk import HistoryPoint
 from agent.surface.web.auth import Gate, Policy
+from agent.surface.web.shapes import Beside
 from tests.surface.conftest import House, make_house, never_asked
 from tests.surface.desks import QUIET
 
@@ -36,7 +37,7 @@ async def test_state_is_the_whole_snapshot(house: House) -> None:
     async with house.client.get("/api/state") as answer:
         state = await answer.json()
     fields = {field.name for field in dataclasses.fields(GuardSnapshot)}
-    assert set(state) == {*fields, "bridges", "gates", "releases", "flashing", "recovery"}
+    assert set(state) == {*fields, *Beside.__annotations__}
     assert state["phase"] == "DISCHARGE_NEEDED"
     assert state["at"] == "2026-06-21T12:00:00Z"
     assert state["energy"]["headroom_wh"] == 4200

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from aiohttp import ClientResponse
 
 from agent.export.snapshot import HealthStatus, Reason
 from agent.surface.web.feed import LONGEST_QUEUE, Feed
 from tests.surface.conftest import House
-from tests.surface.desks import HandGuard
+from tests.surface.desks import NOON, HandGuard
 
 
 @dataclass
@@ -60,6 +61,13 @@ async def test_the_first_event_is_the_whole_picture(house: House) -> None:
         event = await reader.event()
     async with house.client.get("/api/state") as answer:
         assert (event.name, event.data) == ("snapshot", await answer.json())
+
+
+async def test_the_sites_zone_is_named_because_its_offset_changes(house: House) -> None:
+    async with opened(house) as reader:
+        assert (await reader.event()).data["zone"] == ""
+        house.guard.show(at=NOON.astimezone(ZoneInfo("Europe/Berlin")))
+        assert (await reader.event()).data["zone"] == "Europe/Berlin"
 
 
 async def test_deltas_follow_in_order_with_only_what_changed(house: House) -> None:

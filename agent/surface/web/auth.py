@@ -21,7 +21,7 @@ import hmac
 import time
 from asyncio import timeout
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
@@ -106,7 +106,8 @@ def decide(
     verdict = judge(address, headers, access, policy)
     if isinstance(verdict, Refused) or not access.writes:
         return verdict
-    return _same_site(headers, policy) or verdict
+    fault = _same_site(headers, policy)
+    return verdict if fault is None else replace(fault, by=verdict.by)
 
 
 def _address(peer: str | None) -> IPv4Address | IPv6Address | None:
@@ -155,7 +156,8 @@ def _alone(
             return Allowed("page: token")
         return Refused("token", 401, "Enter the access token that the agent was started with.")
     if address is None or not address.is_loopback:
-        return Refused("peer", 403, "Only this machine may call; set an access token for others.")
+        text = "Only this machine may call; for others, set the option access_token."
+        return Refused("peer", 403, text)
     if _hostname(headers.get("Host", "")) not in _LOOPBACK_NAMES:
         # A foreign name that resolves to loopback is another site's page in this browser.
         return Refused("host", 403, "Open the page as http://localhost, not by another name.")

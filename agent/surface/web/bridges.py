@@ -16,6 +16,8 @@ from aiohttp import web
 from agent.fleet.operations import Op, Operation, OpState
 from agent.surface.desk import BridgeDesks, Upload
 from agent.surface.web.auth import Access, Allowed
+from agent.surface.web.operations import Ask, Key, OfBridge, Said, Secrets, described
+from agent.surface.web.shapes import Told
 
 Audit = Callable[[str, str, str], None]
 Admit = Callable[[web.Request, Access, str], Awaitable[Allowed]]
@@ -50,10 +52,12 @@ class BridgesApi:
             web.post("/api/bridges/ask", self.ask),
         ]
 
+    @described(Access.ADMIN, Said, Key)
     async def enter_key(self, request: web.Request) -> web.Response:
         """Take the encryption key of a bridge; it is never shown again, here or anywhere."""
         return await self._key(request, "key of the bridge", asked=False)
 
+    @described(Access.ADMIN, Said, OfBridge)
     async def ask_key(self, request: web.Request) -> web.Response:
         """Ask Home Assistant for the key of a bridge: whoever presses that has agreed to it."""
         return await self._key(request, "Home Assistant's key of the bridge", asked=True)
@@ -73,6 +77,7 @@ class BridgesApi:
         self.audit(allowed.by, action, "entered")
         return web.json_response({"text": "The key was stored; the bridge is asked again now."})
 
+    @described(Access.ADMIN, dict[str, Any], Secrets)
     async def upload(self, request: web.Request) -> web.Response:
         """Take the secrets of a bridge from files of ESPHome, or ask whose they are."""
         body = await self.body(request)
@@ -88,6 +93,7 @@ class BridgesApi:
         self.audit(allowed.by, action, f"stored for {stored}" if stored else "asked whose it is")
         return web.json_response(answer)
 
+    @described(Access.ADMIN, Said, OfBridge)
     async def forget(self, request: web.Request) -> web.Response:
         """Remove a bridge from the list."""
         body = await self.body(request)
@@ -100,6 +106,7 @@ class BridgesApi:
         self.audit(allowed.by, action, "forgotten")
         return web.json_response({"text": "It is off the list until somebody speaks of it again."})
 
+    @described(Access.ADMIN, Told, Ask)
     async def ask(self, request: web.Request) -> web.Response:
         """Ask for something about one bridge, and tell what became of it (409: it was refused)."""
         body = await self.body(request)

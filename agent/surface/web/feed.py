@@ -16,7 +16,9 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 
 from agent.export.snapshot import GuardSnapshot, PlanPicture
-from agent.surface.desk import BridgeDesks, FlashingDesk, GuardDesk, RecoveryDesk, ReleasesDesk
+from agent.surface.cable_desk import RecoveryDesk
+from agent.surface.desk import BridgeDesks, FlashingDesk, GuardDesk, ReleasesDesk
+from agent.surface.web.shapes import OfBridges
 
 SPACING_S = 0.25
 """Shortest time between two deltas; what comes faster is told together."""
@@ -25,17 +27,23 @@ BRIDGES_EVERY_S = 1.0
 BRIDGES_AGE_S = 60.0
 """The list tells how long ago things were, so it is looked at though nothing changed."""
 LONGEST_QUEUE = 64
-MOST_LISTENERS = 32
+MOST_LISTENERS = 64
 _SNAPSHOT = TypeAdapter(GuardSnapshot)
 _OUTLOOK = TypeAdapter(PlanPicture | None)
 
 
 def picture(snapshot: GuardSnapshot) -> dict[str, Any]:
-    """Return the snapshot as JSON values: ISO times, words for enums, `None` for not-a-number."""
+    """
+    Return the snapshot as JSON values: ISO times, words for enums, `None` for not-a-number.
+
+    The name of the site's zone stands beside it, empty where the time has only an offset.
+    """
     # By way of the text, because only there pydantic makes null of what JSON cannot say.
     text = _SNAPSHOT.dump_json(snapshot, exclude={"outlook"})
     state = cast("dict[str, Any]", json.loads(text))
-    return {**state, "outlook": _outlook(snapshot.outlook)}
+    # The page's clocks are the site's, wherever its reader is; an offset would be wrong across DST.
+    zone = getattr(snapshot.at.tzinfo, "key", "")
+    return {**state, "zone": zone, "outlook": _outlook(snapshot.outlook)}
 
 
 class _Newest:
@@ -120,16 +128,15 @@ class Feed:
         """Return the whole picture in JSON's words, with the bridges."""
         return {**picture(self._desk.snapshot()), **self._of_bridges()}
 
-    def _of_bridges(self) -> dict[str, Any]:
-        others = {
+    def _of_bridges(self) -> OfBridges:
+        bridges = self._bridges
+        return {
+            "bridges": bridges.bridges.shown() if bridges else [],
+            "gates": bridges.work.verdicts() if bridges else {},
             "releases": self._releases.shown() if self._releases else None,
             "flashing": self._flashing.shown() if self._flashing else None,
             "recovery": self._recovery.shown() if self._recovery else None,
         }
-        if self._bridges is None:
-            return {"bridges": [], "gates": {}, **others}
-        lines, gates = self._bridges.bridges.shown(), self._bridges.work.verdicts()
-        return {"bridges": lines, "gates": gates, **others}
 
     def close(self) -> None:
         """Stop watching and end every stream."""
@@ -198,7 +205,7 @@ class Feed:
         for listener in self._listeners:
             listener.offer(frame)
 
-    def _bridges_due(self) -> dict[str, Any]:
+    def _bridges_due(self) -> OfBridges | dict[str, Any]:
         """Return the bridges if it is time to tell of them; else have it told in time."""
         age_s = self._told_s - self._bridges_told_s
         if not self._bridges_moved and age_s < BRIDGES_AGE_S:

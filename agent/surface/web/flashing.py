@@ -14,7 +14,17 @@ from typing import Any
 from aiohttp import web
 
 from agent.surface.desk import FlashAnswer, FlashingDesk
+from agent.surface.shown import FlashingView
 from agent.surface.web.auth import Access, Allowed
+from agent.surface.web.operations import (
+    Cancel,
+    FlashTold,
+    GoBack,
+    Install,
+    Plan,
+    Steer,
+    described,
+)
 
 Audit = Callable[[str, str, str], None]
 Admit = Callable[[web.Request, Access, str], Awaitable[Allowed]]
@@ -46,10 +56,12 @@ class FlashingApi:
             web.post("/api/flashing/campaigns/steer", self.steer),
         ]
 
+    @described(Access.VIEW, FlashingView)
     async def shown(self, _request: web.Request) -> web.Response:
         """Return all jobs and campaigns as the stream tells them."""
         return web.json_response(self._desk.shown())
 
+    @described(Access.ADMIN, FlashTold, Install)
     async def install(self, request: web.Request) -> web.Response:
         """Install on one bridge the version that the person has seen."""
         body = await self.body(request)
@@ -61,6 +73,7 @@ class FlashingApi:
             request, action, lambda by: self._desk.install(mac, version, acks, by, own=own)
         )
 
+    @described(Access.ADMIN, FlashTold, GoBack)
     async def go_back(self, request: web.Request) -> web.Response:
         """Put back what was confirmed on a bridge before."""
         body = await self.body(request)
@@ -68,12 +81,14 @@ class FlashingApi:
         action = f"go back on {mac}{_accepts(acks)}"
         return await self._act(request, action, lambda by: self._desk.go_back(mac, acks, by))
 
+    @described(Access.ADMIN, FlashTold, Cancel)
     async def cancel(self, request: web.Request) -> web.Response:
         """End a job that has not begun to send."""
         job = _text((await self.body(request)).get("job"))
         action = f"cancel the update {job}"
         return await self._act(request, action, lambda by: self._desk.cancel(job, by))
 
+    @described(Access.ADMIN, FlashTold, Plan)
     async def plan(self, request: web.Request) -> web.Response:
         """Update many bridges in stages."""
         body = await self.body(request)
@@ -84,6 +99,7 @@ class FlashingApi:
             request, action, lambda by: self._desk.plan(macs, acks, by, canaries)
         )
 
+    @described(Access.ADMIN, FlashTold, Steer)
     async def steer(self, request: web.Request) -> web.Response:
         """Pause, resume or abort the update of many."""
         body = await self.body(request)

@@ -14,7 +14,9 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from agent.settings import SettingError
+from agent.surface.migration_shown import OldSettings
 from agent.surface.web.auth import Access, Allowed
+from agent.surface.web.operations import Choose, Said, Take, described
 
 Audit = Callable[[str, str, str], None]
 Admit = Callable[[web.Request, Access, str], Awaitable[Allowed]]
@@ -26,11 +28,11 @@ MOST_KEYS = 100
 class MigrationDesk(Protocol):
     """The old integrations, as seen from the page; refusals are `ValueError` or `OSError`."""
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> OldSettings:
         """Return everything that the page shows, in JSON's words."""
         ...
 
-    async def look(self) -> dict[str, Any]:
+    async def look(self) -> OldSettings:
         """Read the old settings and return the same with what can be taken over."""
         ...
 
@@ -63,16 +65,19 @@ class MigrationApi:
             web.post("/api/migration/take", self.take),
         ]
 
+    @described(Access.VIEW, OldSettings)
     async def shown(self, _request: web.Request) -> web.Response:
         """Return what is there."""
         return web.json_response(self._desk.shown())
 
+    @described(Access.ADMIN, OldSettings)
     async def look(self, request: web.Request) -> web.Response:
         """Read the old settings; nothing is changed."""
         action = "read the settings of old integrations"
         allowed = await self.admit(request, Access.ADMIN, action)
         return await self._told(allowed, action, self._desk.look())
 
+    @described(Access.ADMIN, Said, Choose)
     async def choose(self, request: web.Request) -> web.Response:
         """Turn an old integration off, accept it, or take that back."""
         body = await self.body(request)
@@ -81,6 +86,7 @@ class MigrationApi:
         allowed = await self.admit(request, Access.ADMIN, action)
         return await self._told(allowed, action, self._desk.choose(entry, choice, allowed.by))
 
+    @described(Access.ADMIN, Said, Take)
     async def take(self, request: web.Request) -> web.Response:
         """Take settings over by their names."""
         given = (await self.body(request)).get("keys")

@@ -14,8 +14,18 @@ from typing import Any
 
 from aiohttp import web
 
-from agent.surface.desk import CableWish, FlashAnswer, RecoveryDesk
+from agent.surface.cable_desk import CableWish, RecoveryDesk
+from agent.surface.cable_shown import CablesView
+from agent.surface.desk import FlashAnswer
 from agent.surface.web.auth import Access, Allowed, Refused
+from agent.surface.web.operations import (
+    Cable,
+    CableCancel,
+    CableChecked,
+    FlashTold,
+    OnPort,
+    described,
+)
 
 Audit = Callable[[str, str, str], None]
 Admit = Callable[[web.Request, Access, str], Awaitable[Allowed]]
@@ -25,6 +35,7 @@ LONGEST_WORD = 256
 MOST_ACKS = 16
 _TEXTS = ("port", "mac", "channel", "project", "version", "digest", "reason", "typed", "backup")
 _FLAGS = ("erase_settings", "keep_backup", "insist")
+_JOB = {"job": {"type": "string", "description": "Which job's."}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +61,12 @@ class RecoveryApi:
             web.post("/api/recovery/cancel", self.cancel),
         ]
 
+    @described(Access.VIEW, CablesView)
     async def shown(self, _request: web.Request) -> web.Response:
         """Return ports and jobs as the stream tells them."""
         return web.json_response(self._desk.shown())
 
+    @described(Access.VIEW, "text/plain", query=_JOB)
     async def log(self, request: web.Request) -> web.Response:
         """Return what was said during a job as a file, without secrets."""
         job = _text(request.query.get("job"))
@@ -66,6 +79,7 @@ class RecoveryApi:
         headers = {"Content-Disposition": disposition}
         return web.Response(text=text, content_type="text/plain", headers=headers)
 
+    @described(Access.ADMIN, FlashTold, OnPort)
     async def identify(self, request: web.Request) -> web.Response:
         """Ask the chip on one port who it is."""
         body = await self.body(request)
@@ -75,14 +89,17 @@ class RecoveryApi:
             request, action, lambda by: self._desk.identify(port, by, insist=insist)
         )
 
+    @described(Access.ADMIN, CableChecked, Cable)
     async def check(self, request: web.Request) -> web.Response:
         """Ask the policy about a release for that chip."""
         wish = wish_of(await self.body(request))
         action = f"check {wish.project} {wish.version} for {wish.mac}"[:LONGEST_ACTION]
         allowed = await self.admit(request, Access.ADMIN, action)
         told = await self._desk.check(wish, allowed.by)
+        self.audit(allowed.by, action, f"{told['code']}: {told['text']}"[:LONGEST_ACTION])
         return web.json_response(told)
 
+    @described(Access.ADMIN, FlashTold, Cable)
     async def write(self, request: web.Request) -> web.Response:
         """Write what the person has confirmed."""
         wish = wish_of(await self.body(request))
@@ -92,6 +109,7 @@ class RecoveryApi:
         action = f"{what}{erases}{accepts}{_insists(wish.insist)}: {wish.reason}"
         return await self._act(request, action, lambda by: self._desk.write(wish, by))
 
+    @described(Access.ADMIN, FlashTold, CableCancel)
     async def cancel(self, request: web.Request) -> web.Response:
         """End a job, or a question to a chip."""
         body = await self.body(request)

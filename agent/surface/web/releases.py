@@ -14,7 +14,9 @@ from typing import Any
 from aiohttp import web
 
 from agent.surface.desk import NewSource, ReleasesDesk
+from agent.surface.shown import ReleasesView, SourceView
 from agent.surface.web.auth import Access, Allowed, Refused
+from agent.surface.web.operations import Channel, Digest, Said, Source, SourceName, described
 
 Audit = Callable[[str, str, str], None]
 Admit = Callable[[web.Request, Access, str], Awaitable[Allowed]]
@@ -23,6 +25,7 @@ LARGEST_FILE_BYTES = 8 * 1024 * 1024
 """A firmware file or a bundle of signed documents; the largest slot of an ESP32 is smaller."""
 LONGEST_ACTION = 500
 _CHUNK_BYTES = 65_536
+_FILE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +54,22 @@ class ReleasesApi:
             web.put("/api/releases/channel", self.choose_channel),
         ]
 
+    @described(Access.VIEW, ReleasesView)
     async def shown(self, _request: web.Request) -> web.Response:
         """Return what is known of releases and what each bridge is offered."""
         return web.json_response(self._desk.shown())
 
+    @described(Access.VIEW, dict[str, list[SourceView]])
     async def sources(self, _request: web.Request) -> web.Response:
         """Return the sources alone."""
         return web.json_response({"sources": self._desk.shown()["sources"]})
 
+    @described(Access.ADMIN, Said)
     async def look(self, request: web.Request) -> web.Response:
         """Look at every source again, and tell what became of it."""
         return await self._act(request, "look for releases", self._desk.look)
 
+    @described(Access.ADMIN, Said, _FILE)
     async def take_bundle(self, request: web.Request) -> web.Response:
         """Take a bundle of signed documents; whoever brought it, the signatures decide."""
         allowed = await self.admit(request, Access.ADMIN, "bundle of releases")
@@ -71,6 +78,7 @@ class ReleasesApi:
             allowed, "bundle of releases", self._desk.take_bundle(archive, allowed.by)
         )
 
+    @described(Access.ADMIN, dict[str, Any], _FILE)
     async def show_build(self, request: web.Request) -> web.Response:
         """Return what a firmware file says of itself; nothing is accepted by that."""
         action = "upload of an own build"
@@ -83,12 +91,14 @@ class ReleasesApi:
         self.audit(allowed.by, action, f"shown: SHA-256 {build.get('sha256')}")
         return web.json_response(build)
 
+    @described(Access.ADMIN, Said, Digest)
     async def accept_build(self, request: web.Request) -> web.Response:
         """Accept a build that was shown."""
         digest = str((await self.body(request)).get("sha256"))
         action = f"accept the own build {digest}"[:LONGEST_ACTION]
         return await self._act(request, action, lambda by: self._desk.accept_build(digest, by))
 
+    @described(Access.ADMIN, Said, Source)
     async def add_source(self, request: web.Request) -> web.Response:
         """Trust another publisher, by the fingerprint that he told."""
         body = await self.body(request)
@@ -100,12 +110,14 @@ class ReleasesApi:
         wanted = NewSource(**given)
         return await self._act(request, action, lambda by: self._desk.add_source(wanted, by))
 
+    @described(Access.ADMIN, Said, SourceName)
     async def remove_source(self, request: web.Request) -> web.Response:
         """Trust a publisher no more."""
         name = str((await self.body(request)).get("name"))
         action = f"remove the source {name}"[:LONGEST_ACTION]
         return await self._act(request, action, lambda by: self._desk.remove_source(name, by))
 
+    @described(Access.ADMIN, Said, Channel)
     async def choose_channel(self, request: web.Request) -> web.Response:
         """Choose the channel of one bridge or of all; JSON's null gives a bridge the rest's."""
         body = await self.body(request)

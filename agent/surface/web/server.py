@@ -9,25 +9,34 @@ that changes. Nothing here logs a request: its cookie opens the ingress session.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
-from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from agent.surface.desk import GuardDesk, SettingsDesk
-from agent.surface.web.api import HEARTBEAT_S, Api, Audit, Desks, refuse
+from agent.surface.web import files
+from agent.surface.web.api import HEARTBEAT_S, Api, Desks
 from agent.surface.web.auth import Access, Gate, Refused
 from agent.surface.web.feed import Feed
+from agent.surface.web.noting import Audit, Noted
 
-STATIC = Path(__file__).with_name("static")
-CONTENT_TYPES = {
-    ".html": "text/html",
-    ".js": "text/javascript",
-    ".css": "text/css",
-    ".svg": "image/svg+xml",
-}
 LARGEST_BODY_BYTES = 65_536
+JSON = "application/json"
+_FIRST_FAULT = 400
+_WORDS = {
+    404: ("not_found", "There is nothing at this address; reload the page."),
+    405: ("bad_method", "This address is not asked that way; reload the page."),
+    413: ("too_large", f"The request is larger than {LARGEST_BODY_BYTES // 1024} KiB."),
+}
+_THEIRS = ("bad_request", "The request cannot be understood; reload the page.")
+_FIRST_FAULT_OF_OURS = 500
+_OURS = ("failed", "The agent could not do it, by a fault of its own; its log says which.")
+_BEGUN = web.RequestKey("begun", bool)
+"""Set once a part of the answer may have left."""
+_LOG = logging.getLogger(__name__)
 LEAVE_S = 5.0
 HEADERS = {
     # Framing stays allowed for our own origin: the panel is an iframe in Home Assistant's page.
@@ -59,7 +68,7 @@ class WebServer:
         self._gate = gate
         others = desks or Desks()
         self._feed = Feed(guard, others.bridges, others.releases, others.flashing, others.recovery)
-        self._api = Api(guard, settings, gate, audit, self._feed, heartbeat_s, others)
+        self._api = Api(guard, settings, gate, Noted(audit), self._feed, heartbeat_s, others)
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -74,9 +83,12 @@ class WebServer:
         if not (policy.supervised or policy.token or _is_loopback(host)):
             raise ValueError(
                 f"The page would be open to everybody who reaches {host}; "
-                "listen on 127.0.0.1 or set an access token. Nothing was started."
+                "listen on 127.0.0.1 or set an access token (option access_token). "
+                "Nothing was started."
             )
-        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=LEAVE_S)
+        self._runner = web.AppRunner(
+            self._application(), access_log=None, logger=_http_log(), shutdown_timeout=LEAVE_S
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
         self._feed.start()
@@ -94,7 +106,7 @@ class WebServer:
         application = web.Application(middlewares=[self._door], client_max_size=LARGEST_BODY_BYTES)
         application.on_response_prepare.append(_add_headers)
         application.add_routes(self._api.routes())
-        application.add_routes(_static_routes())
+        application.add_routes(files.routes())
         return application
 
     @web.middleware
@@ -108,27 +120,45 @@ class WebServer:
             access = Access.STOP
         verdict = await self._gate.admit(request.remote, request.headers, access)
         if isinstance(verdict, Refused):
-            refuse(verdict)
-        return await handler(request)
+            self._api.turn_away(request, verdict)
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < _FIRST_FAULT or error.content_type == JSON:
+                raise
+            return _in_words(error)
+        except ConnectionError:  # who asked has left
+            raise
+        except Exception:
+            if _BEGUN in request:
+                raise  # a stream can only be cut off
+            _LOG.exception("%s %r went wrong", request.method, request.path)
+            return _in_words(web.HTTPInternalServerError())
 
 
-def _static_routes() -> list[web.RouteDef]:
-    """Return one route per file; no path of a request ever becomes a path of a file."""
+def _http_log() -> logging.Logger:
+    """Return a log without those who do not speak HTTP: anybody can, as often as he likes."""
+    log = logging.getLogger(f"{__name__}.http")
 
-    def serve(path: Path) -> Handler:
-        async def handler(_request: web.Request) -> web.StreamResponse:
-            kind = CONTENT_TYPES[path.suffix]
-            headers = {"Content-Type": f"{kind}; charset=utf-8", "Cache-Control": "no-cache"}
-            return web.FileResponse(path, headers=headers)
+    def ours(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError)
 
-        return handler
-
-    files = [path for path in sorted(STATIC.iterdir()) if path.suffix in CONTENT_TYPES]
-    routes = [web.get(f"/{path.name}", serve(path)) for path in files]
-    return [web.get("/", serve(STATIC / "index.html")), *routes]
+    log.filters = [ours]
+    return log
 
 
-async def _add_headers(_request: web.BaseRequest, response: web.StreamResponse) -> None:
+def _in_words(error: web.HTTPException) -> web.Response:
+    """Return what the library would say in plain text as every other refusal is said."""
+    other = _OURS if error.status >= _FIRST_FAULT_OF_OURS else _THEIRS
+    code, text = _WORDS.get(error.status, other)
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+    body = {"accepted": False, "code": code, "text": text}
+    return web.json_response(body, status=error.status, headers=headers)
+
+
+async def _add_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    request[_BEGUN] = True
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["Server"] = "pv-edge-agent"  # instead of every library's version

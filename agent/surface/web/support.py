@@ -15,7 +15,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 from aiohttp import web
 
@@ -23,12 +23,24 @@ from agent import __version__
 from agent.settings import SettingError
 from agent.surface.desk import SettingsDesk
 from agent.surface.web.auth import Access, Allowed, Refused
+from agent.surface.web.operations import Imported, Said, SettingsFile, described
+from agent.surface.web.records import KINDS, some_kinds
 
 FORMAT = "pv-edge-agent settings"
 FORMAT_VERSION = 1
 _LOG = logging.getLogger(__name__)
 
 MOST_DAYS = 800
+_DAYS = {"type": "number", "exclusiveMinimum": 0, "maximum": MOST_DAYS, "default": 7}
+_TABLE: dict[str, dict[str, Any]] = {
+    "what": {
+        "enum": ["events", "samples"],
+        "default": "events",
+        "description": "What the table holds: events, or the chart's points.",
+    },
+    "days": {**_DAYS, "description": "How far back."},
+    "kinds": KINDS,
+}
 Table = Literal["events", "samples"]
 Admit = Callable[[web.Request, Access, str], Awaitable[Allowed]]
 Note = Callable[[str, str, str], None]
@@ -49,8 +61,10 @@ class SupportDesk(Protocol):
         """Put every notification away; raises `OSError` in words when Core cannot be asked."""
         ...
 
-    def csv(self, what: Table, days: float) -> AsyncIterator[str]:
-        """Yield a table of the journal's last days, in pieces of whole lines."""
+    def csv(
+        self, what: Table, days: float, kinds: tuple[str, ...] | None = None
+    ) -> AsyncIterator[str]:
+        """Yield a table of the journal's last days, in pieces of whole lines; all or some kinds."""
         ...
 
 
@@ -62,7 +76,7 @@ class SupportApi:
     settings: SettingsDesk
     admit: Admit
     audit: Note
-    refuse: Callable[[Refused], Any]
+    refuse: Callable[[Refused], NoReturn]
     _examining: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def routes(self) -> list[web.RouteDef]:
@@ -81,12 +95,14 @@ class SupportApi:
             web.post("/api/notifications/clear", self.clear_notifications),
         ]
 
+    @described(Access.ADMIN, "application/x-ndjson")
     async def doctor(self, request: web.Request) -> web.StreamResponse:
         """Examine the set-up; one JSON object per line, progress first and the report last."""
-        await self.admit(request, Access.ADMIN, "doctor")
+        allowed = await self.admit(request, Access.ADMIN, "doctor")
         if self._examining.locked():
             text = "The doctor is at work already; wait for its report."
             self.refuse(Refused("busy", 503, text))
+        self.audit(allowed.by, "doctor", "begun")
         async with self._examining:
             return await self._examine(request)
 
@@ -119,6 +135,7 @@ class SupportApi:
             work.cancel()
         return response
 
+    @described(Access.ADMIN, dict[str, Any])
     async def diagnostics(self, request: web.Request) -> web.Response:
         """Return the redacted document as a file."""
         allowed = await self.admit(request, Access.ADMIN, "diagnostics")
@@ -126,6 +143,7 @@ class SupportApi:
         self.audit(allowed.by, "diagnostics", "downloaded")
         return _file("pv-edge-agent-diagnostics.json", await self.desk.diagnostics())
 
+    @described(Access.ADMIN, "text/csv", query=_TABLE)
     async def csv(self, request: web.Request) -> web.StreamResponse:
         """Return events or samples of the last days as a table for a spreadsheet."""
         allowed = await self.admit(request, Access.ADMIN, "journal.csv")
@@ -138,6 +156,10 @@ class SupportApi:
         if not 0 < days <= MOST_DAYS:
             text = f"days must be above 0 and at most {MOST_DAYS}; for example 7."
             self.refuse(Refused("bad_request", 400, text))
+        try:
+            kinds = some_kinds(request.query)
+        except ValueError as error:
+            self.refuse(Refused("bad_request", 400, f"{error}."))
         self.audit(allowed.by, f"{what}.csv", "downloaded")
         headers = {
             "Content-Type": "text/csv; charset=utf-8",
@@ -146,10 +168,11 @@ class SupportApi:
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         with contextlib.suppress(ConnectionResetError):  # who asked has left
-            async for piece in self.desk.csv(what, days):
+            async for piece in self.desk.csv(what, days, kinds):
                 await response.write(piece.encode())
         return response
 
+    @described(Access.ADMIN, SettingsFile)
     async def export_settings(self, request: web.Request) -> web.Response:
         """Return every setting as a file that the import takes."""
         allowed = await self.admit(request, Access.ADMIN, "export settings")
@@ -162,6 +185,7 @@ class SupportApi:
         }
         return _file("pv-edge-agent-settings.json", document)
 
+    @described(Access.ADMIN, Imported, SettingsFile)
     async def import_settings(self, request: web.Request) -> web.Response:
         """Take every setting of a file, or none."""
         allowed = await self.admit(request, Access.ADMIN, "import settings")
@@ -205,6 +229,7 @@ class SupportApi:
             del wanted["mode"]
         return wanted, switches_on
 
+    @described(Access.ADMIN, Said)
     async def clear_notifications(self, request: web.Request) -> web.Response:
         """Put every notification of ours away."""
         allowed = await self.admit(request, Access.ADMIN, "clear notifications")

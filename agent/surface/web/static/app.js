@@ -10,6 +10,7 @@ import { Recovery } from "./recovery.js";
 import { Releases } from "./releases.js";
 import { Secrets } from "./secrets.js";
 import { Settings } from "./settings.js";
+import { once } from "./once.js";
 import { follow } from "./stream.js";
 import { Support } from "./support.js";
 import { render, tick } from "./view.js";
@@ -28,7 +29,7 @@ function headers() {
 }
 
 async function send(method, path, body) {
-  const request = { method, headers: { ...headers(), "X-Requested-With": "pv-edge-agent" }, cache: "no-store" };
+  const request = { method, headers: { ...headers(), ...once(), "X-Requested-With": "pv-edge-agent" }, cache: "no-store" };
   if (body !== undefined) {
     request.headers["Content-Type"] = "application/json";
     request.body = JSON.stringify(body);
@@ -42,7 +43,7 @@ async function send(method, path, body) {
 }
 
 async function upload(path, file) {
-  const sent = { ...headers(), "X-Requested-With": "pv-edge-agent", "Content-Type": "application/octet-stream" };
+  const sent = { ...headers(), ...once(), "X-Requested-With": "pv-edge-agent", "Content-Type": "application/octet-stream" };
   try {
     const response = await fetch(path, { method: "POST", headers: sent, body: file, cache: "no-store" });
     return { status: response.status, body: await response.json().catch(() => ({})) };

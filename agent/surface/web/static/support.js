@@ -1,5 +1,7 @@
 // The doctor's table, and what travels as a file. For administrators; the agent says so if not.
 
+import { once } from "./once.js";
+
 const byId = (id) => document.getElementById(id);
 const WORDS = { ok: ["OK", "good"], skipped: ["Skipped", "quiet"], warning: ["Warning", "warn"], failure: ["Failure", "bad"] };
 const UNREACHED = "The agent could not be reached; try again.";
@@ -25,7 +27,7 @@ export class Support {
 
   async ask(path, method = "GET", body = undefined) {
     try {
-      return await fetch(path, { method, body, headers: this.headers(), cache: "no-store" });
+      return await fetch(path, { method, body, headers: { ...this.headers(), ...once() }, cache: "no-store" });
     } catch {
       return null;
     }

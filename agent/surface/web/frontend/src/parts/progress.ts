@@ -1,0 +1,29 @@
+import { css, html, LitElement } from "lit";
+import { customElement, property } from "lit/decorators.js";
+
+/**
+ * How far something is: `<pv-progress label="Sending" percent="40">`. Without a percentage it says
+ * what is waited for; whoever shows it ends it, and there is none without words.
+ */
+@customElement("pv-progress")
+export class Progress extends LitElement {
+  @property() label = "";
+  @property({ type: Number }) percent: number | null = null;
+
+  static override styles = css`
+    :host { display: block; }
+    .bar { height: .5rem; border-radius: .25rem; background: var(--pv-soft); overflow: hidden; }
+    .fill { height: 100%; background: var(--primary-color); }
+    p { margin: 0 0 .25rem; font-size: .92rem; }
+  `;
+
+  override render() {
+    const percent = this.percent;
+    const words = percent === null ? this.label : `${this.label} ${Math.round(percent).toString()} %`;
+    return html`<p role="status">${words}</p>
+      ${percent === null ? "" : html`<div class="bar" role="progressbar" aria-label=${this.label}
+        aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(percent)}>
+        <div class="fill" .style=${`width: ${percent}%`}></div>
+      </div>`}`;
+  }
+}

@@ -1,0 +1,164 @@
+import { css, html, LitElement, nothing } from "lit";
+import { customElement, state } from "lit/decorators.js";
+import { html as staticHtml, unsafeStatic } from "lit/static-html.js";
+import { inBoth, language, speak } from "./language.js";
+import { PREVIOUS } from "./place.js";
+import { exists, here, load, NAMES, type Name } from "./router.js";
+import { store, Watch } from "./store.js";
+import { base, controls } from "./styles.js";
+import "./parts/answers.js";
+import "./parts/banner.js";
+import "./parts/card.js";
+import "./parts/problem.js";
+import "./parts/stop.js";
+import "./parts/token.js";
+
+const words = inBoth(
+  {
+    views: {
+      now: "Now", plan: "Plan", bridges: "Bridges", recovery: "Recovery", firmware: "Firmware",
+      journal: "Journal", settings: "Settings",
+    },
+    navigation: "Views",
+    links: {
+      loading: "Loading…", live: "Live", stale: "Stale", lost: "Disconnected", refused: "Refused", token: "Locked",
+    },
+    modes: { control: "in control", observe: "observing" },
+    language: "Deutsch",
+    elsewhere: "This view is still on the page before this one.",
+    open: "Open it there",
+    gone: "This view could not be loaded.",
+    goneNext: "The agent was updated since this page was opened, or it cannot be reached.",
+    reload: "Load the page again",
+  },
+  {
+    views: {
+      now: "Jetzt", plan: "Plan", bridges: "Bridges", recovery: "Rettung", firmware: "Firmware",
+      journal: "Journal", settings: "Einstellungen",
+    },
+    navigation: "Ansichten",
+    links: {
+      loading: "Lädt…", live: "Live", stale: "Veraltet", lost: "Getrennt", refused: "Abgelehnt", token: "Gesperrt",
+    },
+    modes: { control: "steuert", observe: "beobachtet" },
+    language: "English",
+    elsewhere: "Diese Ansicht ist noch auf der Seite vor dieser.",
+    open: "Dort öffnen",
+    gone: "Diese Ansicht konnte nicht geladen werden.",
+    goneNext: "Der Agent wurde seit dem Öffnen der Seite erneuert, oder er ist nicht erreichbar.",
+    reload: "Seite neu laden",
+  },
+);
+
+/** Header with emergency stop, the views' names, and the view that is looked at. */
+@customElement("pv-app")
+export class App extends LitElement {
+  @state() private name: Name = here();
+  @state() private loaded: "loading" | "ready" | "failed" = "loading";
+
+  static override styles = [
+    base,
+    controls,
+    css`
+      header {
+        position: sticky; top: 0; z-index: 2; background: var(--card-background-color);
+        border-bottom: 1px solid var(--divider-color);
+      }
+      .top { display: flex; gap: .75rem; align-items: center; justify-content: space-between; padding: .5rem 1rem; }
+      h1 { margin: 0; }
+      .link { margin: 0; font-size: .85rem; color: var(--secondary-text-color); white-space: nowrap; }
+      .link::before { content: "●"; margin-right: .35em; }
+      .link.live::before { color: var(--pv-good); }
+      .link.stale::before { color: var(--pv-warn); }
+      .link.lost::before, .link.refused::before { color: var(--pv-bad); }
+      nav { display: flex; overflow-x: auto; padding: 0 .5rem; }
+      nav a {
+        padding: .55rem .75rem; min-height: 2.75rem; flex: none; white-space: nowrap; text-decoration: none;
+        color: var(--secondary-text-color); border-bottom: 3px solid transparent;
+      }
+      nav a[aria-current] { color: var(--primary-text-color); border-color: var(--primary-color); font-weight: 600; }
+      nav button { margin-left: auto; flex: none; white-space: nowrap; border: 0; background: none; min-height: 2.75rem; color: var(--secondary-text-color); }
+      main { display: block; padding: .9rem .9rem 7rem; /* an answer at the foot covers no control */ max-width: 1200px; margin: 0 auto; min-height: 80vh; outline: none; }
+      @media (max-width: 600px) { main { padding-bottom: 13rem; } } /* where the same words take more lines */
+      main.old { filter: grayscale(1); --pv-value-color: var(--secondary-text-color); }
+    `,
+  ];
+
+  constructor() {
+    super();
+    new Watch(this, ["mode"]);
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    addEventListener("hashchange", this.moved);
+    void this.show();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    removeEventListener("hashchange", this.moved);
+  }
+
+  private readonly moved = (): void => {
+    const name = here();
+    if (name === this.name) return;
+    this.name = name;
+    void this.show().then(() => this.renderRoot.querySelector("main")?.focus());
+  };
+
+  private async show(): Promise<void> {
+    const name = this.name;
+    this.loaded = "loading";
+    try {
+      await load(name);
+      if (name === this.name) this.loaded = "ready";
+    } catch {
+      if (name === this.name) this.loaded = "failed";
+    }
+  }
+
+  override render() {
+    const old = store.link === "lost" || store.link === "refused";
+    return html`<header>
+        <div class="top">
+          <div>
+            <h1>PV Edge Agent</h1>
+            <p id="link" class="link ${store.link}" role="status">${this.link()}</p>
+          </div>
+          <pv-stop></pv-stop>
+        </div>
+        <nav aria-label=${words.navigation}>
+          ${NAMES.map((name) => html`<a href="#/${name}" aria-current=${name === this.name ? "page" : nothing}>${words.views[name]}</a>`)}
+          <button type="button" lang=${language === "en" ? "de" : "en"} @click=${() => { speak(language === "en" ? "de" : "en"); }}>${words.language}</button>
+        </nav>
+      </header>
+      <pv-banner></pv-banner>
+      <main tabindex="-1" class=${old ? "old" : ""} data-link=${store.link} aria-label=${words.views[this.name]}>
+        ${store.link === "token" ? html`<pv-token></pv-token>` : this.view()}
+      </main>
+      <pv-answers></pv-answers>`;
+  }
+
+  private link(): string {
+    const mode = store.state?.mode;
+    const live = store.link === "live" && mode;
+    return live ? `${words.links.live}, ${words.modes[mode]}` : words.links[store.link];
+  }
+
+  private view() {
+    if (!exists(this.name)) {
+      return html`<pv-card heading=${words.views[this.name]}>
+        <p>${words.elsewhere}</p>
+        ${PREVIOUS ? html`<a class="button" href=${PREVIOUS}>${words.open}</a>` : nothing}
+      </pv-card>`;
+    }
+    if (this.loaded === "failed") {
+      return html`<pv-problem text=${words.gone} next=${words.goneNext}>
+        <button type="button" @click=${() => { location.reload(); }}>${words.reload}</button>
+      </pv-problem>`;
+    }
+    const tag = unsafeStatic(`pv-view-${this.name}`); // one of NAMES, never what somebody typed
+    return this.loaded === "ready" ? staticHtml`<${tag}></${tag}>` : nothing;
+  }
+}

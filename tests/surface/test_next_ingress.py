@@ -1,0 +1,136 @@
+"""The new page in Home Assistant's frame: every view, under a prefix that changes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, FrameLocator, Page, expect
+
+from agent.export.requests import RequestKind
+from agent.surface.web.auth import Gate, Policy
+from agent.surface.web.files import NEXT
+from tests.peers.ingress import COOKIE, PEER, IngressStandIn, User
+from tests.surface.conftest import House
+from tests.surface.full_house import full_house
+
+ANNA, BEN = User("u-anna", "anna", "Anna"), User("u-ben", "ben", "Ben")
+SIGNS = {
+    "Now": "#phase",
+    "Plan": "#plan-none",
+    "Bridges": "#verdicts",
+    "Recovery": "pv-card",
+    "Firmware": "#channels",
+    "Journal": "#events",
+    "Settings": "pv-mapping table",
+}
+
+
+@dataclass
+class Framed:
+    """A tab of Home Assistant with our page in it, and what went wrong there."""
+
+    house: House
+    ingress: IngressStandIn
+    page: Page
+    asked: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def inside(self) -> FrameLocator:
+        return self.page.frame_locator("iframe")
+
+    async def open(self) -> None:
+        await self.page.goto(f"{self.ingress.url}/panel{NEXT}")
+        await expect(self.inside.locator("main")).to_have_attribute("data-link", "live")
+
+    async def log_in(self, user: User) -> None:
+        session = self.ingress.log_in(user)[COOKIE]
+        await self.page.context.add_cookies(
+            [{"name": COOKIE, "value": session, "url": self.ingress.url, "sameSite": "Strict"}]
+        )
+
+
+@pytest.fixture
+async def framed(
+    browser: Browser, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Framed]:
+    assert bundle
+    monkeypatch.setattr("agent.surface.web.auth.SUPERVISOR_PEER", PEER)
+
+    async def is_admin(user_id: str) -> bool:
+        return user_id == ANNA.id
+
+    house = full_house(tmp_path, Gate(Policy(supervised=True), is_admin))
+    house.port = await house.server.start("127.0.0.1", 0)
+    async with IngressStandIn(house.url) as ingress:
+        page = await browser.new_page()
+        made = Framed(house, ingress, page)
+        page.on("pageerror", lambda error: made.complaints.append(str(error)))
+        page.on("request", lambda it: made.asked.append(it.url))
+        page.on(
+            "response",
+            lambda it: made.complaints.append(it.url) if it.status >= 400 else None,
+        )
+        yield made
+        await page.close()
+        await house.server.stop()
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+async def test_every_view_works_in_the_frame_under_one_prefix_and_under_the_next(
+    framed: Framed, width: int
+) -> None:
+    await framed.page.set_viewport_size({"width": width, "height": 800})
+    await framed.log_in(ANNA)
+    for _ in range(2):
+        await framed.open()
+        assert framed.ingress.token in framed.page.frames[1].url
+        for view, sign in SIGNS.items():
+            await framed.inside.get_by_role("link", name=view, exact=True).click()
+            await expect(framed.inside.locator("main")).to_have_attribute("aria-label", view)
+            await expect(framed.inside.locator(f"main {sign}").first).to_be_visible()
+            stop = framed.inside.get_by_role("button", name="Emergency stop")
+            await expect(stop).to_be_in_viewport()
+            wide = await framed.inside.locator("html").evaluate("(html) => html.scrollWidth")
+            assert wide <= width, view
+        ours = f"{framed.ingress.panel}"
+        frames = f"{framed.ingress.url}/panel"
+        outside = [url for url in framed.asked if not url.startswith((ours, frames))]
+        assert outside == [], "a request left the prefix"
+        framed.asked.clear()
+        framed.ingress.move()
+    assert framed.complaints == []
+
+
+async def test_after_the_prefix_changed_a_reload_of_home_assistant_brings_it_back(
+    framed: Framed,
+) -> None:
+    await framed.log_in(ANNA)
+    await framed.open()
+    await framed.inside.get_by_role("link", name="Plan", exact=True).click()
+    await expect(framed.inside.locator("#plan-none")).to_be_visible()
+    framed.ingress.move()
+    await framed.inside.get_by_role("link", name="Journal", exact=True).click()
+    await expect(framed.inside.locator("main [role=alert]")).to_contain_text("cannot be reached")
+    await framed.page.reload()
+    await expect(framed.inside.locator("main")).to_have_attribute("data-link", "live")
+    assert framed.ingress.token in framed.page.frames[1].url
+    await framed.inside.get_by_role("link", name="Journal", exact=True).click()
+    await expect(framed.inside.locator("#events")).to_be_visible()
+
+
+async def test_in_the_frame_a_resident_stops_with_one_click_and_is_told_why_not_more(
+    framed: Framed,
+) -> None:
+    await framed.page.set_viewport_size({"width": 360, "height": 800})
+    await framed.log_in(BEN)
+    await framed.open()
+    await framed.inside.get_by_role("button", name="Start discharge").click()
+    await expect(framed.inside.locator("#answer")).to_contain_text("administrator")
+    await framed.inside.get_by_role("button", name="Emergency stop").click()
+    await expect(framed.inside.locator("pv-stop [role=alert]")).to_be_visible()
+    asked = [(it.kind, it.by) for it in framed.house.guard.requests]
+    assert asked == [(RequestKind.EMERGENCY_STOP, "page: Ben")]
