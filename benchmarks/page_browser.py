@@ -16,7 +16,6 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from agent.surface.web.files import NEXT
 from benchmarks.page_server import STAMP
 from tests.peers.install import MissingPeerError, chromium
 from tests.surface.conftest import LOOPBACK_ONLY
@@ -147,7 +146,7 @@ async def load(among: Browser, url: str, view: str) -> Load:
     """Load a view cold; the chart is waited for where there is one."""
     async with tab(among) as page:
         await page.add_init_script(_FIRST % (SIGNS[view], _CHART))
-        await page.goto(f"{url}{NEXT}#/{view}")
+        await page.goto(f"{url}/#/{view}")
         last = "chart" if view == "now" else "first"
         await page.evaluate(f"until(() => window.{last}, '{view}')")
         first, chart = await page.evaluate("[window.first, window.chart ?? 0]")
@@ -166,7 +165,7 @@ async def plainest_load(among: Browser, url: str) -> float:
 
 async def follow(page: Page, url: str, view: str) -> None:
     """Open a view and begin to note what is painted there with each event."""
-    await page.goto(f"{url}{NEXT}#/{view}")
+    await page.goto(f"{url}/#/{view}")
     await show(page, view)
     await page.evaluate(_FOLLOW, _REASON if view == "now" else _LINK)
 

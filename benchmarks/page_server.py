@@ -27,7 +27,7 @@ from agent.export.snapshot import GuardSnapshot, Mode, PlanPicture, PlanView, Pl
 from agent.surface.desk import HistoryPoint
 from tests.surface.desks import DISCHARGING, NOON, HandGuard
 from tests.surface.full_house import full_house
-from tests.surface.test_page_plan import HALF_HOUR, picture, point
+from tests.surface.hand_plan import HALF_HOUR, picture, point
 
 DAY_S = 86_400
 PLAN_SLOTS = 72

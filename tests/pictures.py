@@ -13,7 +13,6 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 
-from agent.surface.web.files import NEXT
 from tests.peers.install import chromium
 
 IMAGES = Path(__file__).parents[1] / "docs/images"
@@ -86,12 +85,12 @@ async def taken_of_views(browser: Browser, url: str) -> None:
     """Take a picture of every view, and of the first one dark on a phone."""
     page = await browser.new_page(viewport=DESK)
     for view, sign in VIEWS.items():
-        await page.goto(f"{url.rstrip('/')}{NEXT}#/{view}")
+        await page.goto(f"{url.rstrip('/')}/#/{view}")
         await _worth_it(page, sign)
         await page.screenshot(path=IMAGES / f"view-{view}.png")
     await page.close()
     phone = await browser.new_page(viewport=PHONE, color_scheme="dark")
-    await phone.goto(f"{url.rstrip('/')}{NEXT}#/now")
+    await phone.goto(f"{url.rstrip('/')}/#/now")
     await _worth_it(phone, VIEWS["now"])
     await phone.screenshot(path=IMAGES / "view-now-phone.png")
     await phone.close()

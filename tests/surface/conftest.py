@@ -14,7 +14,6 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from agent.surface.desk import BridgeDesks
 from agent.surface.web.api import Desks
 from agent.surface.web.auth import WRITE_HEADER, WRITE_HEADER_VALUE, Gate, Policy
-from agent.surface.web.files import NEXT
 from agent.surface.web.server import WebServer
 from tests.peers.install import chromium
 from tests.surface.cable_desk import HandRecovery
@@ -117,8 +116,9 @@ def browser(chromium_path: str, shared_browser: Browser) -> Browser:
 
 
 @pytest.fixture
-async def page(browser: Browser) -> AsyncIterator[Page]:
+async def page(bundle: Path, browser: Browser) -> AsyncIterator[Page]:
     """Return a page that fails its test when the browser complains about our code."""
+    assert bundle.name == "dist"
     page = await browser.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -149,19 +149,7 @@ def packages() -> None:
     subprocess.run([ROOT / "script/page", "packages"], check=True)  # noqa: S603 - our own script
 
 
-@pytest.fixture
-def new_page(bundle: Path, page: Page) -> Page:
-    """Return the page that fails its test on complaints, with the bundle there to be served."""
-    assert bundle.is_dir()
-    return page
-
-
 async def shown(page: Page, house: House, view: str = "now") -> None:
-    """Open a view of the new page and wait until it shows the agent's state."""
-    await page.goto(f"{house.url}{NEXT}#/{view}")
+    """Open a view of the page and wait until it shows the agent's state."""
+    await page.goto(f"{house.url}/#/{view}")
     await expect(page.locator("main")).to_have_attribute("data-link", "live")
-
-
-async def opened(page: Page, house: House) -> None:
-    await page.goto(house.url)
-    await expect(page.locator("body")).to_have_attribute("data-link", "live")

@@ -14,11 +14,11 @@ from agent.surface.web.auth import Gate, Policy
 from agent.surface.web.server import WebServer
 from tests.surface.conftest import House, make_house, never_asked
 from tests.surface.desks import NOON, HandGuard
-from tests.surface.test_page_bridges import line, verdict
-from tests.surface.test_page_flashing import OTHER, campaign, ended, job
-from tests.surface.test_page_recovery import job as cable
-from tests.surface.test_page_recovery import port
-from tests.surface.test_page_releases import MAC, build, offer, source
+from tests.surface.hand_bridges import MAC, line, verdict
+from tests.surface.hand_cable import job as cable
+from tests.surface.hand_cable import port
+from tests.surface.hand_jobs import OTHER, campaign, ended, job
+from tests.surface.hand_releases import build, offer, source
 from tests.surface.test_support import HandSupport
 
 

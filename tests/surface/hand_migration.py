@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from tests.surface.hand_bridges import HOSTILE
+
 EMPTY: dict[str, Any] = {"locked": [], "doubt": "", "entries": [], "lingering": [], "plan": None}
 
 
@@ -33,3 +35,38 @@ class HandMigration:
         if choice == "turn_off":
             raise OSError("Home Assistant did not turn it off")
         return "It stays."
+
+
+LOCK = "Energy Export Monitor is active in Home Assistant."
+ENTRY = {
+    "entry_id": "abc",
+    "name": "Energy Export Monitor",
+    "title": HOSTILE,
+    "standing": "active",
+    "state": "loaded",
+    "accepted": False,
+    "can_be_turned_off": True,
+}
+FOUND = {**EMPTY, "locked": [LOCK], "entries": [ENTRY]}
+
+
+def proposal(key: str, *, chosen: bool) -> dict[str, object]:
+    return {
+        "key": key,
+        "value": "3000",
+        "now": "0",
+        "old_key": "target_export",
+        "old_value": f"3000 W {HOSTILE}",
+        "text": f"Think of {key}.",
+        "chosen": chosen,
+    }
+
+
+PLAN = {
+    "proposals": [
+        proposal("target_export_w", chosen=True),
+        proposal("tolerance_kwh", chosen=False),
+    ],
+    "left": [{"old_key": "artifact_repo", "old_value": HOSTILE, "text": "No counterpart."}],
+    "changes": ["A discharge is stopped when an input is lost."],
+}

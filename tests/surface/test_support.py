@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession
-from playwright.async_api import Page, expect
 
 from agent.surface.web.api import Desks
 from agent.surface.web.auth import Gate, Policy
 from agent.surface.web.server import WebServer
-from tests.surface.conftest import WRITES, House, never_asked, opened
+from tests.surface.conftest import WRITES, House, never_asked
 from tests.surface.desks import HandGuard, HandSettings
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
@@ -251,44 +250,3 @@ async def test_the_journal_comes_as_a_table(house: Helped) -> None:
     for days in ("soon", "0", "nan", "1e9"):
         async with house.client.get("/api/journal.csv", params={"days": days}) as answer:
             assert answer.status == 400
-
-
-async def test_the_doctors_table_stands_on_the_page_as_text(page: Page, house: Helped) -> None:
-    await opened(page, house)
-    await expect(page.locator("#doctor-table")).to_be_hidden()
-    await page.get_by_role("button", name="Run the doctor").click()
-    rows = page.locator("#doctor tr")
-    await expect(rows).to_have_count(2)
-    await expect(rows.nth(0)).to_contain_text("Home Assistant")
-    await expect(rows.nth(1)).to_contain_text(HOSTILE)
-    await expect(rows.nth(1)).to_contain_text("Next: Look at the meter.")
-    await expect(page.locator("#doctor-progress")).to_have_text(
-        "There are warnings. 2 checks in 12 s."
-    )
-    assert await page.title() == "PV Edge Agent"
-    await page.set_viewport_size({"width": 360, "height": 800})
-    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
-
-
-async def test_files_go_out_and_come_in_by_the_page(
-    page: Page, house: Helped, tmp_path: Path
-) -> None:
-    await opened(page, house)
-    async with page.expect_download() as waiting:
-        await page.get_by_role("button", name="Download diagnostics").click()
-    assert (await waiting.value).suggested_filename == "pv-edge-agent-diagnostics.json"
-    async with page.expect_download() as waiting:
-        await page.get_by_role("button", name="Export settings").click()
-    path = tmp_path / "exported.json"
-    await (await waiting.value).save_as(path)
-    document = json.loads(path.read_text())
-    document["settings"]["export_limit_w"] = 5000
-    path.write_text(json.dumps(document))
-    await page.locator("#settings-file").set_input_files(path)
-    await expect(page.locator("#support-message")).to_contain_text("settings were imported")
-    await expect(page.locator("#set-export_limit_w")).to_have_value("5000")
-    document["settings"]["export_limit_w"] = -1
-    path.write_text(json.dumps(document))
-    await page.locator("#settings-file").set_input_files(path)
-    await expect(page.locator("#support-message")).to_contain_text("outside 0 to 50000 W")
-    assert house.settings.current()["export_limit_w"] == 5000

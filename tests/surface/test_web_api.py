@@ -164,7 +164,9 @@ async def test_a_secret_that_lost_its_way_is_not_audited(house: House) -> None:
     assert "s3cret" not in json.dumps(house.audited)
 
 
-@pytest.mark.parametrize("path", ["/", "/app.js", "/api/state", "/health", "/nowhere", "/api/none"])
+@pytest.mark.parametrize(
+    "path", ["/", "/icon.svg", "/api/state", "/health", "/nowhere", "/api/none"]
+)
 async def test_every_answer_leaves_with_strict_headers(house: House, path: str) -> None:
     async with house.client.get(path) as answer:
         policy = answer.headers["Content-Security-Policy"]
@@ -181,7 +183,7 @@ async def test_every_answer_leaves_with_strict_headers(house: House, path: str) 
         "/server.py",
         "/../server.py",
         "/%2e%2e/server.py",
-        "/static/app.js",
+        "/dist/index.html",
         "//etc/passwd",
         "/..%2f",
     ],
@@ -195,7 +197,8 @@ async def test_no_path_leaves_the_pages_own_files(house: House, path: str) -> No
     assert status in {b"400", b"404"}
 
 
-async def test_the_page_names_only_relative_addresses(house: House) -> None:
+async def test_the_page_names_only_relative_addresses(bundle: Path, house: House) -> None:
+    assert bundle.name == "dist"
     async with house.client.get("/") as answer:
         assert answer.headers["Content-Type"].startswith("text/html")
         page = await answer.text()
@@ -228,7 +231,7 @@ async def test_under_the_supervisor_another_app_gets_health_at_most(tmp_path: Pa
     forged = {"X-Remote-User-Id": "admin", "X-Forwarded-For": "172.30.32.2"}
     async with ClientSession(house.url, headers=forged) as client:
         seen = {}
-        for path in ("/health", "/", "/app.js", "/api/state", "/api/stream", "/api/settings"):
+        for path in ("/health", "/", "/icon.svg", "/api/state", "/api/stream", "/api/settings"):
             async with client.get(path) as answer:
                 seen[path] = answer.status
     await house.server.stop()

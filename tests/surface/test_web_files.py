@@ -19,13 +19,13 @@ LARGEST_BYTES = 150_000
 async def test_the_bundle_is_kept_for_ever_and_its_index_is_asked_for_anew(
     bundle: Path, house: House
 ) -> None:
-    async with house.client.get(files.NEXT) as answer:
+    async with house.client.get("/") as answer:
         index = await answer.text()
         assert answer.headers["Cache-Control"] == "no-cache"
         assert "script-src" not in answer.headers["Content-Security-Policy"]  # default-src holds
     script = re.search(r'src="\./(assets/[^"]+-[\w-]{8}\.js)"', index)
     assert script, index
-    async with house.client.get(f"{files.NEXT}{script[1]}") as answer:
+    async with house.client.get(f"/{script[1]}") as answer:
         assert (answer.status, answer.content_type) == (200, "text/javascript")
         assert "immutable" in answer.headers["Cache-Control"]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -40,7 +40,7 @@ def _script(bundle: Path) -> Path:
 
 async def test_who_takes_it_compressed_gets_it_so(bundle: Path, house: House) -> None:
     script = _script(bundle)
-    path = f"{files.NEXT}assets/{script.name}"
+    path = f"/assets/{script.name}"
     for wanted, sent in (("gzip", "gzip"), ("identity", None)):
         async with house.client.get(path, headers={"Accept-Encoding": wanted}) as answer:
             assert answer.headers.get("Content-Encoding") == sent
@@ -48,14 +48,9 @@ async def test_who_takes_it_compressed_gets_it_so(bundle: Path, house: House) ->
             assert await answer.read() == script.read_bytes()
 
 
-async def test_without_its_slash_the_page_sends_there_by_a_relative_address(house: House) -> None:
-    async with house.client.get("/next", allow_redirects=False) as answer:
-        assert (answer.status, answer.headers["Location"]) == (302, "next/")
-
-
 async def test_what_is_no_file_of_the_bundle_is_not_found(bundle: Path, house: House) -> None:
     for path in (".digest", "assets/", "..%2fserver.py", "%2e%2e/server.py"):
-        async with house.client.get(f"{files.NEXT}{path}") as answer:
+        async with house.client.get(f"/{path}") as answer:
             assert answer.status == 404, path
 
 
@@ -63,7 +58,7 @@ async def test_a_page_that_was_not_built_says_what_to_run(tmp_path: Path) -> Non
     application = web.Application()
     application.add_routes(files.routes(tmp_path))
     async with TestClient(TestServer(application)) as client:
-        answer = await client.get(files.NEXT)
+        answer = await client.get("/")
         assert answer.status == 503
         assert "script/page build" in await answer.text()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.surface.desk import HistoryPoint, PlanRefusedError
 from agent.surface.web.thinning import thinned
 from tests.surface.conftest import House
-from tests.surface.test_page_plan import picture
+from tests.surface.hand_plan import picture
 
 
 async def test_a_preview_is_answered_as_the_outlook_is_told(house: House) -> None:

@@ -5,9 +5,6 @@ Every file has a route of its own, made when the server starts; no path of a req
 a path of a file. The bundle's names hold a hash of what is in them, so they may be kept for ever;
 `index.html` names them and is asked for anew each time. aiohttp sends the compressed sibling of a
 file to whoever takes it; through ingress nobody does.
-
-Two pages live here for a while: the one at the root, and its successor at `next/`, which moves to
-the root when it has every view.
 """
 
 from __future__ import annotations
@@ -17,10 +14,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-STATIC = Path(__file__).with_name("static")
 BUNDLE = Path(__file__).with_name("dist")
 """Made by `script/page build`; not in the repository."""
-NEXT = "/next/"
 CONTENT_TYPES = {
     ".html": "text/html",
     ".js": "text/javascript",
@@ -35,24 +30,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def routes(bundle: Path = BUNDLE) -> list[web.RouteDef]:
-    """Return the routes of both pages."""
-    files = {path.name: path for path in STATIC.iterdir() if path.suffix in CONTENT_TYPES}
-    old = [web.get(f"/{name}", _serve(path, _ASK_ANEW)) for name, path in sorted(files.items())]
-    # Relative, because ingress does not rewrite where an answer sends the browser.
-    home = web.get(NEXT.rstrip("/"), _elsewhere(NEXT.strip("/") + "/"))
-    return [web.get("/", _serve(files["index.html"], _ASK_ANEW)), *old, home, *_built(bundle)]
-
-
-def _built(bundle: Path) -> list[web.RouteDef]:
+    """Return the routes of the page; without a bundle, one that says how to build it."""
     index = bundle / "index.html"
     if not index.is_file():
-        return [web.get(NEXT, _not_built)]
-    found = [web.get(NEXT, _serve(index, _ASK_ANEW))]
+        return [web.get("/", _not_built)]
+    found = [web.get("/", _serve(index, _ASK_ANEW))]
     for path in sorted(bundle.rglob("*")):
         if path.is_file() and path.suffix in CONTENT_TYPES:
             name = path.relative_to(bundle)
             kept = _FOR_EVER if name.parts[0] == "assets" else _ASK_ANEW
-            found.append(web.get(f"{NEXT}{name.as_posix()}", _serve(path, kept)))
+            found.append(web.get(f"/{name.as_posix()}", _serve(path, kept)))
     return found
 
 
@@ -61,13 +48,6 @@ def _serve(path: Path, kept: str) -> Handler:
 
     async def handler(_request: web.Request) -> web.StreamResponse:
         return web.FileResponse(path, headers={"Content-Type": kind, "Cache-Control": kept})
-
-    return handler
-
-
-def _elsewhere(relative: str) -> Handler:
-    async def handler(_request: web.Request) -> web.StreamResponse:
-        raise web.HTTPFound(relative)
 
     return handler
 

@@ -1,7 +1,4 @@
-/** Where the API is: beside the page, or one above it while this page lives at `next/`. */
-const BASE = new URL(location.pathname.endsWith("/next/") ? "../" : "./", location.href);
+/** Where the API is: beside the page, under whatever prefix that was opened. */
+const BASE = new URL("./", location.href);
 
 export const api = (path: string): string => new URL(`api/${path}`, BASE).href;
-
-/** The page before this one, while there is one. */
-export const PREVIOUS = location.pathname.endsWith("/next/") ? "../" : null;

@@ -7,10 +7,6 @@ export type Name = (typeof NAMES)[number];
 
 const found = import.meta.glob("./views/*/view.ts");
 
-export function exists(name: Name): boolean {
-  return `./views/${name}/view.ts` in found;
-}
-
 /** Loads a view; rejects when its file is gone, as after an update of the agent. */
 export async function load(name: Name): Promise<void> {
   await found[`./views/${name}/view.ts`]?.();

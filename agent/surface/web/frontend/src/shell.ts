@@ -2,8 +2,7 @@ import { css, html, LitElement, nothing } from "lit";
 import { customElement, state } from "lit/decorators.js";
 import { html as staticHtml, unsafeStatic } from "lit/static-html.js";
 import { inBoth, language, speak } from "./language.js";
-import { PREVIOUS } from "./place.js";
-import { exists, here, load, NAMES, type Name } from "./router.js";
+import { here, load, NAMES, type Name } from "./router.js";
 import { store, Watch } from "./store.js";
 import { base, controls } from "./styles.js";
 import "./parts/answers.js";
@@ -25,8 +24,6 @@ const words = inBoth(
     },
     modes: { control: "in control", observe: "observing" },
     language: "Deutsch",
-    elsewhere: "This view is still on the page before this one.",
-    open: "Open it there",
     gone: "This view could not be loaded.",
     goneNext: "The agent was updated since this page was opened, or it cannot be reached.",
     reload: "Load the page again",
@@ -42,8 +39,6 @@ const words = inBoth(
     },
     modes: { control: "steuert", observe: "beobachtet" },
     language: "English",
-    elsewhere: "Diese Ansicht ist noch auf der Seite vor dieser.",
-    open: "Dort öffnen",
     gone: "Diese Ansicht konnte nicht geladen werden.",
     goneNext: "Der Agent wurde seit dem Öffnen der Seite erneuert, oder er ist nicht erreichbar.",
     reload: "Seite neu laden",
@@ -147,12 +142,6 @@ export class App extends LitElement {
   }
 
   private view() {
-    if (!exists(this.name)) {
-      return html`<pv-card heading=${words.views[this.name]}>
-        <p>${words.elsewhere}</p>
-        ${PREVIOUS ? html`<a class="button" href=${PREVIOUS}>${words.open}</a>` : nothing}
-      </pv-card>`;
-    }
     if (this.loaded === "failed") {
       return html`<pv-problem text=${words.gone} next=${words.goneNext}>
         <button type="button" @click=${() => { location.reload(); }}>${words.reload}</button>

@@ -1,4 +1,4 @@
-"""The journal on the new page: read when it is looked at, filtered, and taken along as a table."""
+"""The journal on the page: read when it is looked at, filtered, and taken along as a table."""
 
 from __future__ import annotations
 
@@ -19,13 +19,8 @@ from agent.surface.web.auth import Gate, Policy
 from agent.surface.web.server import WebServer
 from tests.surface.conftest import House, never_asked, shown
 from tests.surface.desks import NOON, HandGuard, HandSettings
-from tests.surface.test_next_now import MINUS
+from tests.surface.sights import MINUS
 from tests.surface.test_support import HOSTILE, HandSupport
-
-
-@pytest.fixture
-def page(new_page: Page) -> Page:
-    return new_page
 
 
 class TableSupport(HandSupport):

@@ -1,4 +1,4 @@
-"""What holds for every view of bridges, firmware, settings and journal on the new page."""
+"""What holds for every view of bridges, firmware, settings and journal on the page."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from playwright.async_api import Page, expect
 
 from tests.surface.conftest import FRONTEND, WRITES, House, packages, shown
 from tests.surface.full_house import full_house
-from tests.surface.test_next_now import AXE, SHIFTS
-from tests.surface.test_page_flashing import OTHER, ended, job
+from tests.surface.hand_jobs import OTHER, ended, job
+from tests.surface.sights import AXE, SHIFTS
 
 VIEWS = {
     "Bridges": "#verdicts",
@@ -33,36 +33,36 @@ async def full(tmp_path: Path) -> AsyncIterator[House]:
 
 
 async def test_axe_finds_nothing_in_any_view_scheme_width_and_language(
-    new_page: Page, full: House
+    page: Page, full: House
 ) -> None:
     packages()
     axe = (FRONTEND / "node_modules/axe-core/axe.min.js").read_text()
     for width, scheme, language in ((1400, "light", "en"), (360, "dark", "de")):
-        await new_page.set_viewport_size({"width": width, "height": 900})
-        await new_page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        await new_page.add_init_script(f"localStorage['pv-edge-agent-language'] = '{language}'")
-        await shown(new_page, full)
-        await new_page.reload()
-        await new_page.evaluate(axe)
+        await page.set_viewport_size({"width": width, "height": 900})
+        await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        await page.add_init_script(f"localStorage['pv-edge-agent-language'] = '{language}'")
+        await shown(page, full)
+        await page.reload()
+        await page.evaluate(axe)
         for view, sign in VIEWS.items():
-            await new_page.evaluate(f"location.hash = '#/{view.lower()}'")
-            await expect(new_page.locator(sign).first).to_be_visible()
-            for each in await new_page.locator("main details").all():
+            await page.evaluate(f"location.hash = '#/{view.lower()}'")
+            await expect(page.locator(sign).first).to_be_visible()
+            for each in await page.locator("main details").all():
                 await each.evaluate("(each) => { each.open = true; }")
-            assert await new_page.evaluate(AXE) == [], (view, width)
-            wide = await new_page.evaluate("document.documentElement.scrollWidth")
+            assert await page.evaluate(AXE) == [], (view, width)
+            wide = await page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, (view, width)
 
 
 @pytest.mark.parametrize("view", VIEWS)
 async def test_nothing_jumps_when_a_view_is_loaded_and_news_come(
-    new_page: Page, full: House, view: str
+    page: Page, full: House, view: str
 ) -> None:
-    await new_page.add_init_script(SHIFTS)
-    await shown(new_page, full, view.lower())
-    await expect(new_page.locator(VIEWS[view]).first).to_be_visible()
+    await page.add_init_script(SHIFTS)
+    await shown(page, full, view.lower())
+    await expect(page.locator(VIEWS[view]).first).to_be_visible()
     full.flashing.show(jobs=[job(mac=OTHER, percent=60), ended()])
     full.guard.show(soc_percent=50.0)
     if view == "Bridges":
-        await expect(new_page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "60")
-    assert await new_page.evaluate("window.shift") < 0.1
+        await expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "60")
+    assert await page.evaluate("window.shift") < 0.1

@@ -1,4 +1,4 @@
-"""Settings on the new page: ranges and units, the mapping with its checks, help and files."""
+"""Settings on the page: ranges and units, the mapping with its checks, help and files."""
 
 from __future__ import annotations
 
@@ -18,13 +18,8 @@ from agent.settings import SettingError
 from agent.surface.web.auth import Gate, Policy
 from tests.surface.conftest import House, never_asked, shown
 from tests.surface.desks import QUIET
-from tests.surface.test_page_plan import picture
+from tests.surface.hand_plan import picture
 from tests.surface.test_support import HOSTILE, REPORT, HandSupport, Helped, served
-
-
-@pytest.fixture
-def page(new_page: Page) -> Page:
-    return new_page
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The new page in Home Assistant's frame: every view, under a prefix that changes."""
+"""The page in Home Assistant's frame: every view, under a prefix that changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from playwright.async_api import Browser, FrameLocator, Page, expect
 
 from agent.export.requests import RequestKind
 from agent.surface.web.auth import Gate, Policy
-from agent.surface.web.files import NEXT
 from tests.peers.ingress import COOKIE, PEER, IngressStandIn, User
 from tests.surface.conftest import House
 from tests.surface.full_house import full_house
@@ -43,7 +42,7 @@ class Framed:
         return self.page.frame_locator("iframe")
 
     async def open(self) -> None:
-        await self.page.goto(f"{self.ingress.url}/panel{NEXT}")
+        await self.page.goto(f"{self.ingress.url}/panel/")
         await expect(self.inside.locator("main")).to_have_attribute("data-link", "live")
 
     async def log_in(self, user: User) -> None:

@@ -14,7 +14,7 @@ from agent.surface.web import feed
 from benchmarks.page_browser import Held, held
 from tests.surface.conftest import House, shown
 from tests.surface.full_house import full_house
-from tests.surface.test_next_ingress import SIGNS
+from tests.surface.test_page_ingress import SIGNS
 
 EVENTS_A_VIEW = 20
 
@@ -32,17 +32,17 @@ async def one_round(page: Page, house: House) -> None:
 
 
 async def test_a_tab_holds_no_more_after_many_events_and_views(
-    new_page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "SPACING_S", 0.0)  # each event is told for itself
     house = full_house(tmp_path)
     house.port = await house.server.start("127.0.0.1", 0)
-    await shown(new_page, house)
+    await shown(page, house)
     looks: list[Held] = []
     for number in range(6):
-        await one_round(new_page, house)
+        await one_round(page, house)
         if number in (1, 5):  # the first rounds load the views
-            looks.append(await held(new_page))
+            looks.append(await held(page))
     first, last = looks
     # Four rounds more are 560 events and 28 views. A view has hundreds of nodes; rows come and go.
     assert last.nodes <= first.nodes + 20

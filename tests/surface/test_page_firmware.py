@@ -1,21 +1,16 @@
-"""Firmware on the new page: whom we trust until when, what there is, and what a person brings."""
+"""Firmware on the page: whom we trust until when, what there is, and what a person brings."""
 
 from __future__ import annotations
 
-import pytest
 from playwright.async_api import FilePayload, Page, expect
 
 from agent.releases.views import NOBODY_SIGNED
 from agent.surface.desk import NewSource
 from agent.surface.web.releases import LARGEST_FILE_BYTES
 from tests.surface.conftest import House, shown
-from tests.surface.test_page_flashing import BY, OTHER, campaign
-from tests.surface.test_page_releases import DIGEST, HOSTILE, MAC, build, offer, source
-
-
-@pytest.fixture
-def page(new_page: Page) -> Page:
-    return new_page
+from tests.surface.hand_bridges import HOSTILE, MAC
+from tests.surface.hand_jobs import BY, OTHER, campaign
+from tests.surface.hand_releases import DIGEST, build, offer, source
 
 
 async def test_trust_is_told_per_source_and_role_and_no_manifest_becomes_markup(
