@@ -11,6 +11,7 @@ from playwright.async_api import Browser, FrameLocator, Page, expect
 
 from agent.export.requests import RequestKind
 from agent.surface.web.auth import Gate, Policy
+from agent.surface.web.once import ONCE_HEADER
 from tests.peers.ingress import COOKIE, PEER, IngressStandIn, User
 from tests.surface.conftest import House
 from tests.surface.full_house import full_house
@@ -124,6 +125,8 @@ async def test_after_the_prefix_changed_a_reload_of_home_assistant_brings_it_bac
 async def test_in_the_frame_a_resident_stops_with_one_click_and_is_told_why_not_more(
     framed: Framed,
 ) -> None:
+    keys: list[str | None] = []
+    framed.page.on("request", lambda it: keys.append(it.headers.get(ONCE_HEADER.lower())))
     await framed.page.set_viewport_size({"width": 360, "height": 800})
     await framed.log_in(BEN)
     await framed.open()
@@ -133,3 +136,4 @@ async def test_in_the_frame_a_resident_stops_with_one_click_and_is_told_why_not_
     await expect(framed.inside.locator("pv-stop [role=alert]")).to_be_visible()
     asked = [(it.kind, it.by) for it in framed.house.guard.requests]
     assert asked == [(RequestKind.EMERGENCY_STOP, "page: Ben")]
+    assert keys[-1], "the press had no key of its own"
