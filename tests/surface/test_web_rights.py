@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import ClientSession
@@ -14,15 +14,55 @@ from agent.surface.web.releases import LARGEST_FILE_BYTES
 from tests.surface.conftest import WRITES, House, make_house
 from tests.surface.hand_bridges import MAC
 
+JOBS = ("install", "back", "cancel", "campaigns", "campaigns/steer")
+FORBIDDEN = (
+    *(("POST", f"flashing/{what}") for what in JOBS),
+    *(("POST", f"migration/{what}") for what in ("look", "choose", "take")),
+    *(("POST", f"recovery/{what}") for what in ("identify", "check", "write", "cancel")),
+    *(("POST", f"releases/{what}") for what in ("look", "own", "own/accept", "bundle", "sources")),
+    ("DELETE", "releases/sources"),
+    ("PUT", "releases/channel"),
+)
 
-def as_supervisor(gate: Gate) -> Any:
-    async def admit(_peer: str | None, headers: Any, access: Any) -> Any:
-        return await Gate.admit(gate, "172.30.32.2", headers, access)
 
-    return admit
+@pytest.fixture
+async def visited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    """Serve a house under the Supervisor, whose one visitor is no administrator."""
+    monkeypatch.setattr("agent.surface.web.auth.SUPERVISOR_PEER", "127.0.0.1")
+
+    async def nobody(_user_id: str) -> bool:
+        return False
+
+    made = make_house(tmp_path, Gate(Policy(supervised=True), nobody))
+    made.port = await made.server.start("127.0.0.1", 0)
+    visitor = {"X-Remote-User-Id": "u1", "X-Remote-User-Name": "Visitor"}
+    async with ClientSession(made.url, headers={**WRITES, **visitor}) as made.client:
+        yield made
+    await made.server.stop()
 
 
-async def test_what_can_be_asked_of_a_bridge_is_an_administrators_and_of_the_words(
+async def test_only_an_administrator_flashes_recovers_chooses_and_trusts(visited: House) -> None:
+    for method, path in FORBIDDEN:
+        body = {"mac": MAC, "port": "/dev/x"}
+        async with visited.client.request(method, f"/api/{path}", json=body) as answer:
+            assert (answer.status, (await answer.json())["code"]) == (403, "not_admin"), path
+    desks = (visited.flashing, visited.migration, visited.recovery, visited.releases)
+    assert [desk.asked for desk in desks] == [[], [], [], []]
+    assert visited.audited
+    assert {(by, why) for by, _, why in visited.audited} == {("page: Visitor", "not_admin")}
+
+
+async def test_everybody_sees_ports_and_releases(visited: House) -> None:
+    async with visited.client.get("/api/recovery") as answer:
+        assert (answer.status, (await answer.json())["ports"]) == (200, [])
+    async with visited.client.get("/api/recovery/log?job=j1") as answer:
+        assert answer.status == 400
+        assert "not there any more" in (await answer.json())["text"]
+    async with visited.client.get("/api/releases") as answer:
+        assert (answer.status, (await answer.json())["state"]) == (200, "none")
+
+
+async def test_what_can_be_asked_of_a_bridge_is_one_of_the_words_and_a_refusal_says_why(
     house: House,
 ) -> None:
     async with house.client.post("/api/bridges/ask", json={"op": "explode", "mac": MAC}) as answer:
@@ -35,96 +75,12 @@ async def test_what_can_be_asked_of_a_bridge_is_an_administrators_and_of_the_wor
     assert house.bridges.asked == [(Op.FLASH, None, "page: local")]
 
 
-WISHES = ("install", "back", "cancel", "campaigns", "campaigns/steer")
-
-
-async def test_a_refusal_says_why_and_only_an_administrator_may_ask(
-    house: House, tmp_path: Any
-) -> None:
+async def test_a_refused_update_says_why_and_that_is_audited(house: House) -> None:
     house.flashing.refused = True
-    for what in WISHES:
+    for what in JOBS:
         async with house.client.post(f"/api/flashing/{what}", json={"mac": MAC}) as answer:
             assert (answer.status, (await answer.json())["text"]) == (409, "Not now.")
         assert house.audited[-1][2] == "locked: Not now."
-
-    async def nobody(_user: str) -> bool:
-        return False
-
-    visitor = {"X-Remote-User-Id": "u1", "X-Remote-User-Name": "Visitor"}
-    made = make_house(tmp_path, Gate(Policy(supervised=True), nobody))
-    made.server._gate.admit = as_supervisor(made.server._gate)  # type: ignore[method-assign]
-    port = await made.server.start("127.0.0.1", 0)
-    async with ClientSession(f"http://127.0.0.1:{port}", headers={**WRITES, **visitor}) as http:
-        for what in WISHES:
-            async with http.post(f"/api/flashing/{what}", json={"mac": MAC}) as answer:
-                assert (answer.status, (await answer.json())["code"]) == (403, "not_admin")
-    await made.server.stop()
-    assert made.flashing.asked == []
-
-
-async def test_choosing_and_taking_over_are_an_administrators(tmp_path: Path) -> None:
-    async def nobody(_user_id: str) -> bool:
-        return False
-
-    visitor = {"X-Remote-User-Id": "u1", "X-Remote-User-Name": "Visitor"}
-    made = make_house(tmp_path, Gate(Policy(supervised=True), nobody))
-    made.server._gate.admit = as_supervisor(made.server._gate)  # type: ignore[method-assign]
-    port = await made.server.start("127.0.0.1", 0)
-    async with ClientSession(f"http://127.0.0.1:{port}", headers={**WRITES, **visitor}) as http:
-        for path in ("look", "choose", "take"):
-            async with http.post(f"/api/migration/{path}", json={}) as answer:
-                assert (answer.status, (await answer.json())["code"]) == (403, "not_admin")
-    await made.server.stop()
-    assert made.migration.asked == []
-
-
-async def test_everybody_sees_the_ports_and_only_an_administrator_asks_and_writes(
-    tmp_path: Path,
-) -> None:
-    async def nobody(_user: str) -> bool:
-        return False
-
-    visitor = {"X-Remote-User-Id": "u1", "X-Remote-User-Name": "Visitor"}
-    made = make_house(tmp_path, Gate(Policy(supervised=True), nobody))
-    made.server._gate.admit = as_supervisor(made.server._gate)  # type: ignore[method-assign]
-    number = await made.server.start("127.0.0.1", 0)
-    url = f"http://127.0.0.1:{number}"
-    async with ClientSession(url, headers={**WRITES, **visitor}) as http:
-        for what in ("identify", "check", "write", "cancel"):
-            async with http.post(f"/api/recovery/{what}", json={"port": "/dev/x"}) as answer:
-                assert (answer.status, (await answer.json())["code"]) == (403, "not_admin")
-        async with http.get("/api/recovery") as answer:
-            assert (answer.status, (await answer.json())["ports"]) == (200, [])
-        async with http.get("/api/recovery/log?job=j1") as answer:
-            assert answer.status == 400
-            assert "not there any more" in (await answer.json())["text"]
-    await made.server.stop()
-    assert made.recovery.asked == []
-    assert {it[2] for it in made.audited} == {"not_admin"}
-
-
-async def test_reading_is_for_everybody_and_a_file_of_a_visitor_is_not_even_read(
-    tmp_path: Any,
-) -> None:
-    async def nobody(_user: str) -> bool:
-        return False
-
-    visitor = {"X-Remote-User-Id": "u1", "X-Remote-User-Name": "Visitor"}
-    made = make_house(tmp_path, Gate(Policy(supervised=True), nobody))
-    made.server._gate.admit = as_supervisor(made.server._gate)  # type: ignore[method-assign]
-    port = await made.server.start("127.0.0.1", 0)
-    url = f"http://127.0.0.1:{port}"
-    async with ClientSession(url, headers={**WRITES, **visitor}) as http:
-        async with http.get("/api/releases") as answer:
-            assert (answer.status, (await answer.json())["state"]) == (200, "none")
-        for method, path in (("POST", "look"), ("POST", "own"), ("POST", "own/accept"),
-                             ("POST", "bundle"), ("POST", "sources"), ("DELETE", "sources"),
-                             ("PUT", "channel")):  # fmt: skip
-            async with http.request(method, f"/api/releases/{path}", json={}) as answer:
-                assert (answer.status, (await answer.json())["code"]) == (403, "not_admin"), path
-    await made.server.stop()
-    assert made.releases.asked == []
-    assert [it[2] for it in made.audited] == ["not_admin"] * 7
 
 
 @pytest.mark.parametrize(
