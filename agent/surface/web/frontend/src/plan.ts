@@ -44,7 +44,7 @@ export const words = inBoth(
     until: (what: string, when: string) => `${what} bis ${when}`,
     exports: (energy: string) => `${energy} aus der Batterie einspeisen`,
     charges: (energy: string) => `${energy} laden`,
-    to: (parts: string) => `Vorhaben: ${parts}`,
+    to: (parts: string) => `Geplant: ${parts}`,
     nothing: "Es wird nichts befohlen",
     grams: "g CO₂",
     kilograms: "kg CO₂",
