@@ -23,7 +23,7 @@ export const words = inBoth(
     until: (what: string, when: string) => `${what} until ${when}`,
     exports: (energy: string) => `export ${energy} from the battery`,
     charges: (energy: string) => `charge ${energy}`,
-    to: (parts: string) => `To ${parts}`,
+    to: (parts: string) => `Planned: ${parts}`,
     nothing: "Nothing is commanded",
     grams: "g of CO₂",
     kilograms: "kg of CO₂",

@@ -33,9 +33,11 @@ export class Bridge extends LitElement {
     css`
       :host { min-width: 0; }
       dl { grid-template-columns: auto 1fr; }
-      dd { overflow-wrap: anywhere; min-width: 0; }
+      dd { overflow-wrap: anywhere; min-width: 0; text-align: left; }
+      .row { margin-top: .6rem; }
       .state { font-weight: 600; }
-      .next { min-height: 3rem; }
+      .state small { font-weight: 400; }
+      .next { min-height: 1.5rem; }
       form { margin: .5rem 0; }
       form input { flex: 1 1 12rem; min-width: 0; }
       pv-gates, pv-install { border-top: 1px solid var(--divider-color); margin-top: .6rem; padding-top: .6rem; }

@@ -123,8 +123,8 @@ function line(it: Line) {
   const did = typeof by === "string" && typeof action === "string" && typeof outcome === "string";
   const rest = Object.entries(it.data);
   return html`<tr><td class="at">${moment(it.at)}</td><td>${kindName(it.kind)}</td>
-    <td class="what">${did ? words.did(by, action, outcome) : it.text}
-      ${rest.length && !did ? html`<details><summary>${words.details}</summary><pre>${rest.map(([name, value]) => `${name}: ${JSON.stringify(value)}`).join("\n")}</pre></details>` : nothing}</td></tr>`;
+    <td class="what">${did ? words.did(by, action, outcome) : !rest.length ? it.text
+      : html`<details><summary>${it.text || words.details}</summary><pre>${rest.map(([name, value]) => `${name}: ${JSON.stringify(value)}`).join("\n")}</pre></details>`}</td></tr>`;
 }
 
 function kindName(kind: string): string {

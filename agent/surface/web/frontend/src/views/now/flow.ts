@@ -25,9 +25,10 @@ export class Flow extends LitElement {
   static override styles = [
     base,
     css`
+      pv-card { height: 100%; }
       .nodes { display: grid; grid-template-columns: 1fr 4.5rem 1fr; grid-template-rows: 1fr 2.5rem 1fr; }
       .node { text-align: center; padding: .5rem .25rem; border: 2px solid; border-radius: 12px; min-height: 5.6rem; min-width: 0; }
-      .node span, .node pv-value { display: block; color: var(--primary-text-color); }
+      .node > span, .node pv-value { display: block; color: var(--primary-text-color); }
       .node pv-value { font-weight: 600; font-size: 1.1rem; }
       .sun { grid-area: 1 / 1; border-color: var(--pv-sun); }
       .house { grid-area: 1 / 3; border-color: var(--pv-load); }
@@ -82,7 +83,7 @@ export class Flow extends LitElement {
     ];
     return html`<svg viewBox="0 0 100 200" preserveAspectRatio="none" aria-hidden="true">
       ${spokes.map((spoke) => this.arrow(spoke))}
-      <circle cx="50" cy="100" r="5" fill="currentColor"></circle>
+      <ellipse cx="50" cy="100" rx="6" ry="4" fill="currentColor"></ellipse>
     </svg>`;
   }
 

@@ -22,7 +22,7 @@ export class Timeline extends LitElement {
     base,
     css`
       .all { min-height: 20rem; }
-      .band { position: relative; height: 6rem; margin: .4rem 0 1.6rem; background: var(--pv-soft); border-radius: 6px; }
+      .band { position: relative; height: 6rem; margin: .4rem 0 1.5rem; background: var(--pv-soft); border-radius: 6px; }
       .band > * { position: absolute; bottom: 0; }
       .window { min-width: 3px; border-radius: 4px 4px 0 0; opacity: .85; }
       .mark { height: 100%; border-left: 1px dashed var(--divider-color); }
@@ -62,6 +62,7 @@ export class Timeline extends LitElement {
       <p class="quiet" id="timeline-totals">${words.totals(kilowattHours(total(plan, "discharge")), kilowattHours(total(plan, "charge")))},
         ${words.socNow(percent(state.soc_percent))}, ${words.sunLeft(kilowattHours(sun))}</p>
       ${this.band(plan, windows, from)}
+      <p class="legend"><small>${words.legend(plan.aim === "carbon" ? words.carbon : words.price)}</small></p>
       <p id="timeline-now" class="now"><pv-running></pv-running></p>
       ${windows.length ? html`<ol id="timeline-windows">${windows.slice(0, LISTED).map((each) => html`<li class=${each.action}>${told(plan, each)}</li>`)}</ol>
           <a href="#/plan">${words.allWindows(windows.length)}</a>`
