@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from tests.surface.conftest import House
+from tests.surface.desks import DISCHARGING
 from tests.surface.full_house import full_house
 
 FACTORY = "02:00:5E:10:00:02"
 CABLE = "/dev/serial/by-id/usb-Espressif_USB_JTAG_serial_debug_unit-if00"
 PROJECT = "pv-edge.alphaess-bridge"
-SIZE = 1_048_576
+SIZE = 1_012_000
 """Of an image, in bytes."""
 EVIDENCE = {
     "Reachable": "Connected to 192.168.1.20 for 6 h.",
@@ -39,6 +41,7 @@ def pictured(folder: Path) -> House:
     """
     house = full_house(folder)
     now = datetime.now(UTC)
+    house.guard.shown = dataclasses.replace(DISCHARGING, at=now)
     plant, shed = house.bridges.lines
     since = (now - timedelta(hours=6)).isoformat()
     plant |= {"since": since}
@@ -132,7 +135,8 @@ def _plugged(house: House, now: datetime) -> None:
     }
     done = {
         "port": CABLE,
-        "title": "Plant room",
+        "title": "Garage",
+        "mac": chip["mac"],
         "version": "1.0.0",
         "stage": "complete",
         "result": "confirmed",

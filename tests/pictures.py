@@ -9,12 +9,14 @@ weather; times and figures differ a little. Names that are given make only these
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +44,9 @@ DRAWN_WITHIN_MS = 2500
 _OPEN = re.compile(rb"open (http://127\.0\.0\.1:\d+)")
 DISCHARGES_WITHIN_MS = 240_000
 """The demo runs its commissioning test first, about a minute."""
+AFTERNOON_H = 17
+WEST_MOST_H = 12
+"""As far as the zones of IANA go."""
 SETTLES_S = 30
 """So that what was exported can be seen."""
 
@@ -95,19 +100,33 @@ async def main(wanted: set[str]) -> int:
 @asynccontextmanager
 async def _demo() -> AsyncIterator[str]:
     """Run the demo; gives its address."""
-    demo = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "agent", "demo", "--port", "0", stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert demo.stdout is not None
-        async with asyncio.timeout(60):
-            while not (said := _OPEN.search(await demo.stdout.readline())):
-                pass
-        yield said[1].decode()
-    finally:
-        if demo.returncode is None:
-            demo.terminate()
-        await demo.wait()
+    with tempfile.TemporaryDirectory() as data:
+        _write_settings(data)
+        arguments = ("-m", "agent", "demo", "--port", "0", "--data", data)
+        demo = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            assert demo.stdout is not None
+            async with asyncio.timeout(60):
+                while not (said := _OPEN.search(await demo.stdout.readline())):
+                    pass
+            yield said[1].decode()
+        finally:
+            if demo.returncode is None:
+                demo.terminate()
+            await demo.wait()
+
+
+def _write_settings(data: str) -> None:
+    settings = json.dumps({"time_zone": _late_in_the_afternoon()})
+    Path(data, "settings.json").write_text(settings)
+
+
+def _late_in_the_afternoon() -> str:
+    """Return a zone in which it is now as late as in the demo's house, whose sun knows no clock."""
+    behind_h = (datetime.now(UTC).hour - AFTERNOON_H) % 24
+    return f"Etc/GMT+{behind_h}" if behind_h <= WEST_MOST_H else f"Etc/GMT-{24 - behind_h}"
 
 
 @asynccontextmanager

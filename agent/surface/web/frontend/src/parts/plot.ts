@@ -34,6 +34,7 @@ export class Plot extends LitElement {
       .u-legend .u-value { display: inline-block; min-width: 4.6rem; font-variant-numeric: tabular-nums; }
       .u-legend th { font-weight: 400; }
       .u-legend.u-live th::after { content: none; }
+      .box:not(:hover) .u-legend .u-value { visibility: hidden; } /* there is none at rest; its place stays */
       .u-legend .u-series:first-child th { display: none; } /* a time needs no name, and none is shown at rest */
       .u-legend .u-series:first-child .u-value { min-width: 3rem; }
     `,

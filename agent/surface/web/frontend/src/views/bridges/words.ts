@@ -1,5 +1,7 @@
 import { inBoth } from "../../language.js";
 
+type Names = Readonly<Record<string, string>>;
+
 export const words = inBoth(
   {
     loading: "Loading…",
@@ -11,6 +13,9 @@ export const words = inBoth(
     kinds: {
       factory: "factory image", production: "production image", foreign: "not one of ours", unknown: "kind not known",
     },
+    /** In English the agent's own words are enough, here and for the gates. */
+    states: {} as Names,
+    gateNames: {} as Names,
     noMac: "MAC not known yet",
     noAddress: "address not known",
     runs: "Runs",
@@ -125,6 +130,17 @@ export const words = inBoth(
     count: (all: number, well: number) => `Bridges: ${all}, verbunden: ${well}`,
     kinds: {
       factory: "Werks-Image", production: "Produktions-Image", foreign: "keine von uns", unknown: "Art unbekannt",
+    },
+    states: {
+      none: "Bekannt, ohne Adresse", connecting: "Verbindet", online: "Verbunden", restarting: "Startet neu",
+      crashed: "War weg, kommt gleich wieder", hung: "Hängt", unreachable: "Nicht erreichbar", safe_mode: "Im Safe Mode",
+      key_missing: "Braucht einen Schlüssel", wrong_key: "Der Schlüssel passt nicht",
+      not_encrypted: "Nicht verschlüsselt, nicht eingelassen", wrong_device: "Ein anderes Gerät antwortet",
+    },
+    gateNames: {
+      "GATE-001": "Erreichbar", "GATE-002": "Gesundheit", "GATE-003": "Identität", "GATE-004": "Modbus", "GATE-005": "Stabil",
+      "GATE-006": "Firmware bekannt", "GATE-007": "Upload-Port", "GATE-008": "Signal", "GATE-009": "Speicher",
+      "GATE-010": "Entlädt nicht", "GATE-011": "Nicht beschäftigt", "GATE-012": "Image",
     },
     noMac: "MAC noch nicht bekannt",
     noAddress: "Adresse unbekannt",

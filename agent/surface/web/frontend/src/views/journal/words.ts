@@ -21,9 +21,6 @@ export const words = inBoth(
     exportText: "Tables for a spreadsheet, of the period and kind above, samples of 30 days at most. Units stand in the names of the columns, times with their offset.",
     events: "Events as CSV",
     samples: "Samples as CSV",
-    kinds: {
-      audit: "by a person",
-    },
     did: (by: string, action: string, outcome: string) => `${by}: ${action} (${outcome})`,
     report: "Compliance report",
     reportText: "For each day: the limit in force, what left the house beside it, what the agent did, and each time a limit was passed with its cause. What was not recorded is not guessed.",
@@ -70,9 +67,6 @@ export const words = inBoth(
     exportText: "Tabellen für ein Rechenblatt, über Zeitraum und Art oben, Messwerte höchstens 30 Tage. Einheiten stehen in den Namen der Spalten, Zeiten mit ihrem Versatz.",
     events: "Ereignisse als CSV",
     samples: "Messwerte als CSV",
-    kinds: {
-      audit: "von Hand",
-    },
     did: (by: string, action: string, outcome: string) => `${by}: ${action} (${outcome})`,
     report: "Nachweis der Grenzen",
     reportText: "Für jeden Tag: die geltende Grenze, was daneben das Haus verließ, was der Agent tat, und jede Überschreitung mit ihrer Ursache. Was nicht aufgezeichnet wurde, wird nicht geraten.",

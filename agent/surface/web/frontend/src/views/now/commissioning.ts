@@ -64,7 +64,7 @@ export class Commissioning extends LitElement {
   static override styles = [
     base,
     css`
-      .two { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); }
+      .two { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); align-items: start; }
       .progress { min-height: 2.6rem; }
     `,
   ];

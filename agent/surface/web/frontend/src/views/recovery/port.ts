@@ -29,7 +29,7 @@ export class CablePort extends LitElement {
     css`
       :host { border-top: 1px solid var(--divider-color); margin-top: .75rem; padding-top: .75rem; overflow-wrap: anywhere; }
       .chip { display: grid; gap: 0 2.5rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); align-items: start; margin-top: .6rem; }
-      dl { grid-template-columns: auto 1fr; }
+      dl { grid-template-columns: fit-content(45%) minmax(0, 1fr); }
       dd { min-width: 0; text-align: left; }
       summary { cursor: pointer; padding: .5rem 0; }
     `,
