@@ -1,6 +1,7 @@
 import { inBoth } from "../../language.js";
 
-type Names = Readonly<Record<string, string>>;
+/** In English the agent's own words are enough. */
+const asTold: Readonly<Record<string, string>> = {};
 
 export const words = inBoth(
   {
@@ -13,9 +14,8 @@ export const words = inBoth(
     kinds: {
       factory: "factory image", production: "production image", foreign: "not one of ours", unknown: "kind not known",
     },
-    /** In English the agent's own words are enough, here and for the gates. */
-    states: {} as Names,
-    gateNames: {} as Names,
+    states: asTold,
+    gateNames: asTold,
     noMac: "MAC not known yet",
     noAddress: "address not known",
     runs: "Runs",
