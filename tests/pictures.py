@@ -1,29 +1,38 @@
 """
-Takes the pictures of the docs: the demo's own page in Chromium, while it discharges.
+Takes the pictures of the docs: the page in Chromium, a picture of each view.
 
-`script/pictures` runs it. The same seed gives the same weather; times and figures differ a little.
+`script/pictures` runs it. Most are of the demo while it discharges; bridges and cables are of a
+house that `pictured.py` makes up, because the demo has neither. The same seed gives the same
+weather; times and figures differ a little. Names that are given make only these pictures.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.peers.install import chromium
+from tests.pictured import pictured
 
 IMAGES = Path(__file__).parents[1] / "docs/images"
-WIDE = ViewportSize(width=1180, height=610)
-DESK = ViewportSize(width=1180, height=900)
-PHONE = ViewportSize(width=360, height=780)
-VIEWS = {
+DESK = (1180, 860)
+PHONE = (360, 780)
+SIGNS = {
     "now": "pv-now-chart canvas",
     "plan": "#plan-windows",
-    "bridges": "main pv-card",
-    "recovery": "main pv-card",
+    "bridges": "pv-verdicts table",
+    "recovery": "#recoveries",
     "firmware": "#channels",
     "journal": "#events",
     "settings": "pv-mapping table",
@@ -34,66 +43,127 @@ DRAWN_WITHIN_MS = 2500
 _OPEN = re.compile(rb"open (http://127\.0\.0\.1:\d+)")
 DISCHARGES_WITHIN_MS = 240_000
 """The demo runs its commissioning test first, about a minute."""
+AFTERNOON_H = 17
+WEST_MOST_H = 12
+"""As far as the zones of IANA go."""
 SETTLES_S = 30
 """So that what was exported can be seen."""
 
 
-async def main() -> int:
-    """Start the demo, wait for its discharge, take the pictures, end it."""
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One file in `docs/images`."""
+
+    name: str
+    view: str
+    size: tuple[int, int] = DESK
+    scheme: Literal["light", "dark"] = "light"
+    language: str = "en"
+
+
+OF_THE_DEMO = (
+    Picture("now", "now"),
+    Picture("now-phone", "now", PHONE, scheme="dark"),
+    Picture("now-german", "now", PHONE, language="de"),
+    Picture("plan", "plan"),
+    Picture("firmware", "firmware"),
+    Picture("journal", "journal"),
+    Picture("settings", "settings"),
+)
+OF_BRIDGES = (Picture("bridges", "bridges", scheme="dark"), Picture("recovery", "recovery"))
+
+
+async def main(wanted: set[str]) -> int:
+    """Take the pictures that are wanted, all of them without names."""
     path = chromium()
     if path is None:
         sys.stderr.write("no Chromium: run script/setup\n")
         return 1
     IMAGES.mkdir(exist_ok=True)
-    demo = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "agent", "demo", "--port", "0", stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert demo.stdout is not None
-        async with asyncio.timeout(60):
-            while not (said := _OPEN.search(await demo.stdout.readline())):
-                pass
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
-                executable_path=path, args=["--no-sandbox", "--disable-gpu"]
-            )
-            page = await browser.new_page(viewport=WIDE)
-            await page.goto(said[1].decode())
-            await taken(page)
-            await taken_of_views(browser, said[1].decode())
-            await browser.close()
-    finally:
-        if demo.returncode is None:
-            demo.terminate()
-        await demo.wait()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
+        )
+        for pictures, house in ((OF_BRIDGES, _bridges()), (OF_THE_DEMO, _demo())):
+            chosen = [each for each in pictures if not wanted or each.name in wanted]
+            if chosen:
+                async with house as url:
+                    if pictures is OF_THE_DEMO:
+                        await _discharging(browser, url)
+                    for each in chosen:
+                        await _taken(browser, url, each)
+        await browser.close()
     return 0
 
 
-async def taken(page: Page) -> None:
-    """Take every picture of a page that shows the demo."""
-    lease = page.locator("#lease")
+@asynccontextmanager
+async def _demo() -> AsyncIterator[str]:
+    """Run the demo; gives its address."""
+    with tempfile.TemporaryDirectory() as data:
+        _write_settings(data)
+        arguments = ("-m", "agent", "demo", "--port", "0", "--data", data)
+        demo = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            assert demo.stdout is not None
+            async with asyncio.timeout(60):
+                while not (said := _OPEN.search(await demo.stdout.readline())):
+                    pass
+            yield said[1].decode()
+        finally:
+            if demo.returncode is None:
+                demo.terminate()
+            await demo.wait()
+
+
+def _write_settings(data: str) -> None:
+    settings = json.dumps({"time_zone": _late_in_the_afternoon()})
+    Path(data, "settings.json").write_text(settings)
+
+
+def _late_in_the_afternoon() -> str:
+    """Return a zone in which it is now as late as in the demo's house, whose sun knows no clock."""
+    behind_h = (datetime.now(UTC).hour - AFTERNOON_H) % 24
+    return f"Etc/GMT+{behind_h}" if behind_h <= WEST_MOST_H else f"Etc/GMT-{24 - behind_h}"
+
+
+@asynccontextmanager
+async def _bridges() -> AsyncIterator[str]:
+    """Serve the house with bridges; gives its address."""
+    with tempfile.TemporaryDirectory() as folder:
+        house = pictured(Path(folder))
+        port = await house.server.start("127.0.0.1", 0)
+        yield f"http://127.0.0.1:{port}"
+        await house.server.stop()
+
+
+async def _discharging(browser: Browser, url: str) -> None:
+    """Wait until the demo discharges, and some of it can be seen."""
+    page = await browser.new_page()
+    await page.goto(_address(url, "now"))
     # The commissioning test before it is a discharge too.
-    await expect(lease).to_contain_text("Discharge at", timeout=DISCHARGES_WITHIN_MS)
+    await expect(page.locator("#lease")).to_contain_text(
+        "Discharge at", timeout=DISCHARGES_WITHIN_MS
+    )
     await page.wait_for_timeout(SETTLES_S * 1000)
-    await page.screenshot(path=IMAGES / "page.png")
-    # The sticky header would lie over it.
-    await page.evaluate("document.querySelector('header').style.position = 'static'")
-    await page.locator("#plan-chart").screenshot(path=IMAGES / "plan.png")
-
-
-async def taken_of_views(browser: Browser, url: str) -> None:
-    """Take a picture of every view, and of the first one dark on a phone."""
-    page = await browser.new_page(viewport=DESK)
-    for view, sign in VIEWS.items():
-        await page.goto(f"{url.rstrip('/')}/#/{view}")
-        await _worth_it(page, sign)
-        await page.screenshot(path=IMAGES / f"view-{view}.png")
     await page.close()
-    phone = await browser.new_page(viewport=PHONE, color_scheme="dark")
-    await phone.goto(f"{url.rstrip('/')}/#/now")
-    await _worth_it(phone, VIEWS["now"])
-    await phone.screenshot(path=IMAGES / "view-now-phone.png")
-    await phone.close()
+
+
+async def _taken(browser: Browser, url: str, it: Picture) -> None:
+    width, height = it.size
+    page = await browser.new_page(
+        viewport={"width": width, "height": height}, color_scheme=it.scheme
+    )
+    await page.add_init_script(f"localStorage['pv-edge-agent-language'] = '{it.language}'")
+    await page.goto(_address(url, it.view))
+    await _worth_it(page, SIGNS[it.view])
+    await page.screenshot(path=IMAGES / f"{it.name}.png")
+    await page.close()
+
+
+def _address(url: str, view: str) -> str:
+    return f"{url}/#/{view}"
 
 
 async def _worth_it(page: Page, sign: str) -> None:
@@ -103,4 +173,4 @@ async def _worth_it(page: Page, sign: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(asyncio.run(main(set(sys.argv[1:]))))

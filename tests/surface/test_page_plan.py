@@ -25,7 +25,7 @@ async def test_a_plan_is_drawn_and_each_window_says_why(page: Page, house: House
     house.guard.show(outlook=picture(), plan=PlanView())
     await shown(page, house, "plan")
     await expect(page.locator("#plan-phase")).to_have_text(
-        "To export 1.80 kWh from the battery, charge 1.50 kWh"
+        "Planned: export 1.80 kWh from the battery, charge 1.50 kWh"
     )
     await expect(page.locator("#plan-reason")).to_contain_text("Saves 949 g of CO₂")
     rows = page.locator("#plan-windows tr")

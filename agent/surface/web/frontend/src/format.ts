@@ -6,7 +6,7 @@ type Maybe = number | null | undefined;
 
 const words = inBoth(
   { unknown: "unknown", minutes: "min", hours: "h", days: "d" },
-  { unknown: "unbekannt", minutes: "min", hours: "h", days: "Tage" },
+  { unknown: "unbekannt", minutes: "min", hours: "h", days: "d" },
 );
 export const UNKNOWN = words.unknown;
 

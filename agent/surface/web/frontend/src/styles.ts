@@ -21,7 +21,7 @@ export const base = css`
   :focus-visible { outline: 3px solid var(--primary-color); outline-offset: 2px; }
   a { color: var(--primary-color); }
   dl { display: grid; grid-template-columns: 1fr auto; gap: .15rem .75rem; margin: .5rem 0 0; }
-  dt { color: var(--secondary-text-color); }
+  dt { color: var(--secondary-text-color); overflow-wrap: break-word; } /* breaks no word for a long value beside it */
   dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
 `;
 
@@ -50,6 +50,13 @@ export const tables = css`
   table { border-collapse: collapse; width: 100%; font-size: .92rem; }
   th { text-align: left; white-space: nowrap; font-weight: 600; color: var(--secondary-text-color); }
   th, td { padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--divider-color); vertical-align: top; }
+  @media (max-width: 560px) { /* a line becomes a block: its first cell above, the others after each other */
+    thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+    tr { display: block; padding: .45rem 0; border-bottom: 1px solid var(--divider-color); }
+    tbody th, tbody td { display: inline; white-space: normal; border: 0; padding: 0 .6rem 0 0; }
+    tbody th:first-child, tbody td:first-child { display: block; font-weight: 600; padding: 0; }
+    [data-label]::before { content: attr(data-label) ": "; color: var(--secondary-text-color); font-weight: 400; }
+  }
 `;
 
 /** Cards beside each other where there is room; each view's outermost. */

@@ -30,9 +30,13 @@ export class Plot extends LitElement {
       :host { display: block; min-width: 0; }
       .box { min-height: var(--plot-height, 20rem); }
       .uplot { font: inherit; width: 100%; }
-      .u-legend { font-size: .85rem; text-align: left; }
+      .u-legend { font-size: .85rem; text-align: left; margin: 0; }
       .u-legend .u-value { display: inline-block; min-width: 4.6rem; font-variant-numeric: tabular-nums; }
       .u-legend th { font-weight: 400; }
+      .u-legend.u-live th::after { content: none; }
+      .box:not(:hover) .u-legend .u-value { visibility: hidden; } /* there is none at rest; its place stays */
+      .u-legend .u-series:first-child th { display: none; } /* a time needs no name, and none is shown at rest */
+      .u-legend .u-series:first-child .u-value { min-width: 3rem; }
     `,
   ];
 

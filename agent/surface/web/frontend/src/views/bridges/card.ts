@@ -32,10 +32,12 @@ export class Bridge extends LitElement {
     controls,
     css`
       :host { min-width: 0; }
-      dl { grid-template-columns: auto 1fr; }
-      dd { overflow-wrap: anywhere; min-width: 0; }
+      dl { grid-template-columns: fit-content(45%) minmax(0, 1fr); }
+      dd { overflow-wrap: anywhere; min-width: 0; text-align: left; }
+      .row { margin-top: .6rem; }
       .state { font-weight: 600; }
-      .next { min-height: 3rem; }
+      .state small { font-weight: 400; }
+      .next { min-height: 1.5rem; }
       form { margin: .5rem 0; }
       form input { flex: 1 1 12rem; min-width: 0; }
       pv-gates, pv-install { border-top: 1px solid var(--divider-color); margin-top: .6rem; padding-top: .6rem; }
@@ -51,7 +53,7 @@ export class Bridge extends LitElement {
     const it = this.bridge;
     const said = it.findings.map((each) => each.text).filter((each) => each !== it.next_step);
     return html`<pv-card heading=${it.title}>
-      <p class="state ${TONES[it.state] ?? ""}">${it.words}${it.since ? html` <small>${words.since(moment(it.since))}</small>` : nothing}</p>
+      <p class="state ${TONES[it.state] ?? ""}">${words.states[it.state || "none"] ?? it.words}${it.since ? html` <small>${words.since(moment(it.since))}</small>` : nothing}</p>
       <p class="next">${it.next_step || (said.length ? "" : words.nothingToDo)}
         ${said.map((each) => html`<small>${each} </small>`)}</p>
       ${this.identity()}

@@ -43,7 +43,7 @@ export class Gates extends LitElement {
       <div class="scroll" tabindex="0" role="group" aria-label=${words.gates}><table>
         <thead><tr>${words.gateColumns.map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
         <tbody>${told.gates.map((each) => html`<tr>
-          <td>${each.name} <small>${each.gate}</small></td>
+          <td>${words.gateNames[each.gate] ?? each.name} <small>${each.gate}</small></td>
           <td class=${RESULTS[each.result] ?? ""}>${named(words.results, each.result)}</td>
           <td>${each.evidence}</td><td>${each.at ? moment(each.at) : nothing}</td></tr>`)}</tbody>
       </table></div>

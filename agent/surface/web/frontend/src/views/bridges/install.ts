@@ -32,6 +32,8 @@ export class Install extends LitElement {
       summary { cursor: pointer; }
       ul { list-style: none; padding: 0; }
       select { width: 100%; }
+      label[for="channel"] { margin-top: .6rem; }
+      .row { margin: .6rem 0; }
     `,
   ];
 
@@ -63,8 +65,8 @@ export class Install extends LitElement {
       ${it.why ? html`<p>${it.why}</p>` : nothing}
       ${it.notes && it.latest ? notes(it, it.latest) : nothing}
       ${it.latest ? against(it.refusals) : nothing}
-      ${this.channel(it)}
-      ${may && it.latest ? this.wish(it, it.latest) : blocked ? html`<p class="quiet">${words.blocked}</p>` : nothing}`;
+      ${may && it.latest ? this.wish(it, it.latest) : blocked ? html`<p class="quiet">${words.blocked}</p>` : nothing}
+      ${this.channel(it)}`;
   }
 
   /** What is accepted by name, and the button once it is. */

@@ -19,7 +19,7 @@ const ACKS = ["ack_unsigned", "ack_project_change", "ack_downgrade"] as const;
 export class Builds extends LitElement {
   @state() private shown: BuildShown | null = null;
 
-  static override styles = [base, controls, css`dl { grid-template-columns: auto 1fr; } dd { overflow-wrap: anywhere; min-width: 0; }`];
+  static override styles = [base, controls, css`dl { grid-template-columns: fit-content(45%) minmax(0, 1fr); } dd { overflow-wrap: anywhere; min-width: 0; text-align: left; }`];
 
   constructor() {
     super();

@@ -32,8 +32,8 @@ export class Offers extends LitElement {
 
 function line(it: OfferView) {
   const standing = [named(words.standings, it.standing), it.released ? day(it.released) : ""].filter(Boolean).join(", ");
-  return html`<tr><td>${it.title ?? it.mac} <small>${it.mac}</small></td><td>${it.channel}</td>
-    <td>${it.installed ?? "–"} <small>${it.project ?? ""}</small></td>
-    <td>${it.latest ?? "–"} <small>${standing}</small></td>
+  return html`<tr><td>${it.title ?? it.mac} <small>${it.mac}</small></td><td data-label=${words.offerColumns[1]}>${it.channel}</td>
+    <td data-label=${words.offerColumns[2]}>${it.installed ?? "–"} <small>${it.project ?? ""}</small></td>
+    <td data-label=${words.offerColumns[3]}>${it.latest ?? "–"} <small>${standing}</small></td>
     <td>${it.refusals.length ? it.refusals.map((each) => html`<div>${each.text}</div>`) : it.why || words.nothingAgainst}</td></tr>`;
 }

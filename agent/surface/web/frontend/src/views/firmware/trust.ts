@@ -24,8 +24,10 @@ export class Trust extends LitElement {
     css`
       .head { min-height: 5.5rem; }
       section { border-top: 1px solid var(--divider-color); margin-top: .75rem; padding-top: .75rem; }
-      dl { grid-template-columns: auto 1fr; }
-      dd { overflow-wrap: anywhere; min-width: 0; }
+      dl { grid-template-columns: fit-content(45%) minmax(0, 1fr); margin-bottom: .6rem; }
+      dd { overflow-wrap: anywhere; min-width: 0; text-align: left; }
+      #trust::first-letter { text-transform: uppercase; }
+      h3 small { font-weight: 400; }
       summary { cursor: pointer; }
     `,
   ];

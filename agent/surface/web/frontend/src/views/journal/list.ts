@@ -3,7 +3,6 @@ import { customElement, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import type { Line } from "../../api.js";
 import { here, moment } from "../../fleet.js";
-import { named } from "../../language.js";
 import { tell } from "../../parts/answers.js";
 import { download } from "../../parts/download.js";
 import { store, Watch } from "../../store.js";
@@ -11,6 +10,7 @@ import { base, controls, tables } from "../../styles.js";
 import "../../parts/card.js";
 import "../../parts/problem.js";
 import { chosen, page, since } from "./events.js";
+import { kindName } from "./kinds.js";
 import { words } from "./words.js";
 
 const PERIODS_D = [1, 7, 30, 90];
@@ -41,8 +41,8 @@ export class JournalList extends LitElement {
       .filters select, .filters input { width: 100%; }
       .table { min-height: 24rem; }
       .count { min-height: 1.6rem; }
-      td.what { min-width: 12rem; }
-      td.at { white-space: nowrap; }
+      td.what summary::first-letter { text-transform: uppercase; }
+      @media (min-width: 561px) { td.what { min-width: 12rem; } td.at { white-space: nowrap; } }
       summary { cursor: pointer; }
       pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .25rem 0; font-size: .85rem; }
     `,
@@ -123,12 +123,8 @@ function line(it: Line) {
   const did = typeof by === "string" && typeof action === "string" && typeof outcome === "string";
   const rest = Object.entries(it.data);
   return html`<tr><td class="at">${moment(it.at)}</td><td>${kindName(it.kind)}</td>
-    <td class="what">${did ? words.did(by, action, outcome) : it.text}
-      ${rest.length && !did ? html`<details><summary>${words.details}</summary><pre>${rest.map(([name, value]) => `${name}: ${JSON.stringify(value)}`).join("\n")}</pre></details>` : nothing}</td></tr>`;
-}
-
-function kindName(kind: string): string {
-  return named(words.kinds, kind).replaceAll("_", " ");
+    <td class="what">${did ? words.did(by, action, outcome) : !rest.length ? it.text
+      : html`<details><summary>${it.text || words.details}</summary><pre>${rest.map(([name, value]) => `${name}: ${JSON.stringify(value)}`).join("\n")}</pre></details>`}</td></tr>`;
 }
 
 function valueOf(event: Event): string {

@@ -31,8 +31,9 @@ export class ComplianceReport extends LitElement {
     css`
       .all { min-height: 18rem; }
       .row { align-items: end; margin: .5rem 0; }
-      td { white-space: nowrap; font-variant-numeric: tabular-nums; }
-      td.what { white-space: normal; min-width: 12rem; }
+      td { font-variant-numeric: tabular-nums; }
+      td small, th small { display: block; font-weight: 400; }
+      @media (min-width: 561px) { td.what { min-width: 8rem; } }
       summary { cursor: pointer; }
     `,
   ];
@@ -87,18 +88,19 @@ function table(days: readonly DayReport[]) {
 
 /** One day; what was not recorded is said to be unknown, never shown as nothing. */
 function one(it: DayReport) {
+  const [, limit, most, margin, exported, operations, faults, broken] = words.reportColumns;
   const left = it.margin_wh;
   return html`<tr>
     <th scope="row">${date(it.day)} <small>${it.recorded_s ? words.recorded(seconds(it.recorded_s)) : words.notRecorded}</small></th>
-    <td>${watts(it.limit_w)}</td>
-    <td>${watts(it.most_export_w)}</td>
-    <td class=${it.margin_w !== null && it.margin_w < 0 ? "warn" : ""}>${watts(it.margin_w)}
+    <td data-label=${limit}>${watts(it.limit_w)}</td>
+    <td data-label=${most}>${watts(it.most_export_w)}</td>
+    <td data-label=${margin} class=${it.margin_w !== null && it.margin_w < 0 ? "warn" : ""}>${watts(it.margin_w)}
       ${it.over_limit_s ? html`<small>${words.over(seconds(it.over_limit_s))}</small>` : nothing}</td>
-    <td>${it.exported_wh === null && it.allowance_wh === null ? UNKNOWN : words.of(kilowattHours(it.exported_wh), kilowattHours(it.allowance_wh))}
+    <td data-label=${exported}>${it.exported_wh === null && it.allowance_wh === null ? UNKNOWN : words.of(kilowattHours(it.exported_wh), kilowattHours(it.allowance_wh))}
       ${left === null ? nothing : html`<small class=${left < 0 ? "bad" : ""}>${words.leftOver(kilowattHours(left))}</small>`}</td>
-    <td class="what">${counts(it.operations)} ${Object.keys(it.stops).length ? html`<small>${words.stops(counts(it.stops), it.stops_verified)}</small>` : nothing}</td>
-    <td class="what">${Object.keys(it.faults).length ? counts(it.faults) : words.noFaults}</td>
-    <td class="what">${breaches(it)}</td>
+    <td class="what" data-label=${operations}>${counts(it.operations)} ${Object.keys(it.stops).length ? html`<small>${words.stops(counts(it.stops), it.stops_verified)}</small>` : nothing}</td>
+    <td class="what" data-label=${faults}>${Object.keys(it.faults).length ? counts(it.faults) : words.noFaults}</td>
+    <td class="what" data-label=${broken}>${breaches(it)}</td>
   </tr>`;
 }
 

@@ -1,7 +1,7 @@
 import { css, html, LitElement, nothing } from "lit";
 import { customElement, state } from "lit/decorators.js";
 import type uPlot from "uplot";
-import { kilowatts, midnight, watts } from "../../format.js";
+import { kilowattHours, kilowatts, midnight, watts } from "../../format.js";
 import { history, today } from "../../history.js";
 import { shadeWindows, strip } from "../../parts/bands.js";
 import type { Drawn } from "../../parts/plot.js";
@@ -91,7 +91,7 @@ const drawn: Drawn = (colour) => {
     value: (_, w: number | null) => (w === null ? "–" : watts(w)), ...more,
   });
   const energy = (label: string, name: string): uPlot.Series => line(label, name, {
-    scale: "kWh", dash: [6, 4], value: (_, kwh: number | null) => (kwh === null ? "–" : `${kwh.toFixed(2)} kWh`),
+    scale: "kWh", dash: [6, 4], value: (_, kwh: number | null) => (kwh === null ? "–" : kilowattHours(kwh * 1000)),
   });
   const axis = { stroke: colour("--secondary-text-color"), grid: { stroke: colour("--divider-color"), width: 1 }, ticks: { show: false } };
   return {

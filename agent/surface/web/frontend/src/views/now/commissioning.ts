@@ -35,20 +35,20 @@ const words = inBoth(
   {
     title: "Inbetriebnahme-Test",
     stages: {
-      none: "Noch nicht gelaufen", waiting: "Wartet", running: "Läuft", ending: "Sieht dem Ende zu", passed: "Bestanden", failed: "Nicht bestanden",
+      none: "Noch nicht gelaufen", waiting: "Wartet", running: "Läuft", ending: "Beobachtet das Ende", passed: "Bestanden", failed: "Nicht bestanden",
     },
     verdicts: { passed: "Bestanden", failed: "Nicht bestanden", open: "Offen" },
     run: "Test ausführen",
     full: "Vollen Test ausführen",
     progress: "Der Test läuft:",
-    delay: "Verzug der Leistung",
+    delay: "Verzögerung der Leistung",
     lag: "Zeit bis zum Ende",
     gain: "Erreichte Leistung",
     ofCommanded: (percent: string) => `${percent} % des Befohlenen`,
     dead: "Totzeit",
-    counter: "Zähler kommt später um",
+    counter: "Zähler ist verspätet um",
     notMeasured: "nicht gemessen",
-    rewrite: "Eine Frist lässt sich erneuern",
+    rewrite: "Ein Dispatch lässt sich erneuern",
     notTried: "nicht versucht",
     yes: "ja",
     no: "nein",
@@ -64,7 +64,7 @@ export class Commissioning extends LitElement {
   static override styles = [
     base,
     css`
-      .two { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); }
+      .two { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); align-items: start; }
       .progress { min-height: 2.6rem; }
     `,
   ];

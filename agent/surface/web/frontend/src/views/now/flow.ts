@@ -25,10 +25,12 @@ export class Flow extends LitElement {
   static override styles = [
     base,
     css`
+      pv-card { height: 100%; }
       .nodes { display: grid; grid-template-columns: 1fr 4.5rem 1fr; grid-template-rows: 1fr 2.5rem 1fr; }
       .node { text-align: center; padding: .5rem .25rem; border: 2px solid; border-radius: 12px; min-height: 5.6rem; min-width: 0; }
       .node span, .node pv-value { display: block; color: var(--primary-text-color); }
       .node pv-value { font-weight: 600; font-size: 1.1rem; }
+      .node span pv-value { display: inline; font-weight: inherit; font-size: inherit; }
       .sun { grid-area: 1 / 1; border-color: var(--pv-sun); }
       .house { grid-area: 1 / 3; border-color: var(--pv-load); }
       .battery { grid-area: 3 / 1; border-color: var(--pv-battery); }
@@ -61,7 +63,7 @@ export class Flow extends LitElement {
       <div class="nodes">
         <div class="node sun"><span>${words.sun}</span><pv-value id="pv" text=${watts(power?.pv_w)} .reading=${input("pv_w")}></pv-value><small>&nbsp;</small></div>
         <div class="node house"><span>${words.house}</span><pv-value id="load" text=${watts(power?.load_w)} .reading=${input("grid_w")}></pv-value><small>&nbsp;</small></div>
-        <div class="node battery"><span>${words.battery} <span id="soc">${state?.soc_percent == null ? "" : percent(state.soc_percent)}</span></span>
+        <div class="node battery"><span>${words.battery} ${state?.soc_percent == null ? "" : html`<pv-value id="soc" text=${percent(state.soc_percent)} .reading=${input("soc_percent")}></pv-value>`}</span>
           <pv-value id="battery" text=${watts(size(power?.battery_w))} .reading=${input("battery_w")}></pv-value>
           <small id="battery-words">${way(power?.battery_w, words.discharges, words.charges, words.rests)}</small></div>
         <div class="node grid"><span>${words.grid}</span><pv-value id="grid" text=${watts(size(power?.grid_w))} .reading=${input("grid_w")}></pv-value>
@@ -82,7 +84,7 @@ export class Flow extends LitElement {
     ];
     return html`<svg viewBox="0 0 100 200" preserveAspectRatio="none" aria-hidden="true">
       ${spokes.map((spoke) => this.arrow(spoke))}
-      <circle cx="50" cy="100" r="5" fill="currentColor"></circle>
+      <ellipse cx="50" cy="100" rx="6" ry="4" fill="currentColor"></ellipse>
     </svg>`;
   }
 

@@ -16,6 +16,7 @@ export class Headroom extends LitElement {
   static override styles = [
     base,
     css`
+      pv-card { height: 100%; }
       .gauge { position: relative; max-width: 16rem; margin: 0 auto; aspect-ratio: 200 / 116; }
       svg { width: 100%; height: 100%; }
       path { fill: none; stroke-width: 16; stroke: var(--pv-soft); }

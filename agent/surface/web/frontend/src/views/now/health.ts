@@ -20,7 +20,8 @@ export class Health extends LitElement {
     base,
     tables,
     css`
-      .two { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); }
+      .two { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); align-items: start; }
+      h3 { margin-top: .75rem; }
       .problems { min-height: 3.5rem; }
       tbody tr { height: 2.2rem; }
     `,

@@ -21,6 +21,7 @@ export class NowState extends LitElement {
     base,
     controls,
     css`
+      pv-card { height: 100%; }
       .head { min-height: 6.2rem; }
       .lease { min-height: 3rem; }
       .row { margin: .6rem 0; }
@@ -35,6 +36,7 @@ export class NowState extends LitElement {
 
   override render() {
     const state = store.state;
+    const runs = state?.phase === "DISCHARGE_ACTIVE";
     return html`<pv-card heading=${words.state}>
       <div class="head" aria-live="polite">
         <p id="phase" class="big ${state ? (TONES[state.phase] ?? "") : ""}">${state ? words.phases[state.phase] : words.loading}</p>
@@ -42,7 +44,7 @@ export class NowState extends LitElement {
       </div>
       <p id="lease" class="lease quiet">${state ? lease(state) : ""}</p>
       <div class="row">
-        ${wish(words.start, "start_discharge", "primary")} ${wish(words.stop, "stop_discharge")}
+        ${wish(words.start, "start_discharge", runs ? "" : "primary")} ${wish(words.stop, "stop_discharge", runs ? "primary" : "")}
         ${wish(words.acknowledge, "acknowledge", "", !state?.latched)}
       </div>
       <div class="note">
@@ -77,5 +79,6 @@ function lease({ lease: it }: State): string {
 function last({ last_action: it }: State): string {
   if (!it) return words.nothingDone;
   const plain = (code: string): string => code.replaceAll("_", " ");
-  return words.last(plain(it.action), clockWithSeconds(it.at), it.by, plain(it.reason));
+  const action = plain(named(words.actions, it.action));
+  return words.last(action, clockWithSeconds(it.at), it.by, plain(named(words.whys, it.reason)));
 }

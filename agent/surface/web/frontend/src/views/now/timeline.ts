@@ -14,6 +14,8 @@ const SPAN_MS = 36 * 3_600_000;
 /** The next ones; the plan has all of them, each with its why. */
 const LISTED = 5;
 const EVERY_MS = 6 * 3_600_000;
+/** What is marked sooner would stick out at the edge. */
+const SOON_MS = 3_600_000;
 
 /** Planned windows of the next 36 hours, as bars whose height is their power, over the charge. */
 @customElement("pv-now-timeline")
@@ -22,7 +24,7 @@ export class Timeline extends LitElement {
     base,
     css`
       .all { min-height: 20rem; }
-      .band { position: relative; height: 6rem; margin: .4rem 0 1.6rem; background: var(--pv-soft); border-radius: 6px; }
+      .band { position: relative; height: 6rem; margin: .4rem 0 1.5rem; background: var(--pv-soft); border-radius: 6px; }
       .band > * { position: absolute; bottom: 0; }
       .window { min-width: 3px; border-radius: 4px 4px 0 0; opacity: .85; }
       .mark { height: 100%; border-left: 1px dashed var(--divider-color); }
@@ -62,6 +64,7 @@ export class Timeline extends LitElement {
       <p class="quiet" id="timeline-totals">${words.totals(kilowattHours(total(plan, "discharge")), kilowattHours(total(plan, "charge")))},
         ${words.socNow(percent(state.soc_percent))}, ${words.sunLeft(kilowattHours(sun))}</p>
       ${this.band(plan, windows, from)}
+      <p class="legend"><small>${words.legend(plan.aim === "carbon" ? words.carbon : words.price)}</small></p>
       <p id="timeline-now" class="now"><pv-running></pv-running></p>
       ${windows.length ? html`<ol id="timeline-windows">${windows.slice(0, LISTED).map((each) => html`<li class=${each.action}>${told(plan, each)}</li>`)}</ol>
           <a href="#/plan">${words.allWindows(windows.length)}</a>`
@@ -72,7 +75,7 @@ export class Timeline extends LitElement {
     const at = (moment: number): number => Math.min(100, Math.max(0, ((moment - from) / SPAN_MS) * 100));
     const most = Math.max(1, ...windows.map((each) => Math.abs(each.power_w)));
     const marks: number[] = [];
-    for (let mark = midnight(from); mark < from + SPAN_MS; mark += EVERY_MS) if (mark > from) marks.push(mark);
+    for (let mark = midnight(from); mark < from + SPAN_MS; mark += EVERY_MS) if (mark > from + SOON_MS) marks.push(mark);
     return html`<div class="band" role="img" aria-label=${words.timelineLabel(windows.length)}>
       ${marks.map((mark) => html`<div class="mark" .style=${`left: ${at(mark)}%`}><span>${clock(mark) === "00:00" ? weekday(mark) : clock(mark)}</span></div>`)}
       ${windows.map((each) => {

@@ -18,7 +18,7 @@ export class NowView extends LitElement {
     grid,
     css`
       @media (min-width: 1060px) {
-        .grid { grid-template-columns: repeat(3, 1fr); }
+        .grid { grid-template-columns: repeat(3, 1fr); align-items: stretch; }
       }
     `,
   ];

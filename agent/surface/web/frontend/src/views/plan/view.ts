@@ -30,13 +30,8 @@ export class PlanPage extends LitElement {
       .head { min-height: 5rem; }
       .now { min-height: 1.5rem; }
       li { padding: .15rem 0; }
-      td:nth-child(3), td:nth-child(4) { white-space: nowrap; }
-      @media (max-width: 560px) {
-        .head { min-height: 10rem; }
-        thead { position: absolute; clip-path: inset(50%); }
-        tr { display: block; border-bottom: 1px solid var(--divider-color); padding: .4rem 0; }
-        td { display: block; border: 0; padding: 0; }
-      }
+      @media (max-width: 560px) { .head { min-height: 10rem; } }
+      @media (min-width: 561px) { td:nth-child(1), td:nth-child(3), td:nth-child(4) { white-space: nowrap; } }
     `,
   ];
 

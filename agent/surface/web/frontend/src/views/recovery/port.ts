@@ -28,8 +28,9 @@ export class CablePort extends LitElement {
     controls,
     css`
       :host { border-top: 1px solid var(--divider-color); margin-top: .75rem; padding-top: .75rem; overflow-wrap: anywhere; }
-      dl { grid-template-columns: auto 1fr; }
-      dd { min-width: 0; }
+      .chip { display: grid; gap: 0 2.5rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); align-items: start; margin-top: .6rem; }
+      dl { grid-template-columns: fit-content(45%) minmax(0, 1fr); }
+      dd { min-width: 0; text-align: left; }
       summary { cursor: pointer; padding: .5rem 0; }
     `,
   ];
@@ -54,7 +55,7 @@ export class CablePort extends LitElement {
       ${it.used_by.length ? html`<p class="warn">${words.used(it.used_by.join(", "))}</p>` : nothing}
       ${it.stick || it.used_by.length ? this.insist() : nothing}
       ${this.busy ? html`<p class="quiet">${words.busy}</p>` : it.phase ? this.asking() : this.identify()}
-      ${chip ? html`<div class="chip">${facts(chip)}
+      ${chip ? html`<div class="chip"><div>${facts(chip)}</div>
         ${keyed(`${chip.mac} ${chip.at ?? ""}`, this.wish(chip))}</div>` : nothing}
     </div>`;
   }
