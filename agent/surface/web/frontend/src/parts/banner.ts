@@ -1,7 +1,8 @@
 import { css, html, LitElement, nothing } from "lit";
-import { customElement } from "lit/decorators.js";
+import { customElement, state } from "lit/decorators.js";
 import { seconds } from "../format.js";
 import { inBoth } from "../language.js";
+import { LOAD, loadAgain } from "../reload.js";
 import { store, Watch } from "../store.js";
 import { controls } from "../styles.js";
 
@@ -11,7 +12,9 @@ const words = inBoth(
     old: (age: string) => `What you see is old: last known ${age} ago.`,
     again: "Trying again by itself.",
     now: "Try now",
-    stale: "The agent answers, but its guard has said nothing new for a while. See its log.",
+    stale: (age: string) => `The agent answers, but its guard has said nothing new for ${age}: the values are that old. See its log.`,
+    astray: (status: string) => `Home Assistant answers, but no longer leads from here to the agent (status ${status}): it was restarted, or your session there ended.`,
+    unsaved: "Loading the page again helps; what you typed and did not save is lost by it.",
     refused: "Home Assistant refused the connection.",
     step: "Log in to Home Assistant again, or ask an administrator of it.",
   },
@@ -20,7 +23,9 @@ const words = inBoth(
     old: (age: string) => `Was hier steht, ist alt: zuletzt bekannt vor ${age}.`,
     again: "Es wird von selbst weiter versucht.",
     now: "Jetzt versuchen",
-    stale: "Der Agent antwortet, aber sein Wächter hat eine Weile nichts Neues gesagt. Siehe sein Protokoll.",
+    stale: (age: string) => `Der Agent antwortet, aber sein Wächter hat ${age} nichts Neues gesagt: so alt sind die Werte. Siehe sein Protokoll.`,
+    astray: (status: string) => `Home Assistant antwortet, führt von hier aber nicht mehr zum Agenten (Status ${status}): es wurde neu gestartet, oder die Sitzung dort ist zu Ende.`,
+    unsaved: "Seite neu laden hilft; was getippt und nicht gespeichert ist, geht dabei verloren.",
     refused: "Home Assistant hat die Verbindung abgelehnt.",
     step: "Bitte neu bei Home Assistant anmelden oder einen Administrator fragen.",
   },
@@ -29,6 +34,9 @@ const words = inBoth(
 /** Says how good the connection is when it is not; lies over the page, so that nothing moves. */
 @customElement("pv-banner")
 export class Banner extends LitElement {
+  /** What a person has to do where the page may not. */
+  @state() private yourself = "";
+
   static override styles = [
     controls,
     css`
@@ -51,21 +59,29 @@ export class Banner extends LitElement {
     const text = said();
     if (!text) return nothing;
     return html`<div class=${store.link} role="alert">
-      <span>${text}</span>
-      ${store.link === "stale" ? nothing
-        : html`<button type="button" @click=${() => { store.hurry(); }}>${words.now}</button>`}
+      <span>${text} ${store.link === "astray" ? this.yourself || words.unsaved : nothing}</span>
+      ${this.step()}
     </div>`;
+  }
+
+  private step() {
+    if (store.link === "stale") return nothing;
+    if (store.link !== "astray") return html`<button type="button" @click=${() => { store.hurry(); }}>${words.now}</button>`;
+    return html`<button type="button" @click=${async () => { this.yourself = await loadAgain(); }}>${LOAD}</button>`;
   }
 }
 
 function said(): string {
+  const old = store.state ? words.old(seconds(store.since)) : "";
   switch (store.link) {
     case "lost":
-      return [words.lost, store.state ? words.old(seconds(store.since)) : "", words.again].join(" ");
+      return [words.lost, old, words.again].join(" ");
+    case "astray":
+      return [words.astray(store.refusal), old].join(" ");
     case "refused":
       return `${store.refusal || words.refused} ${words.step}`;
     case "stale":
-      return words.stale;
+      return words.stale(seconds(store.since));
     default:
       return "";
   }

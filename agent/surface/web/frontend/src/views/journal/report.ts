@@ -6,8 +6,8 @@ import { date, kilowattHours, seconds, UNKNOWN, watts } from "../../format.js";
 import { named } from "../../language.js";
 import { tell } from "../../parts/answers.js";
 import { download } from "../../parts/download.js";
-import { send } from "../../send.js";
-import { Watch } from "../../store.js";
+import { send, WISH_MS } from "../../send.js";
+import { Returned, store, Watch } from "../../store.js";
 import { base, controls, tables } from "../../styles.js";
 import "../../parts/card.js";
 import "../../parts/problem.js";
@@ -40,11 +40,12 @@ export class ComplianceReport extends LitElement {
   constructor() {
     super();
     new Watch(this, []);
+    new Returned(this, () => { if (!this.told) void this.load(); });
   }
 
   override connectedCallback(): void {
     super.connectedCallback();
-    void this.load();
+    if (store.state) void this.load();
   }
 
   override render() {
@@ -71,7 +72,7 @@ export class ComplianceReport extends LitElement {
   private async load(): Promise<void> {
     const asked = ++this.asked;
     this.busy = true;
-    const { body, text } = await send<Report>("GET", `report?days=${this.days}`);
+    const { body, text } = await send<Report>("GET", `report?days=${this.days}`, undefined, { holds: "days", within_ms: WISH_MS });
     if (asked !== this.asked) return; // another period was chosen meanwhile
     this.busy = false;
     this.problem = body ? "" : text || words.reportFailed;

@@ -4,7 +4,7 @@ import type { Changes, PlanPicture, SettingField, SettingsTold } from "../../api
 import { kilowattHours, number, percent } from "../../format.js";
 import { saving, total } from "../../plan.js";
 import { send, type Reply } from "../../send.js";
-import { store, Watch } from "../../store.js";
+import { Returned, store, Watch } from "../../store.js";
 import { base, controls, tables } from "../../styles.js";
 import "../../parts/card.js";
 import "../../parts/problem.js";
@@ -60,6 +60,7 @@ export class WhatIf extends LitElement {
   constructor() {
     super();
     new Watch(this, []);
+    new Returned(this, () => { if (!this.sliders.length || this.unread) void this.load(); });
   }
 
   override connectedCallback(): void {
@@ -97,7 +98,7 @@ export class WhatIf extends LitElement {
       return html`<pv-problem text=${words.failed} next=${this.problem}>
         <button type="button" @click=${() => void this.ask()}>${words.retry}</button></pv-problem>`;
     }
-    return this.found ? compared(this.plan, this.found) 
+    return this.found ? compared(this.plan, this.found)
       : html`<p>${words.only}</p>`;
   }
 
@@ -128,7 +129,7 @@ export class WhatIf extends LitElement {
     }
     const number = ++this.asked;
     this.busy = true;
-    const reply: Reply<PlanPicture> = await send("POST", "plan/preview", this.changes);
+    const reply: Reply<PlanPicture> = await send("POST", "plan/preview", this.changes, { holds: "points" });
     if (number !== this.asked) return;
     this.busy = false;
     this.problem = reply.body ? "" : reply.text;
@@ -136,7 +137,7 @@ export class WhatIf extends LitElement {
   }
 
   private async load(): Promise<void> {
-    const reply = await send<SettingsTold>("GET", "settings");
+    const reply = await send<SettingsTold>("GET", "settings", undefined, { holds: "fields" });
     this.unread = reply.body ? "" : reply.text;
     const fields = new Map(reply.body?.fields.map((each) => [each.key, each]));
     this.sliders = [
