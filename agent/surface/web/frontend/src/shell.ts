@@ -89,6 +89,8 @@ export class App extends LitElement {
       nav button { margin-left: auto; flex: none; white-space: nowrap; border: 0; background: none; min-height: 2.75rem; color: var(--secondary-text-color); }
       main { display: block; padding: .9rem .9rem 7rem; /* an answer at the foot covers no control */ max-width: 1200px; margin: 0 auto; min-height: 80vh; outline: none; }
       @media (max-width: 600px) { main { padding-bottom: 13rem; } } /* where the same words take more lines */
+      .arriving { animation: arrive 0s .4s both; } /* most views are there before one could read it */
+      @keyframes arrive { from { opacity: 0; } }
       main.old { filter: grayscale(1); --pv-value-color: var(--secondary-text-color); }
     `,
   ];
@@ -166,7 +168,7 @@ export class App extends LitElement {
     }
     if (!store.state && old()) return html`<pv-problem text=${words.never} next=${words.neverNext}></pv-problem>`;
     const tag = unsafeStatic(`pv-view-${this.name}`); // one of NAMES, never what somebody typed
-    return this.loaded === "ready" ? staticHtml`<${tag}></${tag}>` : html`<p class="quiet" role="status">${words.loading}</p>`;
+    return this.loaded === "ready" ? staticHtml`<${tag}></${tag}>` : html`<p class="quiet arriving" role="status">${words.loading}</p>`;
   }
 }
 

@@ -59,7 +59,7 @@ export class ComplianceReport extends LitElement {
       </div>
       <div class="all">
         <p role="status">${this.busy ? words.reporting : this.told ? words.reported(moment(this.told.at)) : ""}</p>
-        ${this.problem ? html`<pv-problem text=${words.reportFailed} next=${this.problem}></pv-problem>` : this.told ? table(this.told.days) : nothing}
+        ${this.problem ? html`<pv-problem text=${words.reportFailed} next=${this.problem}></pv-problem>` : this.told ? table(this.told) : nothing}
       </div>
     </pv-card>`;
   }
@@ -80,10 +80,10 @@ export class ComplianceReport extends LitElement {
   }
 }
 
-function table(days: readonly DayReport[]) {
+function table({ days, at }: Report) {
   return html`<div class="scroll" tabindex="0" role="group" aria-label=${words.report}><table id="report">
     <thead><tr>${words.reportColumns.map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
-    <tbody>${[...days].reverse().map(one)}</tbody></table></div>`;
+    <tbody title=${words.reported(moment(at))}>${[...days].reverse().map(one)}</tbody></table></div>`;
 }
 
 /** One day; what was not recorded is said to be unknown, never shown as nothing. */

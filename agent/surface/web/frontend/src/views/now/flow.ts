@@ -4,7 +4,7 @@ import { percent, share, watts } from "../../format.js";
 import { store, Watch } from "../../store.js";
 import { base } from "../../styles.js";
 import "../../parts/card.js";
-import "../../parts/value.js";
+import { aged } from "../../parts/value.js";
 import { words } from "./words.js";
 
 /** Less is called still. */
@@ -29,6 +29,7 @@ export class Flow extends LitElement {
       .node { text-align: center; padding: .5rem .25rem; border: 2px solid; border-radius: 12px; min-height: 5.6rem; min-width: 0; }
       .node span, .node pv-value { display: block; color: var(--primary-text-color); }
       .node pv-value { font-weight: 600; font-size: 1.1rem; }
+      .node span pv-value { display: inline; font-weight: inherit; font-size: inherit; }
       .sun { grid-area: 1 / 1; border-color: var(--pv-sun); }
       .house { grid-area: 1 / 3; border-color: var(--pv-load); }
       .battery { grid-area: 3 / 1; border-color: var(--pv-battery); }
@@ -61,7 +62,7 @@ export class Flow extends LitElement {
       <div class="nodes">
         <div class="node sun"><span>${words.sun}</span><pv-value id="pv" text=${watts(power?.pv_w)} .reading=${input("pv_w")}></pv-value><small>&nbsp;</small></div>
         <div class="node house"><span>${words.house}</span><pv-value id="load" text=${watts(power?.load_w)} .reading=${input("grid_w")}></pv-value><small>&nbsp;</small></div>
-        <div class="node battery"><span>${words.battery} <span id="soc">${state?.soc_percent == null ? "" : percent(state.soc_percent)}</span></span>
+        <div class="node battery"><span>${words.battery} ${state?.soc_percent == null ? "" : html`<pv-value id="soc" text=${percent(state.soc_percent)} .reading=${input("soc_percent")}></pv-value>`}</span>
           <pv-value id="battery" text=${watts(size(power?.battery_w))} .reading=${input("battery_w")}></pv-value>
           <small id="battery-words">${way(power?.battery_w, words.discharges, words.charges, words.rests)}</small></div>
         <div class="node grid"><span>${words.grid}</span><pv-value id="grid" text=${watts(size(power?.grid_w))} .reading=${input("grid_w")}></pv-value>
@@ -96,6 +97,7 @@ export class Flow extends LitElement {
   }
 
   private limit() {
+    const input = store.state?.readings.find((each) => each.name === "grid_w");
     const power = store.state?.power;
     const exported = power?.grid_w == null ? null : Math.max(0, -power.grid_w);
     const limit = power?.limit_w;
@@ -105,7 +107,7 @@ export class Flow extends LitElement {
         aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(part)} aria-valuetext=${words.of(watts(exported), watts(limit))}>
         <div class="fill" .style=${`width: ${part.toFixed(1)}%`}></div>
       </div>
-      <p id="limit" class="limit quiet">${!power ? "" : limit == null ? words.noLimit
+      <p id="limit" class="limit quiet" title=${aged(input?.age_s ?? null, input?.source)}>${!power ? "" : limit == null ? words.noLimit
         : words.limit(watts(exported), watts(limit), watts(power.target_w))}</p>`;
   }
 }

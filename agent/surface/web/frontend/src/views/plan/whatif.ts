@@ -2,13 +2,14 @@ import { css, html, LitElement, nothing } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import type { Changes, PlanPicture, SettingField, SettingsTold } from "../../api.js";
 import { kilowattHours, number, percent } from "../../format.js";
-import { saving, total } from "../../plan.js";
+import { saving, total, words as ofPlan } from "../../plan.js";
 import { send, type Reply } from "../../send.js";
 import { Returned, store, Watch } from "../../store.js";
 import { base, controls, tables } from "../../styles.js";
 import "../../parts/card.js";
 import "../../parts/problem.js";
 import "../../parts/progress.js";
+import "../../parts/value.js";
 import { words } from "./words.js";
 
 type Name = keyof Changes;
@@ -168,6 +169,6 @@ function compared(plan: PlanPicture | null, found: PlanPicture) {
   ];
   return html`<table>
     <thead><tr>${words.compared.map((each) => (each ? html`<th scope="col">${each}</th>` : html`<td></td>`))}</tr></thead>
-    <tbody>${lines.map(([name, [now, then]]) => html`<tr><th scope="row">${name}</th><td>${now}</td><td>${then}</td></tr>`)}</tbody>
+    <tbody>${lines.map(([name, [now, then]]) => html`<tr><th scope="row">${name}</th><td>${plan ? html`<pv-value text=${now} at=${plan.made_at} source=${ofPlan.source}></pv-value>` : now}</td><td title=${words.preview}>${then}</td></tr>`)}</tbody>
   </table>`;
 }

@@ -82,6 +82,7 @@ export const words = inBoth(
     yes: "yes",
     no: "no",
     untried: "not tried",
+    measured: (at: string) => `measured ${at}`,
   },
   {
     loading: "Lädt…",
@@ -164,5 +165,6 @@ export const words = inBoth(
     yes: "ja",
     no: "nein",
     untried: "nicht versucht",
+    measured: (at: string) => `gemessen ${at}`,
   },
 );
