@@ -123,7 +123,7 @@ async def test_after_the_prefix_changed_one_click_brings_the_page_back_and_none_
     loads: list[str] = []
     framed.page.on("framenavigated", lambda frame: loads.append(frame.url))
     await restarted(framed)
-    banner = framed.inside.locator("pv-banner [role=alert]")
+    banner = framed.inside.locator("pv-banner")
     await expect(banner).to_contain_text("no longer leads from here to the agent (status 503)")
     await expect(banner).to_contain_text("old: last known")
     await expect(banner).to_contain_text("did not save is lost")
@@ -160,7 +160,7 @@ async def test_a_session_that_ended_in_the_frame_asks_for_no_token(framed: Frame
     framed.ingress.sessions.clear()
     await framed.house.server.stop()
     await framed.house.server.start("127.0.0.1", framed.house.port)
-    banner = framed.inside.locator("pv-banner [role=alert]")
+    banner = framed.inside.locator("pv-banner")
     await expect(banner).to_contain_text("(status 401)")
     await expect(framed.inside.locator("pv-token")).to_have_count(0)
     await framed.log_in(ANNA)  # as Home Assistant's own page does when it is loaded

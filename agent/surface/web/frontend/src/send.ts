@@ -67,7 +67,7 @@ function once(): Record<string, string> {
 }
 
 /** Why there is no answer but a status, and what helps. */
-export function answered(status: number): string {
+export function because(status: number): string {
   if (status === 413) return words.large;
   return IN_BETWEEN.includes(status) ? words.between(status) : words.answered(status);
 }
@@ -105,7 +105,7 @@ export async function send<T>(
   try {
     const response = await fetch(api(path), request);
     const text = await response.text();
-    return told<T>(response.status, parsed(text), holds);
+    return told<T>(response.status, read(text), holds);
   } catch {
     const late = abort.signal.aborted;
     return {
@@ -131,12 +131,12 @@ function told<T>(status: number, body: unknown, holds: string | undefined): Repl
     status,
     code: typeof said["code"] === "string" ? said["code"] : "",
     key: typeof said["key"] === "string" ? said["key"] : "",
-    text: text || (ok ? "" : good ? words.garbled : answered(status)),
+    text: text || (ok ? "" : good ? words.garbled : because(status)),
     body: ok ? (body as T) : null,
   };
 }
 
-function parsed(text: string): unknown {
+function read(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -12,7 +12,8 @@ const words = inBoth(
     old: (age: string) => `What you see is old: last known ${age} ago.`,
     again: "Trying again by itself.",
     now: "Try now",
-    stale: (age: string) => `The agent answers, but its guard has said nothing new for ${age}: the values are that old. See its log.`,
+    stale: "The agent answers, but its guard has said nothing new for a while. See its log.",
+    behind: (age: string) => `What you see is ${age} old.`,
     astray: (status: string) => `Home Assistant answers, but no longer leads from here to the agent (status ${status}): it was restarted, or your session there ended.`,
     unsaved: "Loading the page again helps; what you typed and did not save is lost by it.",
     refused: "Home Assistant refused the connection.",
@@ -23,7 +24,8 @@ const words = inBoth(
     old: (age: string) => `Was hier steht, ist alt: zuletzt bekannt vor ${age}.`,
     again: "Es wird von selbst weiter versucht.",
     now: "Jetzt versuchen",
-    stale: (age: string) => `Der Agent antwortet, aber sein Wächter hat ${age} nichts Neues gesagt: so alt sind die Werte. Siehe sein Protokoll.`,
+    stale: "Der Agent antwortet, aber sein Wächter hat eine Weile nichts Neues gesagt. Siehe sein Protokoll.",
+    behind: (age: string) => `Was hier steht, ist ${age} alt.`,
     astray: (status: string) => `Home Assistant antwortet, führt von hier aber nicht mehr zum Agenten (Status ${status}): es wurde neu gestartet, oder die Sitzung dort ist zu Ende.`,
     unsaved: "Seite neu laden hilft; was getippt und nicht gespeichert ist, geht dabei verloren.",
     refused: "Home Assistant hat die Verbindung abgelehnt.",
@@ -58,8 +60,8 @@ export class Banner extends LitElement {
   override render() {
     const text = said();
     if (!text) return nothing;
-    return html`<div class=${store.link} role="alert">
-      <span>${text} ${store.link === "astray" ? this.yourself || words.unsaved : nothing}</span>
+    return html`<div class=${store.link}>
+      <span><span role="alert">${text} ${store.link === "astray" ? this.yourself || words.unsaved : nothing}</span> ${age()}</span>
       ${this.step()}
     </div>`;
   }
@@ -72,17 +74,22 @@ export class Banner extends LitElement {
 }
 
 function said(): string {
-  const old = store.state ? words.old(seconds(store.since)) : "";
   switch (store.link) {
     case "lost":
-      return [words.lost, old, words.again].join(" ");
+      return `${words.lost} ${words.again}`;
     case "astray":
-      return [words.astray(store.refusal), old].join(" ");
+      return words.astray(store.refusal);
     case "refused":
       return `${store.refusal || words.refused} ${words.step}`;
     case "stale":
-      return words.stale(seconds(store.since));
+      return words.stale;
     default:
       return "";
   }
+}
+
+/** Beside the alert, not in it: what counts each second would be read out each second. */
+function age(): string {
+  if (!store.state) return "";
+  return (store.link === "stale" ? words.behind : words.old)(seconds(store.since));
 }

@@ -1,7 +1,7 @@
 /** Brings a file of the agent to the browser's downloads; a plain link could carry no token. */
 import { inBoth } from "../language.js";
 import { api } from "../place.js";
-import { answered, headers, missed, WISH_MS, type Outcome } from "../send.js";
+import { because, headers, missed, WISH_MS, type Outcome } from "../send.js";
 
 const words = inBoth(
   {
@@ -29,7 +29,7 @@ export async function fetched(path: string): Promise<Fetched> {
     if (response.ok) return { outcome: "accepted", text: "", response };
     const body = (await response.json().catch(() => null)) as { text?: unknown } | null;
     const text = typeof body?.text === "string" ? body.text : "";
-    return { outcome: text && response.status < 500 ? "refused" : "failed", text: text || answered(response.status), response: null };
+    return { outcome: text && response.status < 500 ? "refused" : "failed", text: text || because(response.status), response: null };
   } catch {
     return { outcome: "failed", text: missed(abort.signal.aborted), response: null };
   } finally {

@@ -78,7 +78,7 @@ export class WhatIf extends LitElement {
     return html`<pv-card heading=${words.what}>
       ${this.unread ? html`<pv-problem tone="warn" text=${words.settingsFailed} next=${this.unread}>
         <button type="button" @click=${() => void this.load()}>${words.retry}</button></pv-problem>` : nothing}
-      <div class="sliders">${this.sliders.map((each) => this.slider(each))}</div>
+      <div class="sliders">${this.sliders.length || this.unread ? this.sliders.map((each) => this.slider(each)) : words.loading}</div>
       <div class="row"><button type="button" ?disabled=${!Object.keys(this.changes).length} @click=${this.reset}>${words.reset}</button></div>
       <div class="answer" id="whatif">${this.answer()}</div>
     </pv-card>`;
@@ -140,7 +140,8 @@ export class WhatIf extends LitElement {
   private async load(): Promise<void> {
     const reply = await send<SettingsTold>("GET", "settings", undefined, { holds: "fields" });
     this.unread = reply.body ? "" : reply.text;
-    const fields = new Map(reply.body?.fields.map((each) => [each.key, each]));
+    if (!reply.body) return; // what can be turned stays as it was known
+    const fields = new Map(reply.body.fields.map((each) => [each.key, each]));
     this.sliders = [
       ...FORECASTS,
       ...NAMES.flatMap((name) => {
