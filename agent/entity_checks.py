@@ -46,6 +46,7 @@ QUANTITIES: Mapping[str, Quantity] = {
 }
 """What the number has to be; of the other entities only a state is asked."""
 NEEDED = frozenset(CANDIDATES) - OPTIONAL
+_LONGEST = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,9 @@ class EntityCheck:
     value: float | None
     unit: str
     text: str
+    """What is wrong and what to do about it, or what is read."""
+    updated_at: float | None
+    """Core's clock, seconds since 1970: when the oldest of them got its value; `None` without."""
 
 
 def checks(
@@ -94,8 +98,10 @@ def _check(
     used = chosen or ids(getattr(found, name, None))
     unit = quantity.canonical if quantity else ""
 
+    updated_at = _oldest(used, states) if linked else None
+
     def told(verdict: str, text: str, value: float | None = None) -> EntityCheck:
-        return EntityCheck(key, chosen, used, verdict, value, unit, text)
+        return EntityCheck(key, chosen, used, verdict, value, unit, text, updated_at)
 
     if not used:
         if name in NEEDED and hasattr(found, name):
@@ -116,10 +122,15 @@ def _seen(used: tuple[str, ...], states: Mapping[str, EntityState]) -> tuple[str
     for entity_id in used:
         state = states.get(entity_id)
         if state is None:
-            return (
-                "warning",
-                f"{entity_id} does not exist in Home Assistant, or is not read on this path.",
-            )
+            absent = "does not exist in Home Assistant, or is not read on this path"
+            return "warning", f"{entity_id} {absent}; look at its name."
         if state.state.strip().lower() in NOT_A_VALUE - {"unknown"}:
             return "failure", f"{entity_id} is {state.state or 'empty'}; look at what feeds it."
-    return "ok", f"{' and '.join(used)} can be read."
+    shown = (f"{entity_id} is {states[entity_id].state.strip()[:_LONGEST]}" for entity_id in used)
+    return "ok", f"{', '.join(shown)}."
+
+
+def _oldest(used: tuple[str, ...], states: Mapping[str, EntityState]) -> float | None:
+    """Return when the one was updated that waits for the longest; a sum is as old as that."""
+    known = [states[entity_id].last_updated for entity_id in used if entity_id in states]
+    return min(known, default=None)

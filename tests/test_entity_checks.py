@@ -17,9 +17,9 @@ FOUND = EntityMapping(soc="sensor.soc", pv_power=("sensor.a", "sensor.b"))
 def states(**texts: tuple[str, str]) -> dict[str, EntityState]:
     return {
         f"sensor.{name}": EntityState(
-            f"sensor.{name}", text, {"unit_of_measurement": unit}, 0, 0, 0, live=True
+            f"sensor.{name}", text, {"unit_of_measurement": unit}, 0, 90 - number, 0, live=True
         )
-        for name, (text, unit) in texts.items()
+        for number, (name, (text, unit)) in enumerate(texts.items())
     }
 
 
@@ -38,6 +38,7 @@ def test_a_value_is_shown_in_the_agents_unit_with_what_it_is_made_of() -> None:
     assert told.used == ("sensor.a", "sensor.b")
     assert told.chosen == ()
     assert told.text == "sensor.a + sensor.b: 1750 W."
+    assert told.updated_at == 89  # a sum is as old as its oldest part
 
 
 @pytest.mark.parametrize(
@@ -66,11 +67,14 @@ def test_what_is_needed_and_missing_is_a_failure_and_the_rest_is_left_alone() ->
     assert check("grid_power").verdict == "failure"
     assert check("reserve_soc").verdict == "skipped"
     assert check("grid_power", found=None).verdict == "skipped"
-    assert check("soc", linked=False, soc=("50", "%")).verdict == "skipped"
+    away = check("soc", linked=False, soc=("50", "%"))
+    assert (away.verdict, away.updated_at) == ("skipped", None)
 
 
 def test_helpers_are_judged_by_being_there() -> None:
     chosen = {"discharge_button": "sensor.toggle"}
-    assert check("discharge_button", chosen=chosen, toggle=("off", "")).verdict == "ok"
+    there = check("discharge_button", chosen=chosen, toggle=("off" * 100, ""))
+    assert there.verdict == "ok"
+    assert there.text == f"sensor.toggle is {('off' * 100)[:40]}."
     assert check("discharge_button", chosen=chosen, toggle=("unavailable", "")).verdict == "failure"
     assert check("discharge_button", chosen=chosen).verdict == "warning"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, FrameLocator, Page, expect
+from playwright.async_api import Browser, FrameLocator, Page, Route, expect
 
 from agent.export.requests import RequestKind
 from agent.surface.web.auth import Gate, Policy
@@ -105,21 +105,98 @@ async def test_every_view_works_in_the_frame_under_one_prefix_and_under_the_next
     assert framed.complaints == []
 
 
-async def test_after_the_prefix_changed_a_reload_of_home_assistant_brings_it_back(
+async def restarted(framed: Framed) -> None:
+    """Restart Home Assistant as the page sees it: the stream breaks, and the prefix is another."""
+    await framed.house.server.stop()
+    framed.ingress.move()
+    await framed.house.server.start("127.0.0.1", framed.house.port)
+
+
+async def test_after_the_prefix_changed_one_click_brings_the_page_back_and_none_is_made_for_it(
     framed: Framed,
 ) -> None:
     await framed.log_in(ANNA)
     await framed.open()
-    await framed.inside.get_by_role("link", name="Plan", exact=True).click()
-    await expect(framed.inside.locator("#plan-none")).to_be_visible()
-    framed.ingress.move()
-    await framed.inside.get_by_role("link", name="Journal", exact=True).click()
-    await expect(framed.inside.locator("main [role=alert]")).to_contain_text("cannot be reached")
-    await framed.page.reload()
+    await framed.inside.get_by_role("link", name="Settings", exact=True).click()
+    typed = framed.inside.get_by_label("Safety margin", exact=True)
+    await typed.fill("0.7")
+    loads: list[str] = []
+    framed.page.on("framenavigated", lambda frame: loads.append(frame.url))
+    await restarted(framed)
+    banner = framed.inside.locator("pv-banner")
+    await expect(banner).to_contain_text("no longer leads from here to the agent (status 503)")
+    await expect(banner).to_contain_text("old: last known")
+    await expect(banner).to_contain_text("did not save is lost")
+    await expect(framed.inside.locator("#link")).to_have_text("Disconnected")
+    await expect(typed).to_have_value("0.7")
+    async with framed.page.expect_request("**/api/stream"):
+        pass  # it goes on trying
+    assert loads == []
+    await banner.get_by_role("button", name="Load the page again").click()
     await expect(framed.inside.locator("main")).to_have_attribute("data-link", "live")
     assert framed.ingress.token in framed.page.frames[1].url
+    await expect(framed.inside.locator("#phase")).to_be_visible()
+
+
+async def test_a_view_that_the_dead_prefix_cannot_load_leads_back_too_and_in_german(
+    framed: Framed,
+) -> None:
+    await framed.log_in(ANNA)
+    await framed.open()
+    await framed.inside.get_by_role("button", name="Deutsch").click()
+    await expect(framed.inside.locator("main")).to_have_attribute("data-link", "live")
+    framed.ingress.move()  # the stream goes on, all else does not
     await framed.inside.get_by_role("link", name="Journal", exact=True).click()
-    await expect(framed.inside.locator("#events")).to_be_visible()
+    lost = framed.inside.locator("main [role=alert]")
+    await expect(lost).to_contain_text("nicht erreichbar")
+    await framed.inside.get_by_role("button", name="Seite neu laden").click()
+    await expect(framed.inside.locator("main")).to_have_attribute("data-link", "live")
+    assert framed.ingress.token in framed.page.frames[1].url
+
+
+async def test_a_session_that_ended_in_the_frame_asks_for_no_token(framed: Framed) -> None:
+    await framed.log_in(ANNA)
+    await framed.open()
+    framed.ingress.sessions.clear()
+    await framed.house.server.stop()
+    await framed.house.server.start("127.0.0.1", framed.house.port)
+    banner = framed.inside.locator("pv-banner")
+    await expect(banner).to_contain_text("(status 401)")
+    await expect(framed.inside.locator("pv-token")).to_have_count(0)
+    await framed.log_in(ANNA)  # as Home Assistant's own page does when it is loaded
+    await banner.get_by_role("button", name="Load the page again").click()
+    await expect(framed.inside.locator("main")).to_have_attribute("data-link", "live")
+
+
+async def test_where_it_may_not_load_the_page_around_it_says_what_a_person_does(
+    page: Page, house: House
+) -> None:
+    """A kiosk of another origin frames the page; its own policy would refuse that, and is cut."""
+    kiosk, ours = f"http://127.0.0.1:{house.port ^ 1}/", f"{house.url}/"
+
+    async def unguarded(route: Route) -> None:
+        answer = await route.fetch()
+        headers = {k: v for k, v in answer.headers.items() if k != "content-security-policy"}
+        await route.fulfill(response=answer, headers=headers)
+
+    frame = f'<iframe src="{ours}" width="900" height="600"></iframe>'
+    await page.route(kiosk, lambda route: route.fulfill(body=frame, content_type="text/html"))
+    await page.route(ours, unguarded)
+    await page.goto(kiosk)
+    inside = page.frame_locator("iframe")
+    await expect(inside.locator("main")).to_have_attribute("data-link", "live")
+    await page.unroute(ours)
+    for path in (ours, "**/api/stream"):
+        await page.route(path, lambda route: route.fulfill(status=503, body="Unavailable"))
+    await house.server.stop()
+    load = inside.get_by_role("button", name="Load the page again")
+    await load.click()
+    await expect(inside.locator("pv-banner")).to_contain_text("Reload Home Assistant yourself: F5")
+    for path in (ours, "**/api/stream"):
+        await page.unroute(path)
+    await page.route(ours, lambda route: route.abort())
+    await load.click()
+    await expect(inside.locator("pv-banner")).to_contain_text("there is nothing to load")
 
 
 async def test_in_the_frame_a_resident_stops_with_one_click_and_is_told_why_not_more(

@@ -22,7 +22,7 @@ from agent.fleet.views import BridgeView
 from agent.surface.migration_shown import OldSettings
 from agent.surface.shown import BuildShown
 from agent.surface.web.operations import CableChecked
-from agent.surface.web.records import Lines, Report
+from agent.surface.web.records import Checked, Lines, Report
 from agent.surface.web.shapes import Beside, Changes, History, SettingsTold, Told
 
 MODELS: tuple[type, ...] = (
@@ -39,6 +39,7 @@ MODELS: tuple[type, ...] = (
     OldSettings,
     Lines,
     Report,
+    Checked,
 )
 """Whatever the page meets; what these are made of comes by itself."""
 _HEAD = """\

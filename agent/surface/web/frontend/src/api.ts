@@ -170,6 +170,11 @@ export interface CheckView {
   next_step: string;
 }
 
+export interface Checked {
+  entities: EntityCheck[];
+  findings: string[];
+}
+
 export interface ChipView {
   at: string | null;
   text: string;
@@ -235,6 +240,17 @@ export interface EnergyView {
   forecast_wh: number | null;
   breach: boolean;
   period: string;
+}
+
+export interface EntityCheck {
+  key: string;
+  chosen: string[];
+  used: string[];
+  verdict: string;
+  value: number | null;
+  unit: string;
+  text: string;
+  updated_at: number | null;
 }
 
 export type ErrorState = "none" | "soc_read_failed" | "stale_data" | "no_data" | "discharge_power_set_failed" | "discharge_start_failed" | "discharge_stop_failed" | "lost_input" | "foreign_controller" | "over_export";

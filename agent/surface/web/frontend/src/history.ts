@@ -38,7 +38,7 @@ class DayHistory extends EventTarget {
   async load(): Promise<void> {
     if (this.asking || !store.state) return;
     this.asking = true;
-    const reply = await send<History>("GET", `history?seconds=${DAY_S}&every=${EVERY_S}`);
+    const reply = await send<History>("GET", `history?seconds=${DAY_S}&every=${EVERY_S}`, undefined, { holds: "at" });
     this.asking = false;
     this.text = reply.text;
     this.status = reply.body ? "ready" : "failed";

@@ -2,6 +2,7 @@ import { css, html, LitElement, nothing } from "lit";
 import { customElement, state } from "lit/decorators.js";
 import { html as staticHtml, unsafeStatic } from "lit/static-html.js";
 import { inBoth, language, speak } from "./language.js";
+import { LOAD, loadAgain } from "./reload.js";
 import { here, load, NAMES, type Name } from "./router.js";
 import { store, Watch } from "./store.js";
 import { base, controls } from "./styles.js";
@@ -20,13 +21,15 @@ const words = inBoth(
     },
     navigation: "Views",
     links: {
-      loading: "Loading…", live: "Live", stale: "Stale", lost: "Disconnected", refused: "Refused", token: "Locked",
+      loading: "Loading…", live: "Live", stale: "Stale", lost: "Disconnected", astray: "Disconnected", refused: "Refused", token: "Locked",
     },
     modes: { control: "in control", observe: "observing" },
     language: "Deutsch",
     gone: "This view could not be loaded.",
     goneNext: "The agent was updated since this page was opened, or it cannot be reached.",
-    reload: "Load the page again",
+    loading: "Loading…",
+    never: "Nothing is known of the house yet: the agent has not answered since this page was opened.",
+    neverNext: "See that the app runs, and what its log says. The page goes on trying by itself.",
   },
   {
     views: {
@@ -35,21 +38,27 @@ const words = inBoth(
     },
     navigation: "Ansichten",
     links: {
-      loading: "Lädt…", live: "Live", stale: "Veraltet", lost: "Getrennt", refused: "Abgelehnt", token: "Gesperrt",
+      loading: "Lädt…", live: "Live", stale: "Veraltet", lost: "Getrennt", astray: "Getrennt", refused: "Abgelehnt", token: "Gesperrt",
     },
     modes: { control: "steuert", observe: "beobachtet" },
     language: "English",
     gone: "Diese Ansicht konnte nicht geladen werden.",
     goneNext: "Der Agent wurde seit dem Öffnen der Seite erneuert, oder er ist nicht erreichbar.",
-    reload: "Seite neu laden",
+    loading: "Lädt…",
+    never: "Vom Haus ist noch nichts bekannt: der Agent hat seit dem Öffnen der Seite nicht geantwortet.",
+    neverNext: "Bitte sehen, ob die App läuft und was ihr Protokoll sagt. Die Seite versucht es von selbst weiter.",
   },
 );
+
+const LATE_MS = 20_000; // a view's file is small; what has not come by then does not come
 
 /** Header with emergency stop, the views' names, and the view that is looked at. */
 @customElement("pv-app")
 export class App extends LitElement {
   @state() private name: Name = here();
   @state() private loaded: "loading" | "ready" | "failed" = "loading";
+  /** What a person has to do where the page may not. */
+  @state() private yourself = "";
 
   static override styles = [
     base,
@@ -65,7 +74,7 @@ export class App extends LitElement {
       .link::before { content: "●"; margin-right: .35em; }
       .link.live::before { color: var(--pv-good); }
       .link.stale::before { color: var(--pv-warn); }
-      .link.lost::before, .link.refused::before { color: var(--pv-bad); }
+      .link.lost::before, .link.astray::before, .link.refused::before { color: var(--pv-bad); }
       nav { display: flex; overflow-x: auto; padding: 0 .5rem; }
       nav a {
         padding: .55rem .75rem; min-height: 2.75rem; flex: none; white-space: nowrap; text-decoration: none;
@@ -75,6 +84,8 @@ export class App extends LitElement {
       nav button { margin-left: auto; flex: none; white-space: nowrap; border: 0; background: none; min-height: 2.75rem; color: var(--secondary-text-color); }
       main { display: block; padding: .9rem .9rem 7rem; /* an answer at the foot covers no control */ max-width: 1200px; margin: 0 auto; min-height: 80vh; outline: none; }
       @media (max-width: 600px) { main { padding-bottom: 13rem; } } /* where the same words take more lines */
+      .arriving { animation: arrive 0s .4s both; } /* most views are there before one could read it */
+      @keyframes arrive { from { opacity: 0; } }
       main.old { filter: grayscale(1); --pv-value-color: var(--secondary-text-color); }
     `,
   ];
@@ -105,16 +116,13 @@ export class App extends LitElement {
   private async show(): Promise<void> {
     const name = this.name;
     this.loaded = "loading";
-    try {
-      await load(name);
-      if (name === this.name) this.loaded = "ready";
-    } catch {
-      if (name === this.name) this.loaded = "failed";
-    }
+    const ended = (how: "ready" | "failed") => { if (name === this.name) this.loaded = how; };
+    const timer = setTimeout(() => { ended("failed"); }, LATE_MS);
+    await load(name).then(() => { ended("ready"); }, () => { ended("failed"); });
+    clearTimeout(timer);
   }
 
   override render() {
-    const old = store.link === "lost" || store.link === "refused";
     return html`<header>
         <div class="top">
           <div>
@@ -129,7 +137,7 @@ export class App extends LitElement {
         </nav>
       </header>
       <pv-banner></pv-banner>
-      <main tabindex="-1" class=${old ? "old" : ""} data-link=${store.link} aria-label=${words.views[this.name]}>
+      <main tabindex="-1" class=${old() ? "old" : ""} data-link=${store.link} aria-label=${words.views[this.name]}>
         ${store.link === "token" ? html`<pv-token></pv-token>` : this.view()}
       </main>
       <pv-answers></pv-answers>`;
@@ -143,11 +151,17 @@ export class App extends LitElement {
 
   private view() {
     if (this.loaded === "failed") {
-      return html`<pv-problem text=${words.gone} next=${words.goneNext}>
-        <button type="button" @click=${() => { location.reload(); }}>${words.reload}</button>
+      return html`<pv-problem text=${words.gone} next=${this.yourself || words.goneNext}>
+        <button type="button" @click=${async () => { this.yourself = await loadAgain(); }}>${LOAD}</button>
       </pv-problem>`;
     }
+    if (!store.state && old()) return html`<pv-problem text=${words.never} next=${words.neverNext}></pv-problem>`;
     const tag = unsafeStatic(`pv-view-${this.name}`); // one of NAMES, never what somebody typed
-    return this.loaded === "ready" ? staticHtml`<${tag}></${tag}>` : nothing;
+    return this.loaded === "ready" ? staticHtml`<${tag}></${tag}>` : html`<p class="quiet arriving" role="status">${words.loading}</p>`;
   }
+}
+
+/** Whether what is shown is what was, and not what is. */
+function old(): boolean {
+  return ["stale", "lost", "astray", "refused"].includes(store.link);
 }

@@ -9,8 +9,11 @@ import { follow } from "./stream.js";
 
 const QUIET_AFTER_MS = 20_000; // the guard looks at the house every few seconds
 
-/** `stale`: the agent answers, but its guard says nothing new. */
-export type Link = "loading" | "live" | "stale" | "lost" | "refused" | "token";
+/**
+ * `stale`: the agent answers, but its guard says nothing new. `astray`: Home Assistant answers, and
+ * no longer leads from this page to the agent.
+ */
+export type Link = "loading" | "live" | "stale" | "lost" | "astray" | "refused" | "token";
 export type Key = keyof State;
 
 class Change extends Event {
@@ -22,7 +25,7 @@ class Change extends Event {
 class Store extends EventTarget {
   state: State | null = null;
   link: Link = "loading";
-  /** What the server said when it refused. */
+  /** What the server said when it refused, or the status that came in the agent's place. */
   refusal = "";
   private heardMs = 0;
   /** Tries again at once. */
@@ -32,6 +35,7 @@ class Store extends EventTarget {
     this.hurry = follow(api("stream"), {
       event: (name, data) => { this.heard(name, data); },
       lost: () => { this.linked("lost"); },
+      astray: (status) => { this.linked("astray", String(status)); },
       refused: (status, text) => { this.linked(status === 401 ? "token" : "refused", text); },
     });
     setInterval(() => {
@@ -106,4 +110,22 @@ export class Watch implements ReactiveController {
     const keys = event instanceof Change ? event.keys : null;
     if (!keys || [...keys].some((key) => this.keys.has(key))) this.update();
   };
+}
+
+/**
+ * Calls with every whole picture: the first one, and each time the page came back to the agent,
+ * so that what is asked for beside the stream is not left as it was.
+ */
+export class Returned implements ReactiveController {
+  constructor(host: ReactiveControllerHost, private readonly back: () => void) {
+    host.addController(this);
+  }
+
+  hostConnected(): void {
+    store.addEventListener("snapshot", this.back);
+  }
+
+  hostDisconnected(): void {
+    store.removeEventListener("snapshot", this.back);
+  }
 }

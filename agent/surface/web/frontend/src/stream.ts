@@ -3,15 +3,21 @@
  * refused, and notices a connection that died without a word. Whoever missed a delta asks again,
  * and the first event is the whole picture.
  */
-import { headers } from "./send.js";
+import { framed } from "./reload.js";
+import { headers, isRecord } from "./send.js";
 
 const SILENCE_MS = 40_000; // the server says something at least every 15 s
 const FIRST_MS = 10_000;
 const RETRY_MS = [500, 1_000, 2_000, 5_000, 10_000];
+/** Home Assistant cannot reach the agent; its address here is still right. */
+const AGENT_AWAY = [502, 504];
+const PATIENCE = 4;
 
 export interface Listener {
   event: (name: "snapshot" | "delta", data: object) => void;
   lost: () => void;
+  /** Home Assistant answers in the agent's place: our session or address there is over. */
+  astray: (status: number) => void;
   refused: (status: number, text: string) => void;
 }
 
@@ -34,6 +40,7 @@ export function follow(url: string, on: Listener): () => void {
         on.lost();
       } catch (error) {
         if (error instanceof Refusal) on.refused(error.status, error.message);
+        else if (error instanceof Astray && (attempt >= PATIENCE || !AGENT_AWAY.includes(error.status))) on.astray(error.status);
         else on.lost();
       }
       const delay = RETRY_MS[Math.min(attempt++, RETRY_MS.length - 1)];
@@ -49,6 +56,12 @@ export function follow(url: string, on: Listener): () => void {
 class Refusal extends Error {
   constructor(readonly status: number, text: string) {
     super(text);
+  }
+}
+
+class Astray extends Error {
+  constructor(readonly status: number) {
+    super("not the agent");
   }
 }
 
@@ -89,10 +102,11 @@ async function read(url: string, on: Listener, settled: () => void): Promise<voi
 }
 
 async function refusal(response: Response): Promise<Error> {
-  if (response.status !== 401 && response.status !== 403) return new Error("no stream");
-  const body: unknown = await response.json().catch(() => null);
-  const said = body as { text?: unknown } | null;
-  return new Refusal(response.status, typeof said?.text === "string" ? said.text : "");
+  const said: unknown = await response.json().catch(() => null);
+  const text = isRecord(said) && typeof said["text"] === "string" ? said["text"] : "";
+  const { status } = response;
+  if (framed && !text && !response.ok) return new Astray(status);
+  return status === 401 || status === 403 ? new Refusal(status, text) : new Error("no stream");
 }
 
 function parsed(block: string): { id: number; name: "snapshot" | "delta"; data: object } | null {

@@ -1,7 +1,8 @@
 import { css, html, LitElement, nothing } from "lit";
-import { customElement } from "lit/decorators.js";
+import { customElement, state } from "lit/decorators.js";
 import { seconds } from "../format.js";
 import { inBoth } from "../language.js";
+import { LOAD, loadAgain } from "../reload.js";
 import { store, Watch } from "../store.js";
 import { controls } from "../styles.js";
 
@@ -12,6 +13,9 @@ const words = inBoth(
     again: "Trying again by itself.",
     now: "Try now",
     stale: "The agent answers, but its guard has said nothing new for a while. See its log.",
+    behind: (age: string) => `What you see is ${age} old.`,
+    astray: (status: string) => `Home Assistant answers, but no longer leads from here to the agent (status ${status}): it was restarted, or your session there ended.`,
+    unsaved: "Loading the page again helps; what you typed and did not save is lost by it.",
     refused: "Home Assistant refused the connection.",
     step: "Log in to Home Assistant again, or ask an administrator of it.",
   },
@@ -21,6 +25,9 @@ const words = inBoth(
     again: "Es wird von selbst weiter versucht.",
     now: "Jetzt versuchen",
     stale: "Der Agent antwortet, aber sein Wächter hat eine Weile nichts Neues gesagt. Siehe sein Protokoll.",
+    behind: (age: string) => `Was hier steht, ist ${age} alt.`,
+    astray: (status: string) => `Home Assistant antwortet, führt von hier aber nicht mehr zum Agenten (Status ${status}): es wurde neu gestartet, oder die Sitzung dort ist zu Ende.`,
+    unsaved: "Seite neu laden hilft; was getippt und nicht gespeichert ist, geht dabei verloren.",
     refused: "Home Assistant hat die Verbindung abgelehnt.",
     step: "Bitte neu bei Home Assistant anmelden oder einen Administrator fragen.",
   },
@@ -29,6 +36,9 @@ const words = inBoth(
 /** Says how good the connection is when it is not; lies over the page, so that nothing moves. */
 @customElement("pv-banner")
 export class Banner extends LitElement {
+  /** What a person has to do where the page may not. */
+  @state() private yourself = "";
+
   static override styles = [
     controls,
     css`
@@ -50,18 +60,25 @@ export class Banner extends LitElement {
   override render() {
     const text = said();
     if (!text) return nothing;
-    return html`<div class=${store.link} role="alert">
-      <span>${text}</span>
-      ${store.link === "stale" ? nothing
-        : html`<button type="button" @click=${() => { store.hurry(); }}>${words.now}</button>`}
+    return html`<div class=${store.link}>
+      <span><span role="alert">${text} ${store.link === "astray" ? this.yourself || words.unsaved : nothing}</span> ${age()}</span>
+      ${this.step()}
     </div>`;
+  }
+
+  private step() {
+    if (store.link === "stale") return nothing;
+    if (store.link !== "astray") return html`<button type="button" @click=${() => { store.hurry(); }}>${words.now}</button>`;
+    return html`<button type="button" @click=${async () => { this.yourself = await loadAgain(); }}>${LOAD}</button>`;
   }
 }
 
 function said(): string {
   switch (store.link) {
     case "lost":
-      return [words.lost, store.state ? words.old(seconds(store.since)) : "", words.again].join(" ");
+      return `${words.lost} ${words.again}`;
+    case "astray":
+      return words.astray(store.refusal);
     case "refused":
       return `${store.refusal || words.refused} ${words.step}`;
     case "stale":
@@ -69,4 +86,10 @@ function said(): string {
     default:
       return "";
   }
+}
+
+/** Beside the alert, not in it: what counts each second would be read out each second. */
+function age(): string {
+  if (!store.state) return "";
+  return (store.link === "stale" ? words.behind : words.old)(seconds(store.since));
 }

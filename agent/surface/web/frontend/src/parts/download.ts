@@ -1,17 +1,13 @@
 /** Brings a file of the agent to the browser's downloads; a plain link could carry no token. */
 import { inBoth } from "../language.js";
 import { api } from "../place.js";
-import { headers, type Outcome } from "../send.js";
+import { because, headers, missed, WISH_MS, type Outcome } from "../send.js";
 
 const words = inBoth(
   {
-    unreached: "The agent could not be reached; try again.",
-    answered: (status: number) => `The agent answered with status ${status}. See its log.`,
     saved: (name: string) => `${name} was downloaded.`,
   },
   {
-    unreached: "Der Agent ist nicht erreichbar; bitte noch einmal versuchen.",
-    answered: (status: number) => `Der Agent antwortete mit Status ${status}. Siehe sein Protokoll.`,
     saved: (name: string) => `${name} wurde heruntergeladen.`,
   },
 );
@@ -25,15 +21,19 @@ export interface Fetched {
 
 /** Asks for something that is no JSON; never throws. The header is what a wish carries too. */
 export async function fetched(path: string): Promise<Fetched> {
+  const abort = new AbortController();
+  const timer = setTimeout(() => { abort.abort(); }, WISH_MS); // until it begins; a long file may take longer
   try {
-    const asked = { headers: { ...headers(), "X-Requested-With": "pv-edge-agent" }, cache: "no-store" } as const;
-    const response = await fetch(api(path), asked);
+    const sent = { ...headers(), "X-Requested-With": "pv-edge-agent" };
+    const response = await fetch(api(path), { headers: sent, cache: "no-store", signal: abort.signal });
     if (response.ok) return { outcome: "accepted", text: "", response };
     const body = (await response.json().catch(() => null)) as { text?: unknown } | null;
     const text = typeof body?.text === "string" ? body.text : "";
-    return { outcome: text && response.status < 500 ? "refused" : "failed", text: text || words.answered(response.status), response: null };
+    return { outcome: text && response.status < 500 ? "refused" : "failed", text: text || because(response.status), response: null };
   } catch {
-    return { outcome: "failed", text: words.unreached, response: null };
+    return { outcome: "failed", text: missed(abort.signal.aborted), response: null };
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -46,7 +46,7 @@ export async function download(path: string): Promise<Pick<Fetched, "outcome" | 
     save(name, await response.blob());
     return { outcome, text: words.saved(name) };
   } catch {
-    return { outcome: "failed", text: words.unreached };
+    return { outcome: "failed", text: missed(false) };
   }
 }
 

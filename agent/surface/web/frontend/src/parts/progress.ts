@@ -1,5 +1,6 @@
 import { css, html, LitElement } from "lit";
 import { customElement, property } from "lit/decorators.js";
+import { aged } from "./value.js";
 
 /**
  * How far something is: `<pv-progress label="Sending" percent="40">`. Without a percentage it says
@@ -9,6 +10,11 @@ import { customElement, property } from "lit/decorators.js";
 export class Progress extends LitElement {
   @property() label = "";
   @property({ type: Number }) percent: number | null = null;
+
+  constructor() {
+    super();
+    this.addEventListener("pointerenter", () => { this.title = aged(0); });
+  }
 
   static override styles = css`
     :host { display: block; }

@@ -20,6 +20,18 @@ const words = inBoth(
   },
 );
 
+/** What hovering tells of a figure: its age in seconds when the state was told, and whence it is. */
+export function aged(age: number | null, source = ""): string {
+  const told = age === null ? words.noAge : words.age(seconds(age + store.since));
+  return source ? `${told}, ${words.from(source)}` : told;
+}
+
+/** How long ago something was when the state was told, in seconds. */
+export function since(at: string): number | null {
+  const now = store.state?.at;
+  return now ? Math.max(0, (Date.parse(now) - Date.parse(at)) / 1000) : null;
+}
+
 /**
  * One number as words, with its unit: `<pv-value text="812 W" .age=${1.4}>`. Hovering, or focus
  * by a screen reader, tells how old it is and whence. Stale ones are grey and say so.
@@ -30,6 +42,8 @@ export class Value extends LitElement {
   @property() text = "";
   /** Seconds, when the state was told; the time since then is added. */
   @property({ attribute: false }) age: number | null = null;
+  /** In place of an age: when it was made, for what is told once and then stands for hours. */
+  @property() at = "";
   @property() source = "";
   @property({ type: Boolean, reflect: true }) stale = false;
   /** In place of age, source and `stale`: the input that the number is. */
@@ -53,11 +67,9 @@ export class Value extends LitElement {
   /** What hovering tells. */
   private told(): string {
     if (this.text === UNKNOWN) return this.reading?.detail ?? "";
-    const age = this.reading ? this.reading.age_s : this.age;
+    const age = this.reading ? this.reading.age_s : this.at ? since(this.at) : this.age;
     const source = this.reading ? this.reading.source : this.source;
-    const parts = [this.text, age === null ? words.noAge : words.age(seconds(age + store.since))];
-    if (source) parts.push(words.from(source));
-    return parts.join(", ");
+    return `${this.text}, ${aged(age, source)}`;
   }
 
   override render() {

@@ -67,7 +67,7 @@ function source(it: SourceView) {
     </dl>
     ${it.roles.length ? html`<div class="scroll" tabindex="0" role="group" aria-label=${it.name}><table>
       <thead><tr>${words.roleColumns.map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
-      <tbody>${it.roles.map(role)}</tbody></table></div>` : html`<p class="quiet">${words.noRoles}</p>`}
+      <tbody title=${it.confirmed ? `${words.confirmed}: ${moment(it.confirmed)}` : words.never}>${it.roles.map(role)}</tbody></table></div>` : html`<p class="quiet">${words.noRoles}</p>`}
     ${it.events.length ? html`<details><summary>${words.events}</summary><ul>${it.events.map((each) => html`<li>
       ${moment(each.at)}: ${each.text} <small>${each.carrier}</small></li>`)}</ul></details>` : nothing}
     ${it.kind === "added" ? html`<pv-action label=${words.remove} path="releases/sources" method="DELETE" .body=${{ name: it.name }} .asks=${remove}></pv-action>` : nothing}

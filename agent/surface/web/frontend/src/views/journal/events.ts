@@ -15,7 +15,7 @@ export function page(from: string, kind: string, before: number | null): Promise
   const query = new URLSearchParams({ since: from, limit: PAGE.toString() });
   if (kind) query.set("kinds", kind);
   if (before !== null) query.set("before", before.toString());
-  return send<Lines>("GET", `journal?${query.toString()}`);
+  return send<Lines>("GET", `journal?${query.toString()}`, undefined, { holds: "events" });
 }
 
 /** Every word of the search has to be there, in whatever order. */

@@ -5,7 +5,7 @@ import type { Line } from "../../api.js";
 import { here, moment } from "../../fleet.js";
 import { tell } from "../../parts/answers.js";
 import { download } from "../../parts/download.js";
-import { store, Watch } from "../../store.js";
+import { Returned, store, Watch } from "../../store.js";
 import { base, controls, tables } from "../../styles.js";
 import "../../parts/card.js";
 import "../../parts/problem.js";
@@ -51,12 +51,12 @@ export class JournalList extends LitElement {
   constructor() {
     super();
     new Watch(this, []);
+    new Returned(this, () => { if (!this.all) void this.load(); });
   }
 
   override connectedCallback(): void {
     super.connectedCallback();
-    if (store.state) void this.load();
-    else store.addEventListener("snapshot", () => void this.load(), { once: true }); // whose clock counts
+    if (store.state) void this.load(); // else with the first picture: its clock counts
   }
 
   override render() {

@@ -6,8 +6,8 @@ import { date, kilowattHours, seconds, UNKNOWN, watts } from "../../format.js";
 import { named } from "../../language.js";
 import { tell } from "../../parts/answers.js";
 import { download } from "../../parts/download.js";
-import { send } from "../../send.js";
-import { Watch } from "../../store.js";
+import { send, WISH_MS } from "../../send.js";
+import { Returned, store, Watch } from "../../store.js";
 import { base, controls, tables } from "../../styles.js";
 import "../../parts/card.js";
 import "../../parts/problem.js";
@@ -41,11 +41,12 @@ export class ComplianceReport extends LitElement {
   constructor() {
     super();
     new Watch(this, []);
+    new Returned(this, () => { if (!this.told) void this.load(); });
   }
 
   override connectedCallback(): void {
     super.connectedCallback();
-    void this.load();
+    if (store.state) void this.load();
   }
 
   override render() {
@@ -59,7 +60,7 @@ export class ComplianceReport extends LitElement {
       </div>
       <div class="all">
         <p role="status">${this.busy ? words.reporting : this.told ? words.reported(moment(this.told.at)) : ""}</p>
-        ${this.problem ? html`<pv-problem text=${words.reportFailed} next=${this.problem}></pv-problem>` : this.told ? table(this.told.days) : nothing}
+        ${this.problem ? html`<pv-problem text=${words.reportFailed} next=${this.problem}></pv-problem>` : this.told ? table(this.told) : nothing}
       </div>
     </pv-card>`;
   }
@@ -72,7 +73,7 @@ export class ComplianceReport extends LitElement {
   private async load(): Promise<void> {
     const asked = ++this.asked;
     this.busy = true;
-    const { body, text } = await send<Report>("GET", `report?days=${this.days}`);
+    const { body, text } = await send<Report>("GET", `report?days=${this.days}`, undefined, { holds: "days", within_ms: WISH_MS });
     if (asked !== this.asked) return; // another period was chosen meanwhile
     this.busy = false;
     this.problem = body ? "" : text || words.reportFailed;
@@ -80,10 +81,10 @@ export class ComplianceReport extends LitElement {
   }
 }
 
-function table(days: readonly DayReport[]) {
+function table({ days, at }: Report) {
   return html`<div class="scroll" tabindex="0" role="group" aria-label=${words.report}><table id="report">
     <thead><tr>${words.reportColumns.map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
-    <tbody>${[...days].reverse().map(one)}</tbody></table></div>`;
+    <tbody title=${words.reported(moment(at))}>${[...days].reverse().map(one)}</tbody></table></div>`;
 }
 
 /** One day; what was not recorded is said to be unknown, never shown as nothing. */

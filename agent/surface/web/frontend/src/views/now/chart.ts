@@ -71,7 +71,7 @@ export class TodayChart extends LitElement {
       ${history.status === "failed" ? html`<pv-problem text=${words.chartFailed} next=${history.text}>
         <button type="button" @click=${() => void history.load()}>${words.again}</button></pv-problem>` : nothing}
       <pv-plot id="today" label=${described()} .drawn=${drawn} .data=${this.data} height="280"></pv-plot>
-      <p class="quiet">${this.data[0].length ? "" : history.status === "loading" ? words.loading : words.chartEmpty}
+      <p class="quiet">${history.status === "loading" ? words.loading : this.data[0].length ? "" : words.chartEmpty}
         ${plan ? words.strip(plan.aim === "carbon" ? words.carbon : words.price) : ""}</p>
     </div></pv-card>`;
   }

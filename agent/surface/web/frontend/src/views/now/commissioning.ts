@@ -25,6 +25,7 @@ const words = inBoth(
     ofCommanded: (percent: string) => `${percent} % of commanded`,
     dead: "Dead time",
     counter: "Counter is late by",
+    measured: (at: string) => `measured ${at}`,
     notMeasured: "not measured",
     rewrite: "A lease can be renewed",
     notTried: "not tried",
@@ -47,6 +48,7 @@ const words = inBoth(
     ofCommanded: (percent: string) => `${percent} % des Befohlenen`,
     dead: "Totzeit",
     counter: "Zähler ist verspätet um",
+    measured: (at: string) => `gemessen ${at}`,
     notMeasured: "nicht gemessen",
     rewrite: "Ein Dispatch lässt sich erneuern",
     notTried: "nicht versucht",
@@ -93,7 +95,7 @@ export class Commissioning extends LitElement {
         </div>
         <ul id="commissioning-checks">${test.checks.map((check) => html`<li>${named(words.verdicts, check.verdict)}: ${check.text} ${check.next_step}</li>`)}</ul>
       </div>
-      <dl>${figures(test).map(([name, id, value]) => html`<dt>${name}</dt><dd id="commissioning-${id}">${value}</dd>`)}</dl>
+      <dl>${figures(test).map(([name, id, value]) => html`<dt>${name}</dt><dd id="commissioning-${id}" title=${test.at ? words.measured(day(test.at)) : ""}>${value}</dd>`)}</dl>
     </div>`;
   }
 }

@@ -4,7 +4,7 @@ import { percent, share, watts } from "../../format.js";
 import { store, Watch } from "../../store.js";
 import { base } from "../../styles.js";
 import "../../parts/card.js";
-import "../../parts/value.js";
+import { aged } from "../../parts/value.js";
 import { words } from "./words.js";
 
 /** Less is called still. */
@@ -98,6 +98,7 @@ export class Flow extends LitElement {
   }
 
   private limit() {
+    const input = store.state?.readings.find((each) => each.name === "grid_w");
     const power = store.state?.power;
     const exported = power?.grid_w == null ? null : Math.max(0, -power.grid_w);
     const limit = power?.limit_w;
@@ -107,7 +108,7 @@ export class Flow extends LitElement {
         aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(part)} aria-valuetext=${words.of(watts(exported), watts(limit))}>
         <div class="fill" .style=${`width: ${part.toFixed(1)}%`}></div>
       </div>
-      <p id="limit" class="limit quiet">${!power ? "" : limit == null ? words.noLimit
+      <p id="limit" class="limit quiet" title=${aged(input?.age_s ?? null, input?.source)}>${!power ? "" : limit == null ? words.noLimit
         : words.limit(watts(exported), watts(limit), watts(power.target_w))}</p>`;
   }
 }

@@ -123,7 +123,7 @@ export class Migration extends LitElement {
 
   private async load(): Promise<void> {
     const asked = ++this.asked;
-    const reply = await send<OldSettings>("GET", "migration");
+    const reply = await send<OldSettings>("GET", "migration", undefined, { holds: "entries" });
     if (asked !== this.asked) return;
     this.problem = reply.body ? "" : reply.text;
     if (reply.body) this.take(reply.body);

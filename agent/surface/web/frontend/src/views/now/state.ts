@@ -7,6 +7,7 @@ import { store, Watch } from "../../store.js";
 import { base, controls } from "../../styles.js";
 import "../../parts/action.js";
 import "../../parts/card.js";
+import { aged } from "../../parts/value.js";
 import { words } from "./words.js";
 
 const TONES: Partial<Record<Phase, string>> = {
@@ -42,7 +43,7 @@ export class NowState extends LitElement {
         <p id="phase" class="big ${state ? (TONES[state.phase] ?? "") : ""}">${state ? words.phases[state.phase] : words.loading}</p>
         <p id="reason">${state?.reason.text ?? ""}</p>
       </div>
-      <p id="lease" class="lease quiet">${state ? lease(state) : ""}</p>
+      <p id="lease" class="lease quiet" title=${state ? aged(0, state.path) : ""}>${state ? lease(state) : ""}</p>
       <div class="row">
         ${wish(words.start, "start_discharge", runs ? "" : "primary")} ${wish(words.stop, "stop_discharge", runs ? "primary" : "")}
         ${wish(words.acknowledge, "acknowledge", "", !state?.latched)}

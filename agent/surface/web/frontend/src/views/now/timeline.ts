@@ -2,12 +2,13 @@ import { css, html, LitElement, svg } from "lit";
 import { customElement } from "lit/decorators.js";
 import type { PlanPicture, PlanWindow, State } from "../../api.js";
 import { clock, kilowattHours, midnight, number, percent, span, weekday } from "../../format.js";
-import { does, moves, total } from "../../plan.js";
+import { does, moves, total, words as ofPlan } from "../../plan.js";
 import { windowColour, worth } from "../../parts/bands.js";
 import { store, Watch } from "../../store.js";
 import { base } from "../../styles.js";
 import "../../parts/card.js";
 import "../../parts/running.js";
+import { aged, since } from "../../parts/value.js";
 import { words } from "./words.js";
 
 const SPAN_MS = 36 * 3_600_000;
@@ -60,13 +61,14 @@ export class Timeline extends LitElement {
     const windows = plan.windows.filter((each) => Date.parse(each.ends) > from && Date.parse(each.begins) < until);
     const sun = plan.points.filter((each) => Date.parse(each.begins) < until)
       .reduce((sum, each) => sum + (each.pv_w * (Date.parse(each.ends) - Date.parse(each.begins))) / 3_600_000, 0);
+    const whence = aged(since(plan.made_at), ofPlan.source);
     return html`
-      <p class="quiet" id="timeline-totals">${words.totals(kilowattHours(total(plan, "discharge")), kilowattHours(total(plan, "charge")))},
+      <p class="quiet" id="timeline-totals" title=${whence}>${words.totals(kilowattHours(total(plan, "discharge")), kilowattHours(total(plan, "charge")))},
         ${words.socNow(percent(state.soc_percent))}, ${words.sunLeft(kilowattHours(sun))}</p>
       ${this.band(plan, windows, from)}
       <p class="legend"><small>${words.legend(plan.aim === "carbon" ? words.carbon : words.price)}</small></p>
       <p id="timeline-now" class="now"><pv-running></pv-running></p>
-      ${windows.length ? html`<ol id="timeline-windows">${windows.slice(0, LISTED).map((each) => html`<li class=${each.action}>${told(plan, each)}</li>`)}</ol>
+      ${windows.length ? html`<ol id="timeline-windows">${windows.slice(0, LISTED).map((each) => html`<li class=${each.action} title=${whence}>${told(plan, each)}</li>`)}</ol>
           <a href="#/plan">${words.allWindows(windows.length)}</a>`
         : html`<p>${words.noWindows}</p>`}`;
   }

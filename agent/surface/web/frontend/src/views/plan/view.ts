@@ -3,12 +3,13 @@ import { customElement, state } from "lit/decorators.js";
 import type { PlanPicture } from "../../api.js";
 import { clock, kilowattHours, percent, span, weekday } from "../../format.js";
 import { named } from "../../language.js";
-import { does, moves, saving, summary } from "../../plan.js";
+import { does, moves, saving, summary, words as ofPlan } from "../../plan.js";
 import { store, Watch } from "../../store.js";
 import { base, controls, grid, tables } from "../../styles.js";
 import "../../parts/action.js";
 import "../../parts/card.js";
 import "../../parts/running.js";
+import "../../parts/value.js";
 import "./charts.js";
 import "./whatif.js";
 import { words } from "./words.js";
@@ -55,7 +56,7 @@ export class PlanPage extends LitElement {
   private plan(plan: PlanPicture) {
     const how = named(words.methods, plan.method);
     return html`<div class="head">
-        <p id="plan-phase" class="big">${summary(plan)}</p>
+        <p id="plan-phase" class="big"><pv-value text=${summary(plan)} at=${plan.made_at} source=${ofPlan.source}></pv-value></p>
         <p id="plan-reason" class="quiet">${words.made(plan.reason.text, clock(plan.made_at), how)}
           ${plan.gain > 0 ? words.saves(saving(plan)) : ""}</p>
         ${plan.sources.some((each) => each.source.startsWith(MADE_UP)) ? html`<p id="plan-invented" class="warn">${words.invented}</p>` : nothing}
@@ -73,8 +74,8 @@ function windows(plan: PlanPicture) {
     <tbody id="plan-windows">${plan.windows.map((each) => html`<tr>
       <td>${span(each.begins, each.ends)}</td>
       <td>${does(each)}</td>
-      <td>${moves(each) ? kilowattHours(each.energy_wh) : ""}</td>
-      <td>${words.to(percent(each.soc_percent))}</td>
+      <td>${moves(each) ? html`<pv-value text=${kilowattHours(each.energy_wh)} at=${plan.made_at} source=${ofPlan.source}></pv-value>` : ""}</td>
+      <td><pv-value text=${words.to(percent(each.soc_percent))} at=${plan.made_at} source=${ofPlan.source}></pv-value></td>
       <td>${each.why.text}</td>
     </tr>`)}</tbody>
   </table>`;

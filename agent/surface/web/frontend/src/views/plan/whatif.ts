@@ -2,13 +2,14 @@ import { css, html, LitElement, nothing } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import type { Changes, PlanPicture, SettingField, SettingsTold } from "../../api.js";
 import { kilowattHours, number, percent } from "../../format.js";
-import { saving, total } from "../../plan.js";
+import { saving, total, words as ofPlan } from "../../plan.js";
 import { send, type Reply } from "../../send.js";
-import { store, Watch } from "../../store.js";
+import { Returned, store, Watch } from "../../store.js";
 import { base, controls, tables } from "../../styles.js";
 import "../../parts/card.js";
 import "../../parts/problem.js";
 import "../../parts/progress.js";
+import "../../parts/value.js";
 import { words } from "./words.js";
 
 type Name = keyof Changes;
@@ -60,6 +61,7 @@ export class WhatIf extends LitElement {
   constructor() {
     super();
     new Watch(this, []);
+    new Returned(this, () => { if (!this.sliders.length || this.unread) void this.load(); });
   }
 
   override connectedCallback(): void {
@@ -76,7 +78,7 @@ export class WhatIf extends LitElement {
     return html`<pv-card heading=${words.what}>
       ${this.unread ? html`<pv-problem tone="warn" text=${words.settingsFailed} next=${this.unread}>
         <button type="button" @click=${() => void this.load()}>${words.retry}</button></pv-problem>` : nothing}
-      <div class="sliders">${this.sliders.map((each) => this.slider(each))}</div>
+      <div class="sliders">${this.sliders.length || this.unread ? this.sliders.map((each) => this.slider(each)) : words.loading}</div>
       <div class="row"><button type="button" ?disabled=${!Object.keys(this.changes).length} @click=${this.reset}>${words.reset}</button></div>
       <div class="answer" id="whatif">${this.answer()}</div>
     </pv-card>`;
@@ -97,7 +99,7 @@ export class WhatIf extends LitElement {
       return html`<pv-problem text=${words.failed} next=${this.problem}>
         <button type="button" @click=${() => void this.ask()}>${words.retry}</button></pv-problem>`;
     }
-    return this.found ? compared(this.plan, this.found) 
+    return this.found ? compared(this.plan, this.found)
       : html`<p>${words.only}</p>`;
   }
 
@@ -128,7 +130,7 @@ export class WhatIf extends LitElement {
     }
     const number = ++this.asked;
     this.busy = true;
-    const reply: Reply<PlanPicture> = await send("POST", "plan/preview", this.changes);
+    const reply: Reply<PlanPicture> = await send("POST", "plan/preview", this.changes, { holds: "points" });
     if (number !== this.asked) return;
     this.busy = false;
     this.problem = reply.body ? "" : reply.text;
@@ -136,9 +138,10 @@ export class WhatIf extends LitElement {
   }
 
   private async load(): Promise<void> {
-    const reply = await send<SettingsTold>("GET", "settings");
+    const reply = await send<SettingsTold>("GET", "settings", undefined, { holds: "fields" });
     this.unread = reply.body ? "" : reply.text;
-    const fields = new Map(reply.body?.fields.map((each) => [each.key, each]));
+    if (!reply.body) return; // what can be turned stays as it was known
+    const fields = new Map(reply.body.fields.map((each) => [each.key, each]));
     this.sliders = [
       ...FORECASTS,
       ...NAMES.flatMap((name) => {
@@ -167,6 +170,6 @@ function compared(plan: PlanPicture | null, found: PlanPicture) {
   ];
   return html`<table>
     <thead><tr>${words.compared.map((each) => (each ? html`<th scope="col">${each}</th>` : html`<td></td>`))}</tr></thead>
-    <tbody>${lines.map(([name, [now, then]]) => html`<tr><th scope="row">${name}</th><td>${now}</td><td>${then}</td></tr>`)}</tbody>
+    <tbody>${lines.map(([name, [now, then]]) => html`<tr><th scope="row">${name}</th><td>${plan ? html`<pv-value text=${now} at=${plan.made_at} source=${ofPlan.source}></pv-value>` : now}</td><td title=${words.preview}>${then}</td></tr>`)}</tbody>
   </table>`;
 }

@@ -2,6 +2,7 @@ import { css, html, LitElement, nothing, type PropertyValues } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { keyed } from "lit/directives/keyed.js";
 import type { ChipView, PartView, PortView } from "../../api.js";
+import { moment } from "../../fleet.js";
 import { number } from "../../format.js";
 import { named } from "../../language.js";
 import { store, Watch } from "../../store.js";
@@ -95,7 +96,7 @@ function facts(it: ChipView) {
     locks: it.locks.join(", ") || words.nothing, app: it.app || words.notTold,
     known: it.needs_flashing ? words.knownNeeds(known) : known,
   };
-  return html`<dl>${Object.entries(words.facts).map(([name, label]) => html`<dt>${label}</dt>
+  return html`<dl title=${it.at ? words.read(moment(it.at)) : ""}>${Object.entries(words.facts).map(([name, label]) => html`<dt>${label}</dt>
       <dd>${told[name as keyof typeof told]}</dd>`)}</dl>
     <details><summary>${words.table}</summary>${it.table.length
       ? html`<ul>${it.table.map(part)}</ul>` : html`<p>${words.noTable}</p>`}</details>`;

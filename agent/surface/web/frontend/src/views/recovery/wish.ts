@@ -123,7 +123,7 @@ export class CableWish extends LitElement {
   private async check(): Promise<void> {
     const asked = ++this.asked;
     this.busy = true;
-    const reply = await send<CableChecked>("POST", "recovery/check", this.wish());
+    const reply = await send<CableChecked>("POST", "recovery/check", this.wish(), { holds: "refusals" });
     if (asked !== this.asked) return; // the form was changed meanwhile
     this.busy = false;
     this.told = reply.body;

@@ -51,6 +51,6 @@ function told(test: CommissioningView) {
   return html`<p id="stage" class="stage ${tone}" aria-live="polite">${stage}${test.passed && test.at ? `, ${moment(test.at)}` : ""}</p>
     <p class="text">${test.text}</p>
     <div class="progress">${test.running ? html`<pv-progress label=${stage} .percent=${test.progress_percent}></pv-progress>` : ""}</div>
-    <dl>${Object.entries(words.figures).map(([name, label]) => html`<dt>${label}</dt><dd>${figures[name as keyof typeof figures]}</dd>`)}</dl>
+    <dl>${Object.entries(words.figures).map(([name, label]) => html`<dt>${label}</dt><dd title=${test.at ? words.measured(moment(test.at)) : ""}>${figures[name as keyof typeof figures]}</dd>`)}</dl>
     ${test.checks.length ? html`<ul id="checks">${test.checks.map((each) => html`<li>${each.verdict}: ${each.text} ${each.next_step}</li>`)}</ul>` : ""}`;
 }

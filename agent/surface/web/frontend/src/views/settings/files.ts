@@ -52,7 +52,7 @@ export class Files extends LitElement {
     if (!file) { this.said = words.chooseFile; return; }
     this.said = "";
     if (!(await confirmed({ title: words.importTitle, text: [file.name, words.importText], act: words.importSettings }))) return;
-    const reply = await send<SettingsTold>("POST", "settings/import", file);
+    const reply = await send<SettingsTold>("POST", "settings/import", file, { holds: "fields" });
     this.said = reply.text;
     if (!reply.body) return;
     this.field.value = "";

@@ -45,7 +45,7 @@ class SettingsStore extends EventTarget {
   }
 
   async load(): Promise<void> {
-    const reply = await send<SettingsTold>("GET", "settings");
+    const reply = await send<SettingsTold>("GET", "settings", undefined, { holds: "fields" });
     this.problem = reply.body ? "" : reply.text;
     if (reply.body) this.take(reply.body);
     this.tell();
@@ -85,7 +85,7 @@ class SettingsStore extends EventTarget {
 
   async change(changes: Record<string, unknown>): Promise<boolean> {
     const sent = new Map(this.drafts);
-    const reply = await send<SettingsTold>("PATCH", "settings", changes);
+    const reply = await send<SettingsTold>("PATCH", "settings", changes, { holds: "fields" });
     this.refused = reply.body ? { key: "", text: "" } : { key: reply.key, text: reply.text };
     if (reply.body) {
       for (const [key, text] of sent) if (key in changes && this.drafts.get(key) === text) this.drafts.delete(key);
