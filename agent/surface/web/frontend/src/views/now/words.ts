@@ -31,7 +31,7 @@ export const words = inBoth(
       start_share_sun: "start of sharing the sun", stop: "stop",
     },
     whys: {
-      requested: "as asked for", planned: "as planned", plan_window_over: "the window was over", plan_withdrawn: "the plan changed",
+      requested: "requested", planned: "as planned", plan_window_over: "the window was over", plan_withdrawn: "the plan changed",
       allowance_used: "the allowance was used up", lost_input: "an input was lost", emergency_stop: "emergency stop",
       soc_at_minimum: "the minimum was reached", soc_at_reserve: "the reserve was reached", observe_mode: "it only observes",
     },
