@@ -62,15 +62,18 @@ class Picture:
 
 
 OF_THE_DEMO = (
-    Picture("now", "now"),
+    Picture("now", "now", (1060, 880)),
     Picture("now-phone", "now", PHONE, scheme="dark"),
-    Picture("now-german", "now", PHONE, language="de"),
     Picture("plan", "plan"),
     Picture("firmware", "firmware"),
     Picture("journal", "journal"),
     Picture("settings", "settings"),
 )
-OF_BRIDGES = (Picture("bridges", "bridges", scheme="dark"), Picture("recovery", "recovery"))
+OF_BRIDGES = (
+    Picture("bridges", "bridges", scheme="dark"),
+    Picture("bridges-german", "bridges", PHONE, language="de"),
+    Picture("recovery", "recovery", (1180, 760)),
+)
 
 
 async def main(wanted: set[str]) -> int:

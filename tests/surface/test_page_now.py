@@ -59,7 +59,7 @@ async def test_a_new_state_appears_by_itself_and_the_lease_counts_down(
     await expect(page.locator("#phase")).to_have_text("Discharging")
     await expect(page.locator("#lease")).to_contain_text("Discharge at 930 W")
     await expect(page.locator("#lease")).to_contain_text("ends unaided in 38 s")
-    await expect(page.locator("#last-action")).to_contain_text("start discharge")
+    await expect(page.locator("#last-action")).to_contain_text("start of a discharge")
     await expect(page.locator("#last-action")).to_contain_text("by page: Anna (requested)")
 
 

@@ -103,7 +103,7 @@ const drawn: Drawn = (colour) => {
       kWh: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] },
     },
     axes: [
-      { ...axis, values: "{HH}:{mm}" },
+      { ...axis, values: "{HH}:{mm}", size: 32 },
       { ...axis, label: "kW", labelSize: 18, size: 34, values: kilowatts },
       // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- their enum has no values at run time
       { ...axis, scale: "kWh", side: 1, label: "kWh", grid: { show: false }, labelSize: 18, size: 30 },

@@ -26,8 +26,8 @@ export class Flow extends LitElement {
     base,
     css`
       pv-card { height: 100%; }
-      .nodes { display: grid; grid-template-columns: 1fr 4.5rem 1fr; grid-template-rows: 1fr 2.5rem 1fr; }
-      .node { text-align: center; padding: .5rem .25rem; border: 2px solid; border-radius: 12px; min-height: 5.6rem; min-width: 0; }
+      .nodes { display: grid; grid-template-columns: 1fr 3.25rem 1fr; grid-template-rows: 1fr 2.5rem 1fr; }
+      .node { text-align: center; padding: .5rem .15rem; border: 2px solid; border-radius: 12px; min-height: 5.6rem; min-width: 0; }
       .node span, .node pv-value { display: block; color: var(--primary-text-color); }
       .node pv-value { font-weight: 600; font-size: 1.1rem; }
       .node span pv-value { display: inline; font-weight: inherit; font-size: inherit; }

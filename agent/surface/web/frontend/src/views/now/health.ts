@@ -23,7 +23,7 @@ export class Health extends LitElement {
       .two { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); align-items: start; }
       h3 { margin-top: .75rem; }
       .problems { min-height: 3.5rem; }
-      tbody tr { height: 2.2rem; }
+      @media (min-width: 561px) { tbody tr { height: 2.2rem; } }
     `,
   ];
 

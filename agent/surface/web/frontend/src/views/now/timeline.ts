@@ -15,7 +15,7 @@ const SPAN_MS = 36 * 3_600_000;
 /** The next ones; the plan has all of them, each with its why. */
 const LISTED = 5;
 const EVERY_MS = 6 * 3_600_000;
-/** What is marked sooner would stick out at the edge. */
+/** A mark nearer to an edge would stick out. */
 const SOON_MS = 3_600_000;
 
 /** Planned windows of the next 36 hours, as bars whose height is their power, over the charge. */
@@ -77,7 +77,7 @@ export class Timeline extends LitElement {
     const at = (moment: number): number => Math.min(100, Math.max(0, ((moment - from) / SPAN_MS) * 100));
     const most = Math.max(1, ...windows.map((each) => Math.abs(each.power_w)));
     const marks: number[] = [];
-    for (let mark = midnight(from); mark < from + SPAN_MS; mark += EVERY_MS) if (mark > from + SOON_MS) marks.push(mark);
+    for (let mark = midnight(from); mark < from + SPAN_MS - SOON_MS; mark += EVERY_MS) if (mark > from + SOON_MS) marks.push(mark);
     return html`<div class="band" role="img" aria-label=${words.timelineLabel(windows.length)}>
       ${marks.map((mark) => html`<div class="mark" .style=${`left: ${at(mark)}%`}><span>${clock(mark) === "00:00" ? weekday(mark) : clock(mark)}</span></div>`)}
       ${windows.map((each) => {

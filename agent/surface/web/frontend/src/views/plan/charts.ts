@@ -18,7 +18,8 @@ export class PlanCharts extends LitElement {
   @property({ attribute: false }) plan!: PlanPicture;
   @property({ attribute: false }) preview: PlanPicture | null = null;
 
-  static override styles = [base, css`pv-plot { --plot-height: 20.5rem; } pv-plot.worth { --plot-height: 12.5rem; } h3 { margin: .75rem 0 .25rem; }`];
+  static override styles = [base, css`pv-plot { --plot-height: 20.5rem; } pv-plot.worth { --plot-height: 12.5rem; } h3 { margin: .75rem 0 .25rem; }
+    @media (min-width: 700px) { pv-plot { --plot-height: 19rem; } pv-plot.worth { --plot-height: 11.5rem; } }`];
 
   override render() {
     const { plan } = this;
@@ -76,7 +77,7 @@ const powers: Drawn = (colour) => {
   return {
     scales: { "%": { range: [0, 100] } },
     axes: [
-      { ...axis, values: "{HH}:{mm}" },
+      { ...axis, values: "{HH}:{mm}", size: 32 },
       { ...axis, label: "kW", labelSize: 18, size: 34, values: kilowatts },
       // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- their enum has no values at run time
       { ...axis, scale: "%", side: 1, label: "%", grid: { show: false }, labelSize: 18, size: 34 },
@@ -96,7 +97,7 @@ const powers: Drawn = (colour) => {
 function small(colour: (name: string) => string, series: uPlot.Series[]): ReturnType<Drawn> {
   const axis = axes(colour);
   return {
-    axes: [{ ...axis, values: "{HH}:{mm}" }, { ...axis, size: 52 }],
+    axes: [{ ...axis, values: "{HH}:{mm}", size: 32 }, { ...axis, size: 52 }],
     series: [{ label: words.time, value: "{HH}:{mm}" }, ...series],
   };
 }
