@@ -153,7 +153,7 @@ async def test_silence_has_an_end_first_and_later(new_page: Page, house: House) 
     await new_page.clock.install()
     await new_page.route("**/api/stream", lambda _route: None)  # taken, and never answered
     await new_page.goto(f"{house.url}{NEXT}")
-    await expect(new_page.locator("#phase")).to_have_text("Loading…")
+    await expect(new_page.locator("main [role=status]")).to_have_text("Loading…")
     await new_page.clock.run_for(11_000)
     await expect(new_page.locator("#link")).to_have_text("Disconnected")
     await new_page.unroute_all()

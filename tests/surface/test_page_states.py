@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from agent.surface.web.files import NEXT
 from tests.surface.conftest import House, shown
 from tests.surface.desks import NOON
 from tests.surface.full_house import full_house
+from tests.surface.test_next_now import SHIFTS
 from tests.surface.test_page_plan import picture
 
 AT_ONCE_MS = 1000
 ALL_BUT_THE_STREAM = re.compile(r"/api/(?!stream)")
+PAINTED = "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)))"
 GREY = re.compile(r"grayscale\(1\)")
 
 
@@ -83,6 +86,30 @@ async def full(tmp_path: Path) -> AsyncIterator[House]:
     house = await started(tmp_path)
     yield house
     await house.server.stop()
+
+
+async def test_no_view_moves_when_its_figures_come_late(new_page: Page, full: House) -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def late(route: Route) -> None:
+        asked.set()
+        await go.wait()
+        await route.continue_()
+
+    await new_page.add_init_script(SHIFTS)
+    await new_page.route("**/api/stream", late)
+    for view in VIEWS:
+        asked.clear()
+        go.clear()
+        await new_page.goto("about:blank")
+        await new_page.goto(f"{full.url}{NEXT}#/{view.name}")
+        await expect(new_page.locator("main [role=status]")).to_have_text("Loading…")
+        await new_page.evaluate(PAINTED)
+        await asked.wait()
+        go.set()
+        await expect(new_page.locator(f"main {view.sign}").first).to_be_visible()
+        await new_page.evaluate(PAINTED)
+        assert await new_page.evaluate("window.shift") < 0.1, view.name
 
 
 async def test_where_the_agent_is_silent_each_view_says_that_it_loads_and_then_that_it_failed(
