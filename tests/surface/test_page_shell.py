@@ -150,7 +150,7 @@ async def test_silence_has_an_end_first_and_later(page: Page, house: House) -> N
     await page.clock.install()
     await page.route("**/api/stream", lambda _route: None)  # taken, and never answered
     await page.goto(f"{house.url}/")
-    await expect(page.locator("#phase")).to_have_text("Loading…")
+    await expect(page.locator("main [role=status]")).to_have_text("Loading…")
     await page.clock.run_for(11_000)
     await expect(page.locator("#link")).to_have_text("Disconnected")
     await page.unroute_all()

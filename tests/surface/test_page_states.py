@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,10 +17,12 @@ from agent.surface.web.auth import Gate, Policy
 from tests.surface.conftest import House, shown
 from tests.surface.desks import NOON
 from tests.surface.full_house import full_house
+from tests.surface.sights import SHIFTS
 from tests.surface.hand_plan import picture
 
 AT_ONCE_MS = 1000
 ALL_BUT_THE_STREAM = re.compile(r"/api/(?!stream)")
+PAINTED = "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)))"
 GREY = re.compile(r"grayscale\(1\)")
 
 
@@ -84,6 +87,30 @@ async def full(tmp_path: Path) -> AsyncIterator[House]:
     await house.server.stop()
 
 
+async def test_no_view_moves_when_its_figures_come_late(page: Page, full: House) -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def late(route: Route) -> None:
+        asked.set()
+        await go.wait()
+        await route.continue_()
+
+    await page.add_init_script(SHIFTS)
+    await page.route("**/api/stream", late)
+    for view in VIEWS:
+        asked.clear()
+        go.clear()
+        await page.goto("about:blank")
+        await page.goto(f"{full.url}/#/{view.name}")
+        await expect(page.locator("main [role=status]")).to_have_text("Loading…")
+        await page.evaluate(PAINTED)
+        await asked.wait()
+        go.set()
+        await expect(page.locator(f"main {view.sign}").first).to_be_visible()
+        await page.evaluate(PAINTED)
+        assert await page.evaluate("window.shift") < 0.1, view.name
+
+
 async def test_where_the_agent_is_silent_each_view_says_that_it_loads_and_then_that_it_failed(
     page: Page, full: House
 ) -> None:
@@ -105,6 +132,20 @@ async def test_where_the_agent_is_silent_each_view_says_that_it_loads_and_then_t
     await page.clock.run_for(11_000)
     await expect(page.locator("main")).to_have_attribute("data-link", "live")
     await all_is_well(page, VIEWS[0])
+
+
+async def test_a_view_whose_file_does_not_come_says_so_after_a_while(
+    page: Page, full: House
+) -> None:
+    await page.clock.install()
+    await shown(page, full)
+    await page.route("**/assets/view-*.js", never)
+    await look_at(page, VIEWS[1])
+    main = page.locator("main")
+    await expect(main.get_by_role("status")).to_have_text("Loading…", timeout=AT_ONCE_MS)
+    await page.clock.run_for(21_000)
+    await expect(main.get_by_role("alert")).to_contain_text("This view could not be loaded.")
+    await expect(main.get_by_role("button", name="Load the page again")).to_be_visible()
 
 
 async def test_what_is_read_beside_the_stream_loads_ends_and_comes_back_by_itself(
@@ -173,7 +214,7 @@ async def test_a_file_that_home_assistant_does_not_pass_on_is_called_too_large(
     upload = page.locator("pv-builds pv-upload")
     file = {"name": "own.bin", "mimeType": "application/octet-stream", "buffer": b"x"}
     await upload.get_by_label("File").set_input_files(file)  # type: ignore[arg-type]
-    await upload.get_by_role("button").click()
+    await upload.get_by_role("button", name="Show what it is").click()
     await expect(upload.get_by_role("status")).to_contain_text("16 MB at most. Choose something")
 
 
@@ -245,3 +286,57 @@ async def test_who_is_no_administrator_reads_each_view_and_is_told_why_not_more(
     await expect(form.get_by_role("alert").first).to_contain_text("Only an administrator")
     assert house.guard.requests == []
     await house.server.stop()
+
+
+BARE = r"""(sentences) => {
+  // Figures with a unit whose element, and what is around it, has no more to tell.
+  const figure = /[0-9][0-9.,]*\s?(k?Wh?|%|g\/kWh|kB\/s)(?![a-z])/;
+  const tells = (each) => {
+    for (let at = each; at.localName !== 'main'; at = at.parentElement ?? at.getRootNode().host) {
+      if (at.title || at.matches(sentences)) return true;
+    }
+  };
+  const found = [];
+  const look = (root) => {
+    const walk = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
+    for (let each = walk.currentNode; each; each = walk.nextNode()) {
+      if (each.shadowRoot) look(each.shadowRoot);
+      if (each.nodeType === 3 && figure.test(each.data) && !tells(each.parentElement)) {
+        found.push(`${root.host.localName}: ${each.data.trim()}`);
+      }
+    }
+  };
+  const app = document.querySelector('pv-app').shadowRoot;
+  look(app.querySelector('main > *').shadowRoot);
+  return found;
+}"""
+SENTENCES = (
+    "style, #reason, #help, #plan-windows td:last-child, p.quiet:not(.pace):not([id]), pv-check"
+)
+"""What is told in whole sentences, or with its age beside it."""
+HOVERED = {
+    "now": {
+        "#soc": r"^78 %, \d.* old, from sensor.alphaess_soc$",
+        "#lease": r"^\d.* old, from ha_register$",
+        "#limit": r"^\d.* s old, from sensor.alphaess_power_grid$",
+        "#timeline-totals": "^10 min old, from the plan$",
+    },
+    "plan": {
+        "#plan-windows pv-value >> nth=0": r"^1\.80 kWh, 10 min old, from the plan$",
+        "#plan-phase pv-value": "^To export 1.80 kWh .*, 10 min old, from the plan$",
+    },
+    "bridges": {"pv-install pv-progress": r"^\d.* old$"},
+    "firmware": {"pv-trust tbody >> nth=0": "^Last confirmed: .*2027"},
+    "journal": {"#report tbody": "^Made 12:00:00"},
+}
+"""Parts, and what they tell of their age and source."""
+
+
+async def test_every_figure_tells_more_when_it_is_pointed_at(page: Page, full: House) -> None:
+    await shown(page, full)
+    for view in VIEWS:
+        await all_is_well(page, view)
+        for part, told in HOVERED.get(view.name, {}).items():
+            await page.locator(part).hover()
+            await expect(page.locator(part)).to_have_attribute("title", re.compile(told))
+        assert await page.evaluate(BARE, SENTENCES) == [], view.name

@@ -156,8 +156,10 @@ export class App extends LitElement {
       </pv-problem>`;
     }
     if (!store.state && old()) return html`<pv-problem text=${words.never} next=${words.neverNext}></pv-problem>`;
+    // A view that is there before its figures would move when they come.
+    if (this.loaded === "loading" || !store.state) return html`<p class="quiet arriving" role="status">${words.loading}</p>`;
     const tag = unsafeStatic(`pv-view-${this.name}`); // one of NAMES, never what somebody typed
-    return this.loaded === "ready" ? staticHtml`<${tag}></${tag}>` : html`<p class="quiet arriving" role="status">${words.loading}</p>`;
+    return staticHtml`<${tag}></${tag}>`;
   }
 }
 

@@ -8,6 +8,7 @@ import { controls } from "../styles.js";
 
 const words = inBoth(
   {
+    name: "Connection",
     lost: "The agent cannot be reached.",
     old: (age: string) => `What you see is old: last known ${age} ago.`,
     again: "Trying again by itself.",
@@ -20,6 +21,7 @@ const words = inBoth(
     step: "Log in to Home Assistant again, or ask an administrator of it.",
   },
   {
+    name: "Verbindung",
     lost: "Der Agent ist nicht erreichbar.",
     old: (age: string) => `Was hier steht, ist alt: zuletzt bekannt vor ${age}.`,
     again: "Es wird von selbst weiter versucht.",
@@ -60,7 +62,7 @@ export class Banner extends LitElement {
   override render() {
     const text = said();
     if (!text) return nothing;
-    return html`<div class=${store.link}>
+    return html`<div class=${store.link} role="region" aria-label=${words.name}>
       <span><span role="alert">${text} ${store.link === "astray" ? this.yourself || words.unsaved : nothing}</span> ${age()}</span>
       ${this.step()}
     </div>`;

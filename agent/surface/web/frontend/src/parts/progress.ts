@@ -23,6 +23,10 @@ export class Progress extends LitElement {
     p { margin: 0 0 .25rem; font-size: .92rem; }
   `;
 
+  override updated(): void {
+    this.title = aged(0);
+  }
+
   override render() {
     const percent = this.percent;
     const words = percent === null ? this.label : `${this.label} ${Math.round(percent).toString()} %`;

@@ -11,6 +11,7 @@ import { store, Watch } from "../../store.js";
 import { base, controls } from "../../styles.js";
 import "../../parts/action.js";
 import "../../parts/progress.js";
+import { aged } from "../../parts/value.js";
 import { words } from "./words.js";
 
 const INSTALLS = ["update", "change", "older", "current"];
@@ -142,6 +143,6 @@ function progress(job: JobView) {
   const pace = words.pace(job.rate_bytes_s ? rate(job.rate_bytes_s) : "", job.left_s ? words.left(seconds(job.left_s)) : "");
   return html`<p>${words.job(job.goes_back, job.version, job.by)}</p>
     <pv-progress label=${`${named(words.stages, job.stage)}: ${job.text || "…"}`} .percent=${job.percent}></pv-progress>
-    <p class="quiet">${pace}</p>
+    <p class="pace quiet" title=${aged(0)}>${pace}</p>
     ${job.may_cancel ? html`<pv-action label=${words.cancel} path="flashing/cancel" .body=${{ job: job.job }}></pv-action>` : nothing}`;
 }

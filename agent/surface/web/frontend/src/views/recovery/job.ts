@@ -8,6 +8,7 @@ import type { Reply } from "../../send.js";
 import { base } from "../../styles.js";
 import "../../parts/action.js";
 import "../../parts/progress.js";
+import { aged } from "../../parts/value.js";
 import { words } from "./words.js";
 
 /** One recovery that is under way. Whoever stops a write is told first what that leaves. */
@@ -35,7 +36,7 @@ export class CableJob extends LitElement {
     return html`<div role="group" aria-label=${name}>
       <h3>${name}</h3>
       <pv-progress label=${`${named(words.stages, it.stage)}: ${it.text || "…"}`} .percent=${it.percent}></pv-progress>
-      <p class="pace quiet">${pace.filter(Boolean).join(", ")}</p>
+      <p class="pace quiet" title=${aged(0)}>${pace.filter(Boolean).join(", ")}</p>
       <pre tabindex="0" role="group" aria-label=${words.log}>${it.log.join("\n")}</pre>
       ${it.may_cancel || it.writes ? html`<pv-action label=${words.cancel} path="recovery/cancel" .body=${{ job: it.job }} .answered=${this.heard}></pv-action>` : nothing}
       ${it.writes && this.warned ? html`<div class="warned"><p class="bad">${this.warned}</p>
