@@ -242,6 +242,8 @@ async def test_every_control_can_be_reached_by_key_and_the_stop_comes_first(
     await new_page.keyboard.press("Tab")
     await expect(new_page.get_by_role("button", name="Emergency stop")).to_be_focused()
     await new_page.keyboard.press("Tab")
+    await expect(new_page.get_by_role("link", name="To the content")).to_be_in_viewport()
+    await new_page.keyboard.press("Tab")
     await expect(new_page.get_by_role("link", name="Now")).to_be_focused()
     await new_page.keyboard.press("Tab")
     await new_page.keyboard.press("Enter")

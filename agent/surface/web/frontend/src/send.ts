@@ -2,6 +2,7 @@
 import type { RequestKind } from "./api.js";
 import { inBoth } from "./language.js";
 import { api } from "./place.js";
+import { answered } from "./plain.js";
 
 const TOKEN = "pv-edge-agent-token";
 const DEADLINE_MS = 60_000;
@@ -73,7 +74,7 @@ export async function send<T>(
   }
   try {
     const response = await fetch(api(path), request);
-    return told<T>(response.status, await response.json().catch(() => null));
+    return told<T>(response.status, await answered(response));
   } catch (error) {
     const late = error instanceof DOMException && error.name === "TimeoutError";
     return {

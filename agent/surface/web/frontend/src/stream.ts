@@ -3,6 +3,7 @@
  * refused, and notices a connection that died without a word. Whoever missed a delta asks again,
  * and the first event is the whole picture.
  */
+import { answered, parsed } from "./plain.js";
 import { headers } from "./send.js";
 
 const SILENCE_MS = 40_000; // the server says something at least every 15 s
@@ -73,7 +74,7 @@ async function read(url: string, on: Listener, settled: () => void): Promise<voi
       wait(SILENCE_MS);
       text += value;
       for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
-        const event = parsed(text.slice(0, end));
+        const event = told(text.slice(0, end));
         text = text.slice(end + 2);
         if (!event) continue; // a heartbeat
         if (event.name === "delta" && event.id !== sequence + 1) throw new Error("missed one");
@@ -90,12 +91,12 @@ async function read(url: string, on: Listener, settled: () => void): Promise<voi
 
 async function refusal(response: Response): Promise<Error> {
   if (response.status !== 401 && response.status !== 403) return new Error("no stream");
-  const body: unknown = await response.json().catch(() => null);
+  const body = await answered(response);
   const said = body as { text?: unknown } | null;
   return new Refusal(response.status, typeof said?.text === "string" ? said.text : "");
 }
 
-function parsed(block: string): { id: number; name: "snapshot" | "delta"; data: object } | null {
+function told(block: string): { id: number; name: "snapshot" | "delta"; data: object } | null {
   const fields = new Map<string, string>();
   for (const line of block.split("\n")) {
     const colon = line.indexOf(": ");
@@ -103,6 +104,6 @@ function parsed(block: string): { id: number; name: "snapshot" | "delta"; data: 
   }
   const name = fields.get("event");
   if (name !== "snapshot" && name !== "delta") return null;
-  const data = JSON.parse(fields.get("data") ?? "{}") as object;
+  const data = parsed(fields.get("data") ?? "{}") as object;
   return { id: Number(fields.get("id")), name, data };
 }

@@ -37,6 +37,7 @@ export class Banner extends LitElement {
         width: min(92vw, 44rem); padding: .7rem 1rem; border-radius: 10px; border: 1px solid var(--pv-bad);
         box-shadow: 0 3px 14px #0005; background: var(--pv-bad-soft); color: var(--pv-bad);
         display: flex; gap: .75rem; align-items: center; justify-content: space-between;
+        max-height: 40vh; overflow-y: auto; overflow-wrap: anywhere;
       }
       div.stale { border-color: var(--pv-warn); background: var(--pv-warn-soft); color: var(--pv-warn); }
     `,
@@ -50,8 +51,8 @@ export class Banner extends LitElement {
   override render() {
     const text = said();
     if (!text) return nothing;
-    return html`<div class=${store.link} role="alert">
-      <span>${text}</span>
+    return html`<div class=${store.link}>
+      <span><span role="alert">${text}</span> ${age()}</span>
       ${store.link === "stale" ? nothing
         : html`<button type="button" @click=${() => { store.hurry(); }}>${words.now}</button>`}
     </div>`;
@@ -61,7 +62,7 @@ export class Banner extends LitElement {
 function said(): string {
   switch (store.link) {
     case "lost":
-      return [words.lost, store.state ? words.old(seconds(store.since)) : "", words.again].join(" ");
+      return `${words.lost} ${words.again}`;
     case "refused":
       return `${store.refusal || words.refused} ${words.step}`;
     case "stale":
@@ -69,4 +70,9 @@ function said(): string {
     default:
       return "";
   }
+}
+
+/** Beside the alert, not in it: what counts each second would be read out each second. */
+function age(): string {
+  return store.link === "lost" && store.state ? words.old(seconds(store.since)) : "";
 }

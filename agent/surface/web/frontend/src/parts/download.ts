@@ -1,6 +1,7 @@
 /** Brings a file of the agent to the browser's downloads; a plain link could carry no token. */
 import { inBoth } from "../language.js";
 import { api } from "../place.js";
+import { answered } from "../plain.js";
 import { headers, type Outcome } from "../send.js";
 
 const words = inBoth(
@@ -29,7 +30,7 @@ export async function fetched(path: string): Promise<Fetched> {
     const asked = { headers: { ...headers(), "X-Requested-With": "pv-edge-agent" }, cache: "no-store" } as const;
     const response = await fetch(api(path), asked);
     if (response.ok) return { outcome: "accepted", text: "", response };
-    const body = (await response.json().catch(() => null)) as { text?: unknown } | null;
+    const body = (await answered(response)) as { text?: unknown } | null;
     const text = typeof body?.text === "string" ? body.text : "";
     return { outcome: text && response.status < 500 ? "refused" : "failed", text: text || words.answered(response.status), response: null };
   } catch {

@@ -58,7 +58,7 @@ export class Mapping extends LitElement {
       ${settings.fields.length ? html`<form @submit=${this.saved} novalidate>
         ${table(READ)}
         <details><summary>${groupName(WRITTEN)}</summary>${table(WRITTEN)}</details>
-        <div class="row"><button type="submit" class="primary" ?disabled=${!here() || !drafted}>${words.save}</button>
+        <div class="row"><button type="submit" class="primary" aria-disabled=${!here() || !drafted}>${words.save}</button>
           <span id="said" role="status">${this.said}</span></div>
       </form>` : html`<p>${settings.problem || words.loading}</p>`}
     </pv-card>`;
