@@ -11,20 +11,33 @@ import { store } from "./store.js";
 
 const AROUND = "section, fieldset, [role=group], [role=region], main";
 
-/** What has the focus, and after it all that it stands in. */
+/** What has the focus, or had it last, and after it all that it stands in. */
 let stood: readonly HTMLElement[] = [];
 
 /** Looks after the focus for as long as the page lives; `home` has it where nothing else is left. */
 export function keepFocus(home: () => HTMLElement | null): void {
   addEventListener("click", barred, { capture: true });
-  addEventListener("focusin", (event) => {
-    stood = event.composedPath().filter((each) => each instanceof HTMLElement);
-  });
   // Who presses beside everything means to; and a finger wants no keyboard on the screen again.
   addEventListener("pointerdown", () => { stood = []; }, { capture: true });
-  const later = (): void => { setTimeout(() => { restore(home); }); }; // once everything is rendered
-  for (const each of ["change", "link", "tick"]) store.addEventListener(each, later);
-  addEventListener("keyup", later);
+  const look = (): void => { // before anything is rendered, and once everything is
+    if (document.activeElement !== document.body) stood = surroundings();
+    setTimeout(() => { restore(home); });
+  };
+  // A move within one shadow is no event outside of it; so we look when something may happen.
+  for (const each of ["change", "link", "tick"]) store.addEventListener(each, look);
+  addEventListener("keyup", look);
+}
+
+function surroundings(): HTMLElement[] {
+  let at: Element | null = document.activeElement;
+  while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+  const found: HTMLElement[] = [];
+  while (at) {
+    if (at instanceof HTMLElement) found.push(at);
+    const root: Node = at.getRootNode();
+    at = at.assignedSlot ?? at.parentElement ?? (root instanceof ShadowRoot ? root.host : null);
+  }
+  return found;
 }
 
 function barred(event: Event): void {
