@@ -6,15 +6,18 @@ import { answered } from "./plain.js";
 
 const TOKEN = "pv-edge-agent-token";
 const DEADLINE_MS = 60_000;
+const TOO_LARGE = 413; // of ingress too, which does not say more
 const words = inBoth(
   {
     unreached: "The agent could not be reached; nothing was sent. Try again.",
     silent: "The agent did not answer in time. Look at the state before you try again.",
+    large: "This is larger than Home Assistant lets through, or than the agent takes.",
     answered: (status: number) => `The agent answered with status ${status}. See its log.`,
   },
   {
     unreached: "Der Agent ist nicht erreichbar; es wurde nichts gesendet. Bitte noch einmal versuchen.",
     silent: "Der Agent hat nicht rechtzeitig geantwortet. Vor einem neuen Versuch den Zustand ansehen.",
+    large: "Das ist größer, als Home Assistant durchlässt oder der Agent annimmt.",
     answered: (status: number) => `Der Agent antwortete mit Status ${status}. Siehe sein Protokoll.`,
   },
 );
@@ -98,7 +101,7 @@ function told<T>(status: number, body: unknown): Reply<T> {
     status,
     code: typeof said["code"] === "string" ? said["code"] : "",
     key: typeof said["key"] === "string" ? said["key"] : "",
-    text: text || (ok ? "" : words.answered(status)),
+    text: text || (ok ? "" : status === TOO_LARGE ? words.large : words.answered(status)),
     body: ok ? (body as T) : null,
   };
 }
