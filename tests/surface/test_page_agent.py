@@ -31,6 +31,7 @@ HOUSE = "direct simulated inverter"
 SOON = 15_000
 VIEWS = ("now", "plan", "bridges", "recovery", "firmware", "journal", "settings")
 WIDTHS = (1400, 360)
+OURS = "The request is larger than 64 KiB."
 
 
 class Supervised(Agent):

@@ -30,7 +30,8 @@ export class PlanPage extends LitElement {
       .head { min-height: 5rem; }
       .now { min-height: 1.5rem; }
       li { padding: .15rem 0; }
-      td:nth-child(3), td:nth-child(4) { white-space: nowrap; }
+      #plan-windows td:nth-child(3), #plan-windows td:nth-child(4) { white-space: nowrap; }
+      td { overflow-wrap: anywhere; }
       @media (max-width: 560px) {
         .head { min-height: 10rem; }
         thead { position: absolute; clip-path: inset(50%); }
