@@ -233,6 +233,8 @@ async def test_every_control_can_be_reached_by_key_and_the_stop_comes_first(
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("button", name="Emergency stop")).to_be_focused()
     await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="To the content")).to_be_in_viewport()
+    await page.keyboard.press("Tab")
     await expect(page.get_by_role("link", name="Now")).to_be_focused()
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")

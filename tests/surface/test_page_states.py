@@ -17,8 +17,8 @@ from agent.surface.web.auth import Gate, Policy
 from tests.surface.conftest import House, shown
 from tests.surface.desks import NOON
 from tests.surface.full_house import full_house
-from tests.surface.sights import SHIFTS
 from tests.surface.hand_plan import picture
+from tests.surface.sights import SHIFTS
 
 AT_ONCE_MS = 1000
 ALL_BUT_THE_STREAM = re.compile(r"/api/(?!stream)")

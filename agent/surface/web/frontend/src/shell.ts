@@ -1,6 +1,7 @@
 import { css, html, LitElement, nothing } from "lit";
-import { customElement, state } from "lit/decorators.js";
+import { customElement, query, state } from "lit/decorators.js";
 import { html as staticHtml, unsafeStatic } from "lit/static-html.js";
+import { keepFocus } from "./focus.js";
 import { inBoth, language, speak } from "./language.js";
 import { LOAD, loadAgain } from "./reload.js";
 import { here, load, NAMES, type Name } from "./router.js";
@@ -20,6 +21,7 @@ const words = inBoth(
       journal: "Journal", settings: "Settings",
     },
     navigation: "Views",
+    skip: "To the content",
     links: {
       loading: "Loading…", live: "Live", stale: "Stale", lost: "Disconnected", astray: "Disconnected", refused: "Refused", token: "Locked",
     },
@@ -37,6 +39,7 @@ const words = inBoth(
       journal: "Journal", settings: "Einstellungen",
     },
     navigation: "Ansichten",
+    skip: "Zum Inhalt",
     links: {
       loading: "Lädt…", live: "Live", stale: "Veraltet", lost: "Getrennt", astray: "Getrennt", refused: "Abgelehnt", token: "Gesperrt",
     },
@@ -59,6 +62,7 @@ export class App extends LitElement {
   @state() private loaded: "loading" | "ready" | "failed" = "loading";
   /** What a person has to do where the page may not. */
   @state() private yourself = "";
+  @query("main") private main!: HTMLElement | null;
 
   static override styles = [
     base,
@@ -75,6 +79,8 @@ export class App extends LitElement {
       .link.live::before { color: var(--pv-good); }
       .link.stale::before { color: var(--pv-warn); }
       .link.lost::before, .link.astray::before, .link.refused::before { color: var(--pv-bad); }
+      .skip { position: absolute; left: 1rem; top: .5rem; z-index: 5; }
+      .skip:not(:focus) { clip-path: inset(50%); }
       nav { display: flex; overflow-x: auto; padding: 0 .5rem; }
       nav a {
         padding: .55rem .75rem; min-height: 2.75rem; flex: none; white-space: nowrap; text-decoration: none;
@@ -98,6 +104,7 @@ export class App extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback();
     addEventListener("hashchange", this.moved);
+    keepFocus(() => this.main);
     void this.show();
   }
 
@@ -110,7 +117,12 @@ export class App extends LitElement {
     const name = here();
     if (name === this.name) return;
     this.name = name;
-    void this.show().then(() => this.renderRoot.querySelector("main")?.focus());
+    void this.show().then(() => this.main?.focus());
+  };
+
+  private readonly skip = (event: Event): void => {
+    event.preventDefault();
+    this.main?.focus();
   };
 
   private async show(): Promise<void> {
@@ -131,6 +143,7 @@ export class App extends LitElement {
           </div>
           <pv-stop></pv-stop>
         </div>
+        <a class="skip button" href="#/${this.name}" @click=${this.skip}>${words.skip}</a>
         <nav aria-label=${words.navigation}>
           ${NAMES.map((name) => html`<a href="#/${name}" aria-current=${name === this.name ? "page" : nothing}>${words.views[name]}</a>`)}
           <button type="button" lang=${language === "en" ? "de" : "en"} @click=${() => { speak(language === "en" ? "de" : "en"); }}>${words.language}</button>

@@ -3,6 +3,7 @@
  * refused, and notices a connection that died without a word. Whoever missed a delta asks again,
  * and the first event is the whole picture.
  */
+import { answered, parsed } from "./plain.js";
 import { framed } from "./reload.js";
 import { headers, isRecord } from "./send.js";
 
@@ -86,7 +87,7 @@ async function read(url: string, on: Listener, settled: () => void): Promise<voi
       wait(SILENCE_MS);
       text += value;
       for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
-        const event = parsed(text.slice(0, end));
+        const event = told(text.slice(0, end));
         text = text.slice(end + 2);
         if (!event) continue; // a heartbeat
         if (event.name === "delta" && event.id !== sequence + 1) throw new Error("missed one");
@@ -102,14 +103,14 @@ async function read(url: string, on: Listener, settled: () => void): Promise<voi
 }
 
 async function refusal(response: Response): Promise<Error> {
-  const said: unknown = await response.json().catch(() => null);
+  const said = await answered(response);
   const text = isRecord(said) && typeof said["text"] === "string" ? said["text"] : "";
   const { status } = response;
   if (framed && !text && !response.ok) return new Astray(status);
   return status === 401 || status === 403 ? new Refusal(status, text) : new Error("no stream");
 }
 
-function parsed(block: string): { id: number; name: "snapshot" | "delta"; data: object } | null {
+function told(block: string): { id: number; name: "snapshot" | "delta"; data: object } | null {
   const fields = new Map<string, string>();
   for (const line of block.split("\n")) {
     const colon = line.indexOf(": ");
@@ -117,6 +118,6 @@ function parsed(block: string): { id: number; name: "snapshot" | "delta"; data: 
   }
   const name = fields.get("event");
   if (name !== "snapshot" && name !== "delta") return null;
-  const data = JSON.parse(fields.get("data") ?? "{}") as object;
+  const data = parsed(fields.get("data") ?? "{}") as object;
   return { id: Number(fields.get("id")), name, data };
 }

@@ -1,7 +1,12 @@
 /** What every view may lay in its shadow root: text, buttons, fields, tables. */
 import { css } from "lit";
 
+const focus = css`
+  :focus-visible { outline: 3px solid var(--primary-color); outline-offset: 2px; }
+`;
+
 export const base = css`
+  ${focus}
   :host { display: block; }
   * { box-sizing: border-box; }
   [hidden] { display: none !important; }
@@ -18,7 +23,6 @@ export const base = css`
   .bad { color: var(--pv-bad); }
   .big { font-size: 1.5rem; font-weight: 600; line-height: 1.25; }
   .row { display: flex; gap: .5rem; flex-wrap: wrap; align-items: center; }
-  :focus-visible { outline: 3px solid var(--primary-color); outline-offset: 2px; }
   a { color: var(--primary-color); }
   dl { display: grid; grid-template-columns: 1fr auto; gap: .15rem .75rem; margin: .5rem 0 0; }
   dt { color: var(--secondary-text-color); overflow-wrap: break-word; } /* breaks no word for a long value beside it */
@@ -26,6 +30,7 @@ export const base = css`
 `;
 
 export const controls = css`
+  ${focus}
   button, .button {
     font: inherit; min-height: 2.75rem; padding: .4rem .9rem; border-radius: 8px; cursor: pointer;
     border: 1px solid var(--divider-color); background: var(--pv-soft);
@@ -33,7 +38,7 @@ export const controls = css`
   }
   button.primary { background: var(--primary-color); color: var(--text-primary-color); border-color: transparent; }
   button.danger { background: var(--pv-danger); color: var(--pv-on-danger); border-color: transparent; font-weight: 600; }
-  button:disabled { cursor: not-allowed; color: var(--secondary-text-color); background: var(--pv-soft); border-color: var(--divider-color); }
+  button[aria-disabled="true"] { cursor: not-allowed; color: var(--secondary-text-color); background: var(--pv-soft); border-color: var(--divider-color); }
   input, select {
     font: inherit; min-height: 2.75rem; padding: .3rem .6rem; border-radius: 8px; max-width: 100%;
     border: 1px solid var(--secondary-text-color); background: var(--card-background-color);

@@ -36,7 +36,7 @@ export class Action extends LitElement {
 
   override render() {
     const here = store.link === "live" || store.link === "stale";
-    return html`<button type="button" class=${this.look} ?disabled=${this.off || this.busy || !here}
+    return html`<button type="button" class=${this.look} aria-disabled=${this.off || this.busy || !here}
       aria-busy=${this.busy} @click=${() => void this.clicked()}>
       ${this.label}${this.busy ? ` (${words.sending})` : ""}
     </button>`;

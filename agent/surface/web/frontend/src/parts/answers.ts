@@ -42,6 +42,7 @@ export class Answers extends LitElement {
       width: min(92vw, 44rem); padding: .7rem 1rem; border-radius: 10px;
       box-shadow: 0 3px 14px #0005; border: 1px solid var(--divider-color);
       background: var(--card-background-color); color: var(--primary-text-color);
+      max-height: 40vh; overflow-y: auto; overflow-wrap: anywhere; /* the stop stays free */
     }
     p.refused { background: var(--pv-warn-soft); border-color: var(--pv-warn); }
     p.failed { background: var(--pv-bad-soft); border-color: var(--pv-bad); }
@@ -67,6 +68,7 @@ export class Answers extends LitElement {
   };
 
   override render() {
-    return html`<p id="answer" role="status" class=${this.outcome}>${this.text}</p>`;
+    // The region is always there: what appears together with its region is not read out.
+    return html`<div role="status"><p id="answer" class=${this.outcome}>${this.text}</p></div>`;
   }
 }

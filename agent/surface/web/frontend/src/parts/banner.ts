@@ -49,6 +49,7 @@ export class Banner extends LitElement {
         width: min(92vw, 44rem); padding: .7rem 1rem; border-radius: 10px; border: 1px solid var(--pv-bad);
         box-shadow: 0 3px 14px #0005; background: var(--pv-bad-soft); color: var(--pv-bad);
         display: flex; gap: .75rem; align-items: center; justify-content: space-between;
+        max-height: 40vh; overflow-y: auto; overflow-wrap: anywhere;
       }
       div.stale { border-color: var(--pv-warn); background: var(--pv-warn-soft); color: var(--pv-warn); }
     `,

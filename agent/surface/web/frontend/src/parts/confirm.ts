@@ -49,7 +49,7 @@ export class Confirm extends LitElement {
     const { title, text, act, typed } = this.question;
     const may = typed === undefined || this.entered.trim() === typed;
     return html`<dialog aria-labelledby="title" @close=${() => { this.answered(this.dialog.returnValue === "yes"); }}>
-      <form method="dialog">
+      <form @submit=${(event: Event) => { event.preventDefault(); this.dialog.close("yes"); }}>
         <h2 id="title">${title}</h2>
         ${text.map((each) => html`<p>${each}</p>`)}
         ${typed === undefined ? "" : html`<label for="typed">${words.type(typed)}</label>
@@ -57,8 +57,7 @@ export class Confirm extends LitElement {
             @input=${(event: Event) => { this.entered = (event.target as HTMLInputElement).value; }}>`}
         <div class="row">
           <button type="button" @click=${() => { this.dialog.close("no"); }}>${words.cancel}</button>
-          <button type="button" class=${typed === undefined ? "primary" : "danger"} ?disabled=${!may}
-            @click=${() => { this.dialog.close("yes"); }}>${act}</button>
+          <button type="submit" class=${typed === undefined ? "primary" : "danger"} aria-disabled=${!may}>${act}</button>
         </div>
       </form>
     </dialog>`;
@@ -69,12 +68,10 @@ export class Confirm extends LitElement {
 export async function confirmed(question: Question): Promise<boolean> {
   const dialog = new Confirm();
   dialog.question = question;
-  const before = document.activeElement;
   const yes = await new Promise<boolean>((resolve) => {
     dialog.answered = resolve;
     document.body.append(dialog);
   });
-  dialog.remove();
-  if (before instanceof HTMLElement) before.focus();
+  dialog.remove(); // the browser has given the focus back to who had it
   return yes;
 }

@@ -1,6 +1,7 @@
 /** Brings a file of the agent to the browser's downloads; a plain link could carry no token. */
 import { inBoth } from "../language.js";
 import { api } from "../place.js";
+import { answered } from "../plain.js";
 import { because, headers, missed, WISH_MS, type Outcome } from "../send.js";
 
 const words = inBoth(
@@ -27,7 +28,7 @@ export async function fetched(path: string): Promise<Fetched> {
     const sent = { ...headers(), "X-Requested-With": "pv-edge-agent" };
     const response = await fetch(api(path), { headers: sent, cache: "no-store", signal: abort.signal });
     if (response.ok) return { outcome: "accepted", text: "", response };
-    const body = (await response.json().catch(() => null)) as { text?: unknown } | null;
+    const body = (await answered(response)) as { text?: unknown } | null;
     const text = typeof body?.text === "string" ? body.text : "";
     return { outcome: text && response.status < 500 ? "refused" : "failed", text: text || because(response.status), response: null };
   } catch {

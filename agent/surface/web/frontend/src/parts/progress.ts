@@ -29,8 +29,8 @@ export class Progress extends LitElement {
 
   override render() {
     const percent = this.percent;
-    const words = percent === null ? this.label : `${this.label} ${Math.round(percent).toString()} %`;
-    return html`<p role="status">${words}</p>
+    // What it does is read out; each percent is not.
+    return html`<p><span role="status">${this.label}</span>${percent === null ? "" : ` ${Math.round(percent).toString()} %`}</p>
       ${percent === null ? "" : html`<div class="bar" role="progressbar" aria-label=${this.label}
         aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(percent)}>
         <div class="fill" .style=${`width: ${percent}%`}></div>

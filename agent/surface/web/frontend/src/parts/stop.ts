@@ -1,5 +1,5 @@
 import { css, html, LitElement, nothing } from "lit";
-import { customElement, state } from "lit/decorators.js";
+import { customElement, query, state } from "lit/decorators.js";
 import type { State } from "../api.js";
 import { seconds, watts } from "../format.js";
 import { inBoth } from "../language.js";
@@ -49,6 +49,7 @@ const words = inBoth(
 @customElement("pv-stop")
 export class Stop extends LitElement {
   @state() private reply: Reply | "sending" | null = null;
+  @query("button.danger") private button!: HTMLButtonElement;
 
   static override styles = [
     base,
@@ -60,6 +61,7 @@ export class Stop extends LitElement {
         position: absolute; right: 0; top: 3.2rem; z-index: 4; width: min(92vw, 26rem); padding: .8rem 1rem;
         border-radius: 10px; border: 2px solid var(--pv-danger); box-shadow: 0 3px 14px #0005;
         background: var(--card-background-color); color: var(--primary-text-color);
+        max-height: 75vh; overflow-y: auto; overflow-wrap: anywhere;
       }
     `,
   ];
@@ -67,6 +69,7 @@ export class Stop extends LitElement {
   constructor() {
     super();
     new Watch(this, ["reason", "latched", "lease", "readings", "error_state", "power"], true);
+    this.addEventListener("keydown", this.pressed);
   }
 
   override render() {
@@ -86,9 +89,18 @@ export class Stop extends LitElement {
     return html`<div class="told" role="alert">
       <strong>${words.name}</strong>
       ${lines.map((line) => html`<p>${line}</p>`)}
-      <button type="button" @click=${() => { this.reply = null; }}>${words.close}</button>
+      <button type="button" @click=${this.closed}>${words.close}</button>
     </div>`;
   }
+
+  private readonly closed = (): void => {
+    this.reply = null;
+    this.button.focus();
+  };
+
+  private readonly pressed = (event: KeyboardEvent): void => {
+    if (event.key === "Escape" && this.reply !== null) this.closed();
+  };
 }
 
 /** What became of a stop that the guard took. */

@@ -34,7 +34,7 @@ export class Upload extends LitElement {
   override render() {
     return html`<form @submit=${this.handed}>
       <label for="file">${this.label}</label><input id="file" type="file" accept=${this.accept}>
-      <button type="submit" ?disabled=${this.busy || !here()}>${this.act}</button>
+      <button type="submit" aria-disabled=${this.busy || !here()}>${this.act}</button>
       <p role="status">${this.said}</p>
     </form>`;
   }

@@ -93,7 +93,7 @@ export class Bridge extends LitElement {
       <label for="key">${words.key}</label>
       <div class="row">
         <input id="key" type="password" autocomplete="off">
-        <button type="submit" ?disabled=${!here()}>${words.saveKey}</button>
+        <button type="submit" aria-disabled=${!here()}>${words.saveKey}</button>
         <pv-action label=${words.askKey} path="bridges/ask-key" .body=${{ mac: this.bridge.mac }}
           .answered=${(reply: { outcome: string }) => { if (reply.outcome === "accepted") clear(); }}></pv-action>
       </div>

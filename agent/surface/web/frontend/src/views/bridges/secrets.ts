@@ -54,7 +54,7 @@ export class Secrets extends LitElement {
           ${bridges.map((each) => html`<option value=${each.mac}>${each.title} (${each.mac})</option>`)}</select></div>` : nothing}
         ${names.length ? html`<div><label for="name">${words.secretsName}</label><select id="name">
           ${names.map((each) => html`<option value=${each}>${each}</option>`)}</select></div>` : nothing}
-        <div><button type="submit" ?disabled=${!here()}>${words.secretsTake}</button></div>
+        <div><button type="submit" aria-disabled=${!here()}>${words.secretsTake}</button></div>
       </form>
       <p id="said" role="status">${this.said}</p>
     </details></pv-card>`;

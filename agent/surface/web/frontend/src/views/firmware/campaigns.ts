@@ -58,7 +58,7 @@ export class Campaigns extends LitElement {
           </div>`;
         })}
         <label class="tick"><input type="checkbox" name="acks" value="ack_stale">${words.stale}</label>
-        <button type="submit" ?disabled=${!here()}>${words.plan}</button>
+        <button type="submit" aria-disabled=${!here()}>${words.plan}</button>
         <p id="said" role="status">${this.said}</p>
       </form>`}
     </pv-card>`;

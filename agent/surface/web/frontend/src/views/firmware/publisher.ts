@@ -35,7 +35,7 @@ export class Publisher extends LitElement {
           ${FIELDS.map((each) => html`<div><label for=${each}>${words[each]}</label>
             <input id=${each} name=${each} autocomplete="off" autocapitalize="off" spellcheck="false" placeholder=${EXAMPLES[each]}>
             ${each === "channel" ? html`<small>${words.channelHelp}</small>` : ""}</div>`)}
-          <button type="submit" ?disabled=${!here()}>${words.add}</button>
+          <button type="submit" aria-disabled=${!here()}>${words.add}</button>
           <p id="said" role="status">${this.said}</p>
         </form>
       </pv-card>

@@ -84,13 +84,13 @@ export class JournalList extends LitElement {
         ${[...this.kinds].sort().map((each) => html`<option value=${each} ?selected=${each === this.kind}>${kindName(each)}</option>`)}</select></div>
       <div><label for="search">${words.search}</label><input id="search" type="search" autocomplete="off"
         @input=${(event: Event) => { this.search = valueOf(event); }}></div>
-      <div><button type="button" ?disabled=${!here() || this.busy} @click=${() => void this.load()}>${words.again}</button></div>
+      <div><button type="button" aria-disabled=${!here() || this.busy} @click=${() => void this.load()}>${words.again}</button></div>
     </div>`;
   }
 
   private table(found: readonly Line[]) {
     const older = this.next === null ? nothing
-      : html`<button type="button" ?disabled=${!here() || this.busy} @click=${() => void this.load(this.next)}>${words.more}</button>`;
+      : html`<button type="button" aria-disabled=${!here() || this.busy} @click=${() => void this.load(this.next)}>${words.more}</button>`;
     if (!this.all?.length) return html`<p id="empty">${words.empty}</p>`;
     if (!found.length) return html`<p id="empty">${words.noMatch}</p>${older}`;
     return html`<div class="scroll" tabindex="0" role="group" aria-label=${words.title}><table id="events">
@@ -99,7 +99,7 @@ export class JournalList extends LitElement {
   }
 
   private button(name: string, path: string) {
-    return html`<button type="button" ?disabled=${!here()} @click=${async () => { tell(name, await download(path)); }}>${name}</button>`;
+    return html`<button type="button" aria-disabled=${!here()} @click=${async () => { tell(name, await download(path)); }}>${name}</button>`;
   }
 
   /** Reads the newest page, or the one before an event and puts it below. */

@@ -56,8 +56,8 @@ export class ComplianceReport extends LitElement {
       <div class="row">
         <div><label for="days">${words.reportDays}</label><select id="days" @change=${this.longer}>
           ${DAYS.map((each) => html`<option value=${each} ?selected=${each === this.days}>${words.days(each)}</option>`)}</select></div>
-        <button type="button" ?disabled=${!here() || this.busy} @click=${() => void this.load()}>${words.reportAgain}</button>
-        <button type="button" ?disabled=${!here()} @click=${async () => { tell(words.reportCsv, await download(`report.csv?days=${this.days}`)); }}>${words.reportCsv}</button>
+        <button type="button" aria-disabled=${!here() || this.busy} @click=${() => void this.load()}>${words.reportAgain}</button>
+        <button type="button" aria-disabled=${!here()} @click=${async () => { tell(words.reportCsv, await download(`report.csv?days=${this.days}`)); }}>${words.reportCsv}</button>
       </div>
       <div class="all">
         <p role="status">${this.busy ? words.reporting : this.told ? words.reported(moment(this.told.at)) : ""}</p>

@@ -31,6 +31,7 @@ export class PlanPage extends LitElement {
       .head { min-height: 5rem; }
       .now { min-height: 1.5rem; }
       li { padding: .15rem 0; }
+      td { overflow-wrap: anywhere; }
       @media (max-width: 560px) { .head { min-height: 10rem; } }
       @media (min-width: 561px) { td:nth-child(1), td:nth-child(3), td:nth-child(4) { white-space: nowrap; } }
     `,

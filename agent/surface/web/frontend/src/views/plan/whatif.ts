@@ -79,7 +79,7 @@ export class WhatIf extends LitElement {
       ${this.unread ? html`<pv-problem tone="warn" text=${words.settingsFailed} next=${this.unread}>
         <button type="button" @click=${() => void this.load()}>${words.retry}</button></pv-problem>` : nothing}
       <div class="sliders">${this.sliders.length || this.unread ? this.sliders.map((each) => this.slider(each)) : words.loading}</div>
-      <div class="row"><button type="button" ?disabled=${!Object.keys(this.changes).length} @click=${this.reset}>${words.reset}</button></div>
+      <div class="row"><button type="button" aria-disabled=${!Object.keys(this.changes).length} @click=${this.reset}>${words.reset}</button></div>
       <div class="answer" id="whatif">${this.answer()}</div>
     </pv-card>`;
   }

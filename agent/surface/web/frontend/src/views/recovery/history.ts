@@ -43,7 +43,7 @@ function line(it: CableJobView) {
     <td>${it.text} <small>${it.next_step}</small>
       ${it.evidence.length ? html`<details><summary>${words.seen}</summary>
         <ul>${it.evidence.map((each) => html`<li>${each}</li>`)}</ul></details>` : nothing}
-      ${it.has_log ? html`<button type="button" ?disabled=${!here()} @click=${() => void taken(it.job)}>${words.download}</button>` : nothing}</td>
+      ${it.has_log ? html`<button type="button" aria-disabled=${!here()} @click=${() => void taken(it.job)}>${words.download}</button>` : nothing}</td>
   </tr>`;
 }
 

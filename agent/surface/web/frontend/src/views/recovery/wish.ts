@@ -66,7 +66,7 @@ export class CableWish extends LitElement {
           ${BACKUPS.map((each) => html`<option value=${each} ?selected=${each === this.backup}>${words.backups[each]}</option>`)}</select></div>
         ${tick(words.erase, this.erases, (on) => { this.erases = on; this.stale(); })}
         ${tick(words.keep, this.keeps, (on) => { this.keeps = on; this.stale(); })}
-        <div><button type="submit" ?disabled=${this.busy || !here()}>${words.check}</button></div>
+        <div><button type="submit" aria-disabled=${this.busy || !here()}>${words.check}</button></div>
       </form>
       <div class="decided" role="status">${this.busy ? words.checking : this.said ? html`<p class="bad">${this.said}</p>` : this.decided()}</div>`;
   }

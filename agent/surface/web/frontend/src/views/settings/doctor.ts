@@ -4,6 +4,7 @@ import { here, type Tone } from "../../fleet.js";
 import { seconds } from "../../format.js";
 import { named } from "../../language.js";
 import { fetched } from "../../parts/download.js";
+import { parsed } from "../../plain.js";
 import { isRecord } from "../../send.js";
 import { Watch } from "../../store.js";
 import { base, controls, tables } from "../../styles.js";
@@ -43,7 +44,7 @@ export class Doctor extends LitElement {
   override render() {
     return html`<pv-card heading=${words.doctor}>
       <p class="quiet">${words.doctorText}</p>
-      <button type="button" ?disabled=${!here() || this.doing !== null} aria-busy=${this.doing !== null} @click=${() => void this.examine()}>${words.examine}</button>
+      <button type="button" aria-disabled=${!here() || this.doing !== null} aria-busy=${this.doing !== null} @click=${() => void this.examine()}>${words.examine}</button>
       <div class="now">${this.problem ? html`<pv-problem text=${this.problem}></pv-problem>`
         : this.doing ? html`<pv-progress label=${`${this.doing.label}…`} .percent=${this.doing.percent}></pv-progress>`
         : this.report ? html`<p id="verdict" role="status">${words.ended[this.report.exit_code] ?? ""} ${words.counted(this.report.findings.length, seconds(this.report.took_s))}</p>` : nothing}</div>
@@ -76,7 +77,7 @@ export class Doctor extends LitElement {
       if (done) break;
       text += value;
       for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n")) {
-        this.heard(JSON.parse(text.slice(0, end)));
+        this.heard(parsed(text.slice(0, end)));
         text = text.slice(end + 1);
       }
     }

@@ -78,8 +78,13 @@ export class Setting extends LitElement {
     const found = it.kind.startsWith("entit") ? words.found : words.notSet;
     return html`<input id="control" aria-label=${name} aria-describedby=${described} aria-invalid=${wrong} autocomplete="off" autocapitalize="off"
       spellcheck="false" inputmode=${NUMBERS.includes(it.kind) ? "decimal" : "text"} placeholder=${found} ?disabled=${!here()}
-      .value=${live(text)} @input=${this.typed}>`;
+      .value=${live(text)} @input=${this.typed} @keydown=${this.entered}>`;
   }
+
+  /** Enter saves, as in any form; a field in its own shadow belongs to none. */
+  private readonly entered = (event: KeyboardEvent): void => {
+    if (event.key === "Enter") this.closest("form")?.querySelector<HTMLButtonElement>("[type=submit]")?.click();
+  };
 
   private readonly typed = (event: Event): void => {
     settings.type(this.field, (event.target as HTMLInputElement).value);

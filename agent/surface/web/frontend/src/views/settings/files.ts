@@ -36,14 +36,14 @@ export class Files extends LitElement {
       <p class="quiet">${words.diagnosticsText}</p>
       <form @submit=${this.taken}>
         <label for="file">${words.importFile}</label><input id="file" type="file" accept=".json">
-        <button type="submit" ?disabled=${!here()}>${words.importSettings}</button>
+        <button type="submit" aria-disabled=${!here()}>${words.importSettings}</button>
         <p id="said" role="status">${this.said}</p>
       </form>
     </pv-card>`;
   }
 
   private button(name: string, path: string) {
-    return html`<button type="button" ?disabled=${!here()} @click=${async () => { tell(name, await download(path)); }}>${name}</button>`;
+    return html`<button type="button" aria-disabled=${!here()} @click=${async () => { tell(name, await download(path)); }}>${name}</button>`;
   }
 
   private readonly taken = async (event: Event): Promise<void> => {

@@ -63,8 +63,8 @@ export class Form extends LitElement {
       ${repeat(groups, (each) => each, (each) => html`<details data-group=${each} ?open=${OPEN.includes(each)}><summary>${groupName(each)}</summary>
         <div class="fields">${repeat(of(each), (field) => field.key, (field) => html`<pv-setting data-key=${field.key} .field=${field}></pv-setting>`)}</div></details>`)}
       <div class="row save">
-        <button type="submit" class="primary" ?disabled=${!here() || !count}>${words.save}</button>
-        <button type="button" ?disabled=${!count} @click=${() => { this.said = ""; settings.discard(); }}>${words.discard}</button>
+        <button type="submit" class="primary" aria-disabled=${!here() || !count}>${words.save}</button>
+        <button type="button" aria-disabled=${!count} @click=${() => { this.said = ""; settings.discard(); }}>${words.discard}</button>
         <span id="said" role="status">${this.said || (count ? words.changed(count) : words.nothing)}</span>
       </div>
     </form>`;

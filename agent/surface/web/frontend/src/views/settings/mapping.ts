@@ -70,7 +70,7 @@ export class Mapping extends LitElement {
       ${settings.fields.length ? html`<form @submit=${this.saved} novalidate>
         ${this.table(READ)}
         <details><summary>${groupName(WRITTEN)}</summary><p class="quiet">${words.helpers}</p>${this.table(WRITTEN)}</details>
-        <div class="row"><button type="submit" class="primary" ?disabled=${!here() || !drafted}>${words.save}</button>
+        <div class="row"><button type="submit" class="primary" aria-disabled=${!here() || !drafted}>${words.save}</button>
           <span id="said" role="status">${this.said}</span></div>
       </form>` : html`<p>${settings.problem || words.loading}</p>`}
     </pv-card>`;
