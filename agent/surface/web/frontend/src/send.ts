@@ -14,7 +14,6 @@ const words = inBoth(
   {
     unreached: "The agent could not be reached; nothing was sent. Try again.",
     silent: "The agent did not answer in time. Look at the state before you try again.",
-    large: "This is larger than Home Assistant lets through, or than the agent takes.",
     answered: (status: number) => `The agent answered with status ${status}. See its log.`,
     between: (status: number) => `It did not get to the agent (status ${status}). Wait a moment and try again; if that does not help, load the page again.`,
     large: "It is too large to be passed on (status 413): Home Assistant takes 16 MB at most. Choose something smaller.",
@@ -23,7 +22,6 @@ const words = inBoth(
   {
     unreached: "Der Agent ist nicht erreichbar; es wurde nichts gesendet. Bitte noch einmal versuchen.",
     silent: "Der Agent hat nicht rechtzeitig geantwortet. Vor einem neuen Versuch den Zustand ansehen.",
-    large: "Das ist größer, als Home Assistant durchlässt oder der Agent annimmt.",
     answered: (status: number) => `Der Agent antwortete mit Status ${status}. Siehe sein Protokoll.`,
     between: (status: number) => `Es kam nicht bis zum Agenten (Status ${status}). Bitte kurz warten und noch einmal versuchen; sonst die Seite neu laden.`,
     large: "Es ist zu groß, um weitergereicht zu werden (Status 413): Home Assistant nimmt höchstens 16 MB. Bitte etwas Kleineres wählen.",
