@@ -223,7 +223,7 @@ async def test_a_file_beyond_what_ingress_holds_is_refused_in_words(
     large.write_bytes(bytes(LARGEST_BYTES + 1))
     async with home.tab(ANNA) as page:
         await home.show(page, "settings")
-        for streamed, words in ((False, "Home Assistant lets through"), (True, OURS)):
+        for streamed, words in ((False, "Home Assistant takes 16 MB at most"), (True, OURS)):
             home.ingress.streamed = streamed  # it is the agent who has to count then
             await page.get_by_label("File of settings").set_input_files(large)
             await page.get_by_role("button", name="Import settings").click()

@@ -323,7 +323,7 @@ HOVERED = {
     },
     "plan": {
         "#plan-windows pv-value >> nth=0": r"^1\.80 kWh, 10 min old, from the plan$",
-        "#plan-phase pv-value": "^To export 1.80 kWh .*, 10 min old, from the plan$",
+        "#plan-phase pv-value": "^Planned: export 1.80 kWh .*, 10 min old, from the plan$",
     },
     "bridges": {"pv-install pv-progress": r"^\d.* old$"},
     "firmware": {"pv-trust tbody >> nth=0": "^Last confirmed: .*2027"},
