@@ -20,7 +20,7 @@ export const base = css`
   .row { display: flex; gap: .5rem; flex-wrap: wrap; align-items: center; }
   :focus-visible { outline: 3px solid var(--primary-color); outline-offset: 2px; }
   a { color: var(--primary-color); }
-  dl { display: grid; grid-template-columns: 1fr auto; gap: .15rem .75rem; margin: .5rem 0 0; }
+  dl { display: grid; grid-template-columns: minmax(40%, 1fr) auto; gap: .15rem .75rem; margin: .5rem 0 0; }
   dt { color: var(--secondary-text-color); overflow-wrap: break-word; } /* breaks no word for a long value beside it */
   dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
 `;
