@@ -24,7 +24,7 @@ export const base = css`
   .big { font-size: 1.5rem; font-weight: 600; line-height: 1.25; }
   .row { display: flex; gap: .5rem; flex-wrap: wrap; align-items: center; }
   a { color: var(--primary-color); }
-  dl { display: grid; grid-template-columns: 1fr auto; gap: .15rem .75rem; margin: .5rem 0 0; }
+  dl { display: grid; grid-template-columns: minmax(40%, 1fr) auto; gap: .15rem .75rem; margin: .5rem 0 0; }
   dt { color: var(--secondary-text-color); overflow-wrap: break-word; } /* breaks no word for a long value beside it */
   dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
 `;

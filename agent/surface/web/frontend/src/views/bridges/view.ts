@@ -20,6 +20,7 @@ export class BridgesView extends LitElement {
     grid,
     css`
       .cards { display: grid; gap: .9rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); align-items: start; }
+      .cards:empty { display: none; }
       .top { min-height: 3.5rem; display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; align-items: center; justify-content: space-between; }
     `,
   ];

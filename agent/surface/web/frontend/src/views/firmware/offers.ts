@@ -35,5 +35,5 @@ function line(it: OfferView) {
   return html`<tr><td>${it.title ?? it.mac} <small>${it.mac}</small></td><td data-label=${words.offerColumns[1]}>${it.channel}</td>
     <td data-label=${words.offerColumns[2]}>${it.installed ?? "–"} <small>${it.project ?? ""}</small></td>
     <td data-label=${words.offerColumns[3]}>${it.latest ?? "–"} <small>${standing}</small></td>
-    <td>${it.refusals.length ? it.refusals.map((each) => html`<div>${each.text}</div>`) : it.why || words.nothingAgainst}</td></tr>`;
+    <td data-label=${words.offerColumns[4]}>${it.refusals.length ? it.refusals.map((each) => html`<div>${each.text}</div>`) : it.why || words.nothingAgainst}</td></tr>`;
 }
