@@ -218,6 +218,23 @@ async def test_a_file_that_home_assistant_does_not_pass_on_is_called_too_large(
     await expect(upload.get_by_role("status")).to_contain_text("16 MB at most. Choose something")
 
 
+async def test_a_file_that_takes_long_says_that_it_is_made_and_has_an_end(
+    page: Page, full: House
+) -> None:
+    await page.clock.install()
+    await page.route("**/api/report.csv*", never)
+    await shown(page, full, "journal")
+    button = page.get_by_role("button", name="Report as CSV")
+    await button.click()
+    await expect(button).to_have_text("Report as CSV (being made…)")
+    await expect(button).to_be_disabled()
+    await page.clock.run_for(61_000)
+    told = page.locator("#answer")
+    await expect(told).to_contain_text("Report as CSV did not work: The agent did not answer in")
+    await expect(page.locator("#link")).to_contain_text("Live")
+    await expect(button).to_be_enabled()
+
+
 async def test_a_lost_agent_leaves_what_was_known_in_grey_on_each_view_and_is_found_again(
     page: Page, full: House
 ) -> None:

@@ -7,9 +7,11 @@ import { because, headers, missed, WISH_MS, type Outcome } from "../send.js";
 const words = inBoth(
   {
     saved: (name: string) => `${name} was downloaded.`,
+    cut: "The file was cut off on its way and is not kept; try again.",
   },
   {
     saved: (name: string) => `${name} wurde heruntergeladen.`,
+    cut: "Die Datei wurde unterwegs abgeschnitten und nicht behalten; bitte noch einmal versuchen.",
   },
 );
 const KEPT_MS = 10_000;
@@ -44,11 +46,27 @@ export async function download(path: string): Promise<Pick<Fetched, "outcome" | 
   if (!response) return { outcome, text };
   try {
     const name = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "")?.[1] ?? "pv-edge-agent.json";
-    save(name, await response.blob());
+    save(name, await whole(response));
     return { outcome, text: words.saved(name) };
   } catch {
-    return { outcome: "failed", text: missed(false) };
+    return { outcome: "failed", text: words.cut };
   }
+}
+
+/** A long file may take its time, but not be silent in the middle. */
+async function whole(response: Response): Promise<Blob> {
+  const reader = response.body?.getReader();
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  for (let ended = !reader; !ended;) {
+    let timer = 0;
+    const silence = new Promise<never>((_, fail) => {
+      timer = window.setTimeout(() => { fail(new Error("silent")); }, WISH_MS);
+    });
+    const piece = await Promise.race([reader?.read(), silence]).finally(() => { clearTimeout(timer); });
+    if (piece?.value) pieces.push(piece.value);
+    ended = !piece || piece.done;
+  }
+  return new Blob(pieces, { type: response.headers.get("Content-Type") ?? "" });
 }
 
 export function save(name: string, content: Blob): void {

@@ -3,12 +3,11 @@ import { customElement, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import type { Line } from "../../api.js";
 import { here, moment } from "../../fleet.js";
-import { tell } from "../../parts/answers.js";
-import { download } from "../../parts/download.js";
 import { Returned, store, Watch } from "../../store.js";
 import { base, controls, tables } from "../../styles.js";
 import "../../parts/card.js";
 import "../../parts/problem.js";
+import "../../parts/take.js";
 import { chosen, page, since } from "./events.js";
 import { kindName } from "./kinds.js";
 import { words } from "./words.js";
@@ -65,8 +64,8 @@ export class JournalList extends LitElement {
       <p class="quiet">${words.text}</p>
       ${this.filters()}
       <div class="row">
-        ${this.button(words.events, `journal.csv?what=events&days=${this.days}${this.kind ? `&kinds=${this.kind}` : ""}`)}
-        ${this.button(words.samples, `journal.csv?what=samples&days=${Math.min(this.days, SAMPLES_MOST_D)}`)}
+        <pv-download label=${words.events} path=${`journal.csv?what=events&days=${this.days}${this.kind ? `&kinds=${this.kind}` : ""}`}></pv-download>
+        <pv-download label=${words.samples} path=${`journal.csv?what=samples&days=${Math.min(this.days, SAMPLES_MOST_D)}`}></pv-download>
         <small>${words.exportText}</small>
       </div>
       <p class="count" role="status">${found && !this.busy ? words.shown(found.length, this.all?.length ?? 0, this.next !== null) : this.problem ? "" : words.loading}</p>
@@ -96,10 +95,6 @@ export class JournalList extends LitElement {
     return html`<div class="scroll" tabindex="0" role="group" aria-label=${words.title}><table id="events">
         <thead><tr>${words.columns.map((each) => html`<th scope="col">${each}</th>`)}</tr></thead>
         <tbody>${repeat(found, (each) => each.id, line)}</tbody></table></div>${older}`;
-  }
-
-  private button(name: string, path: string) {
-    return html`<button type="button" aria-disabled=${!here()} @click=${async () => { tell(name, await download(path)); }}>${name}</button>`;
   }
 
   /** Reads the newest page, or the one before an event and puts it below. */

@@ -4,13 +4,12 @@ import type { Breach, DayReport, Report } from "../../api.js";
 import { here, moment } from "../../fleet.js";
 import { date, kilowattHours, seconds, UNKNOWN, watts } from "../../format.js";
 import { named } from "../../language.js";
-import { tell } from "../../parts/answers.js";
-import { download } from "../../parts/download.js";
 import { send, WISH_MS } from "../../send.js";
 import { Returned, store, Watch } from "../../store.js";
 import { base, controls, tables } from "../../styles.js";
 import "../../parts/card.js";
 import "../../parts/problem.js";
+import "../../parts/take.js";
 import { words } from "./words.js";
 
 const DAYS = [7, 31, 92];
@@ -57,7 +56,7 @@ export class ComplianceReport extends LitElement {
         <div><label for="days">${words.reportDays}</label><select id="days" @change=${this.longer}>
           ${DAYS.map((each) => html`<option value=${each} ?selected=${each === this.days}>${words.days(each)}</option>`)}</select></div>
         <button type="button" aria-disabled=${!here() || this.busy} @click=${() => void this.load()}>${words.reportAgain}</button>
-        <button type="button" aria-disabled=${!here()} @click=${async () => { tell(words.reportCsv, await download(`report.csv?days=${this.days}`)); }}>${words.reportCsv}</button>
+        <pv-download label=${words.reportCsv} path="report.csv?days=${this.days}"></pv-download>
       </div>
       <div class="all">
         <p role="status">${this.busy ? words.reporting : this.told ? words.reported(moment(this.told.at)) : ""}</p>

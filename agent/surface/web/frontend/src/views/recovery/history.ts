@@ -1,13 +1,12 @@
 import { css, html, LitElement, nothing } from "lit";
 import { customElement } from "lit/decorators.js";
 import type { CableJobView } from "../../api.js";
-import { here, moment, type Tone } from "../../fleet.js";
+import { moment, type Tone } from "../../fleet.js";
 import { named } from "../../language.js";
-import { tell } from "../../parts/answers.js";
-import { download } from "../../parts/download.js";
 import { store, Watch } from "../../store.js";
 import { base, controls, tables } from "../../styles.js";
 import "../../parts/card.js";
+import "../../parts/take.js";
 import { words } from "./words.js";
 
 const TONES: Readonly<Record<string, Tone>> = { confirmed: "good", unchanged: "warn", lost: "bad", ambiguous: "warn" };
@@ -43,10 +42,6 @@ function line(it: CableJobView) {
     <td>${it.text} <small>${it.next_step}</small>
       ${it.evidence.length ? html`<details><summary>${words.seen}</summary>
         <ul>${it.evidence.map((each) => html`<li>${each}</li>`)}</ul></details>` : nothing}
-      ${it.has_log ? html`<button type="button" aria-disabled=${!here()} @click=${() => void taken(it.job)}>${words.download}</button>` : nothing}</td>
+      ${it.has_log ? html`<pv-download label=${words.download} path="recovery/log?job=${encodeURIComponent(it.job)}"></pv-download>` : nothing}</td>
   </tr>`;
-}
-
-async function taken(job: string): Promise<void> {
-  tell(words.download, await download(`recovery/log?job=${encodeURIComponent(job)}`));
 }

@@ -2,14 +2,13 @@ import { css, html, LitElement } from "lit";
 import { customElement, query, state } from "lit/decorators.js";
 import type { SettingsTold } from "../../api.js";
 import { here } from "../../fleet.js";
-import { tell } from "../../parts/answers.js";
 import { confirmed } from "../../parts/confirm.js";
-import { download } from "../../parts/download.js";
 import { send } from "../../send.js";
 import { Watch } from "../../store.js";
 import { base, controls } from "../../styles.js";
 import "../../parts/action.js";
 import "../../parts/card.js";
+import "../../parts/take.js";
 import { settings } from "./store.js";
 import { words } from "./words.js";
 
@@ -29,8 +28,8 @@ export class Files extends LitElement {
   override render() {
     return html`<pv-card heading=${words.help}>
       <div class="row">
-        ${this.button(words.diagnostics, "diagnostics")}
-        ${this.button(words.exportSettings, "settings/export")}
+        <pv-download label=${words.diagnostics} path="diagnostics"></pv-download>
+        <pv-download label=${words.exportSettings} path="settings/export"></pv-download>
         <pv-action label=${words.clear} path="notifications/clear"></pv-action>
       </div>
       <p class="quiet">${words.diagnosticsText}</p>
@@ -40,10 +39,6 @@ export class Files extends LitElement {
         <p id="said" role="status">${this.said}</p>
       </form>
     </pv-card>`;
-  }
-
-  private button(name: string, path: string) {
-    return html`<button type="button" aria-disabled=${!here()} @click=${async () => { tell(name, await download(path)); }}>${name}</button>`;
   }
 
   private readonly taken = async (event: Event): Promise<void> => {

@@ -81,7 +81,7 @@ export class Mapping extends LitElement {
     const count = (verdict: string) => this.told?.entities.filter((each) => each.verdict === verdict).length ?? 0;
     const found = this.told ? words.checked(moment(this.at), count("ok"), count("failure") + count("warning")) : "";
     return html`<div class="head row">
-        <button type="button" id="check" ?disabled=${!here() || this.busy} aria-busy=${this.busy} @click=${() => void this.check()}>${words.checkAgain}</button>
+        <button type="button" id="check" aria-disabled=${!here() || this.busy} aria-busy=${this.busy} @click=${() => void this.check()}>${words.checkAgain}</button>
         <span id="checked" role="status">${this.busy ? words.checking : found}</span>
       </div>
       ${this.problem ? html`<pv-problem tone="warn" text=${words.checkFailed} next=${this.problem}></pv-problem>` : nothing}
