@@ -28,7 +28,7 @@ export class Plot extends LitElement {
     unsafeCSS(plotStyle), // a file of the bundle, nothing from outside
     css`
       :host { display: block; min-width: 0; }
-      .box { min-height: var(--plot-height, 20rem); }
+      .box { min-height: var(--plot-height, 20rem); overflow-x: clip; } /* a narrower window comes before its narrower chart */
       .uplot { font: inherit; width: 100%; }
       .u-legend { font-size: .85rem; text-align: left; margin: 0; }
       .u-legend .u-value { display: inline-block; min-width: 4.6rem; font-variant-numeric: tabular-nums; }

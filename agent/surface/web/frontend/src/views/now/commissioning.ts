@@ -47,7 +47,7 @@ const words = inBoth(
     gain: "Erreichte Leistung",
     ofCommanded: (percent: string) => `${percent} % des Befohlenen`,
     dead: "Totzeit",
-    counter: "Zähler ist verspätet um",
+    counter: "Zähler kommt später um",
     measured: (at: string) => `gemessen ${at}`,
     notMeasured: "nicht gemessen",
     rewrite: "Ein Dispatch lässt sich erneuern",

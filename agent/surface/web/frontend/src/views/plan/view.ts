@@ -33,7 +33,8 @@ export class PlanPage extends LitElement {
       li { padding: .15rem 0; }
       td { overflow-wrap: anywhere; }
       @media (max-width: 560px) { .head { min-height: 10rem; } }
-      @media (min-width: 561px) { td:nth-child(1), td:nth-child(3), td:nth-child(4) { white-space: nowrap; } }
+      td { overflow-wrap: anywhere; }
+      @media (min-width: 561px) { #plan-windows td:nth-child(1), #plan-windows td:nth-child(3), #plan-windows td:nth-child(4) { white-space: nowrap; } }
     `,
   ];
 
