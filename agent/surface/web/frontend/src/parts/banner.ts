@@ -7,6 +7,7 @@ import { controls } from "../styles.js";
 
 const words = inBoth(
   {
+    name: "Connection",
     lost: "The agent cannot be reached.",
     old: (age: string) => `What you see is old: last known ${age} ago.`,
     again: "Trying again by itself.",
@@ -16,6 +17,7 @@ const words = inBoth(
     step: "Log in to Home Assistant again, or ask an administrator of it.",
   },
   {
+    name: "Verbindung",
     lost: "Der Agent ist nicht erreichbar.",
     old: (age: string) => `Was hier steht, ist alt: zuletzt bekannt vor ${age}.`,
     again: "Es wird von selbst weiter versucht.",
@@ -51,7 +53,7 @@ export class Banner extends LitElement {
   override render() {
     const text = said();
     if (!text) return nothing;
-    return html`<div class=${store.link}>
+    return html`<div class=${store.link} role="region" aria-label=${words.name}>
       <span><span role="alert">${text}</span> ${age()}</span>
       ${store.link === "stale" ? nothing
         : html`<button type="button" @click=${() => { store.hurry(); }}>${words.now}</button>`}
