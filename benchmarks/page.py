@@ -54,7 +54,7 @@ EACH_SECOND = (1.0, 1.0, 1)
 SIXTY_FOLD = (0.25, 0.25, 15)
 MANY = 50
 _SETTLE_MINUTES = 2
-"""The first two minutes of a long run belong to the start: what is used is compiled, caches fill."""
+"""The first minutes of a long run belong to the start: what is used is compiled, caches fill."""
 
 
 class Server:
