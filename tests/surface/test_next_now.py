@@ -23,9 +23,9 @@ SHIFTS = """window.shift = 0;
     .observe({type: 'layout-shift', buffered: true});"""
 AXE = """axe.run().then(({violations}) => violations.map((each) =>
   [each.id, ...each.nodes.map((node) => node.target.flat().join(' ') + node.failureSummary)]))"""
-GROWN = """(count) => document.querySelector('pv-app').shadowRoot
-  .querySelector('pv-view-now').shadowRoot.querySelector('pv-now-chart').shadowRoot
-  .querySelector('pv-plot').data[0].length > count"""
+GROWN = """(count) => document.querySelector('pv-app')?.shadowRoot
+  ?.querySelector('pv-view-now')?.shadowRoot?.querySelector('pv-now-chart')?.shadowRoot
+  ?.querySelector('pv-plot')?.data[0].length > count"""
 DASH, MINUS = "\u2013", "\u2212"
 
 
