@@ -18,9 +18,9 @@ from tests.surface.hand_plan import picture
 from tests.surface.sights import AXE, MINUS, SHIFTS
 
 LONDON = ZoneInfo("Europe/London")
-GROWN = """(count) => document.querySelector('pv-app').shadowRoot
-  .querySelector('pv-view-now').shadowRoot.querySelector('pv-now-chart').shadowRoot
-  .querySelector('pv-plot').data[0].length > count"""
+GROWN = """(count) => document.querySelector('pv-app')?.shadowRoot
+  ?.querySelector('pv-view-now')?.shadowRoot?.querySelector('pv-now-chart')?.shadowRoot
+  ?.querySelector('pv-plot')?.data[0].length > count"""
 DASH = "\u2013"
 
 
