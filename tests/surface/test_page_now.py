@@ -259,6 +259,7 @@ async def test_the_commissioning_test_is_shown_with_every_figure_and_run_from_he
     await expect(page.locator("#commissioning-counter")).to_have_text("not measured")
     for name in ("Run the test", "Run the full test"):
         await page.get_by_role("button", name=name).click()
+        await page.get_by_role("dialog").get_by_role("button", name=name).click()
         await expect(page.locator("#answer")).to_contain_text(f"{name}: It was taken.")
     kinds = [request.kind for request in house.guard.requests]
     assert kinds == [RequestKind.COMMISSION, RequestKind.COMMISSION_FULL]

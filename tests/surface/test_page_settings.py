@@ -135,7 +135,7 @@ async def test_commissioning_asks_first_and_tells_its_stage_and_figures(
     page: Page, house: House
 ) -> None:
     await shown(page, house, "settings")
-    await expect(page.locator("#stage")).to_have_text("Not run yet")
+    await expect(page.locator("#commissioning")).to_have_text("Not run yet")
     await page.get_by_role("button", name="Run the test").click()
     await page.get_by_role("dialog").get_by_role("button", name="Run the test").click()
     await expect(page.locator("#answer")).to_contain_text("Run the test")

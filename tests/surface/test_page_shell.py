@@ -34,8 +34,10 @@ async def test_every_view_has_its_link_and_is_remembered_by_its_address(
         await expect(page.locator("main")).to_have_attribute("aria-label", name)
         await expect(page.locator("main pv-card").first).to_be_visible()
         await expect(page.get_by_role("button", name="Emergency stop")).to_be_in_viewport()
+    await page.set_viewport_size({"width": 360, "height": 700})
     await page.reload()
     await expect(page.locator("main")).to_have_attribute("aria-label", VIEWS[-1])
+    await expect(links.last).to_be_in_viewport(ratio=1)
 
 
 async def test_a_stop_takes_one_click_and_says_what_the_inverter_shows(

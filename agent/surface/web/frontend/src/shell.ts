@@ -1,4 +1,4 @@
-import { css, html, LitElement, nothing } from "lit";
+import { css, html, LitElement, nothing, type PropertyValues } from "lit";
 import { customElement, query, state } from "lit/decorators.js";
 import { html as staticHtml, unsafeStatic } from "lit/static-html.js";
 import { keepFocus } from "./focus.js";
@@ -73,7 +73,8 @@ export class App extends LitElement {
         border-bottom: 1px solid var(--divider-color);
       }
       .top { display: flex; gap: .75rem; align-items: center; justify-content: space-between; padding: .5rem 1rem; }
-      h1 { margin: 0; }
+      h1 { margin: 0; white-space: nowrap; }
+      @media (max-width: 400px) { h1 { font-size: 1rem; } }
       .link { margin: 0; font-size: .85rem; color: var(--secondary-text-color); white-space: nowrap; }
       .link::before { content: "●"; margin-right: .35em; }
       .link.live::before { color: var(--pv-good); }
@@ -111,6 +112,14 @@ export class App extends LitElement {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     removeEventListener("hashchange", this.moved);
+  }
+
+  /** On a phone not every view's name fits; the one that is shown is in sight. */
+  override updated(changed: PropertyValues): void {
+    if (!changed.has("name")) return;
+    const link = this.renderRoot.querySelector<HTMLElement>("nav [aria-current]");
+    const nav = link?.parentElement;
+    if (nav) nav.scrollLeft = link.offsetLeft - (nav.clientWidth - link.offsetWidth) / 2;
   }
 
   private readonly moved = (): void => {

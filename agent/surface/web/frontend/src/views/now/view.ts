@@ -2,7 +2,7 @@ import { css, html, LitElement } from "lit";
 import { customElement } from "lit/decorators.js";
 import { base, grid } from "../../styles.js";
 import "./chart.js";
-import "./commissioning.js";
+import "../../parts/commissioning.js";
 import "./flow.js";
 import "./headroom.js";
 import "./health.js";
@@ -31,7 +31,7 @@ export class NowView extends LitElement {
       <pv-now-timeline class="wide"></pv-now-timeline>
       <pv-now-chart class="wide"></pv-now-chart>
       <pv-now-health class="wide"></pv-now-health>
-      <pv-now-commissioning class="wide"></pv-now-commissioning>
+      <pv-commissioning class="wide"></pv-commissioning>
       <pv-migration class="wide" tabindex="-1"></pv-migration>
     </div>`;
   }

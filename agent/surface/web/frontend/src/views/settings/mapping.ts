@@ -35,7 +35,7 @@ export class Mapping extends LitElement {
     tables,
     css`
       :host { min-height: 20rem; }
-      td:first-child { width: 26%; }
+      @media (min-width: 561px) { td:first-child { width: 26%; } }
       td pv-setting { min-width: 12rem; }
       td pv-check { min-width: 14rem; }
       .used { overflow-wrap: anywhere; }

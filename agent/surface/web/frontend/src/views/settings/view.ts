@@ -1,7 +1,7 @@
 import { html, LitElement } from "lit";
 import { customElement } from "lit/decorators.js";
 import { base, grid } from "../../styles.js";
-import "./commissioning.js";
+import "../../parts/commissioning.js";
 import "./doctor.js";
 import "./files.js";
 import "./form.js";
@@ -22,8 +22,8 @@ export class SettingsView extends LitElement {
     return html`<div class="grid">
       <pv-settings-form class="wide"></pv-settings-form>
       <pv-mapping class="wide"></pv-mapping>
-      <pv-commissioning></pv-commissioning>
-      <pv-files></pv-files>
+      <pv-commissioning class="wide"></pv-commissioning>
+      <pv-files class="wide"></pv-files>
       <pv-doctor class="wide"></pv-doctor>
     </div>`;
   }

@@ -1,13 +1,14 @@
 import { css, html, LitElement } from "lit";
 import { customElement } from "lit/decorators.js";
-import type { CommissioningView } from "../../api.js";
-import { day, number, seconds, UNKNOWN } from "../../format.js";
-import { inBoth, named } from "../../language.js";
-import { store, Watch } from "../../store.js";
-import { base } from "../../styles.js";
-import "../../parts/action.js";
-import "../../parts/card.js";
-import "../../parts/progress.js";
+import type { CommissioningView } from "../api.js";
+import { day, number, seconds, UNKNOWN } from "../format.js";
+import { inBoth, named } from "../language.js";
+import { store, Watch } from "../store.js";
+import { base } from "../styles.js";
+import { confirmed } from "./confirm.js";
+import "./action.js";
+import "./card.js";
+import "./progress.js";
 
 const words = inBoth(
   {
@@ -16,8 +17,12 @@ const words = inBoth(
       none: "Not run yet", waiting: "Waiting", running: "Running", ending: "Watching it end", passed: "Passed", failed: "Failed",
     },
     verdicts: { passed: "Passed", failed: "Failed", open: "Open" },
+    what: "Discharges 300 W for 30 s and watches it end by itself. Control on a real inverter needs it passed once.",
+    more: "The full test adds a stronger dispatch that is written twice and moves the export counter; two to ten minutes. Control does not need it.",
     run: "Run the test",
+    sure: "Run the test?",
     full: "Run the full test",
+    sureFull: "Run the full test?",
     progress: "The test runs:",
     delay: "Delay of the power",
     lag: "Time to end",
@@ -39,8 +44,12 @@ const words = inBoth(
       none: "Noch nicht gelaufen", waiting: "Wartet", running: "Läuft", ending: "Beobachtet das Ende", passed: "Bestanden", failed: "Nicht bestanden",
     },
     verdicts: { passed: "Bestanden", failed: "Nicht bestanden", open: "Offen" },
+    what: "Entlädt 300 W für 30 s und sieht zu, wie es von selbst endet. Steuern an einem echten Wechselrichter setzt voraus, dass der Test einmal bestanden ist.",
+    more: "Der volle Test fügt einen stärkeren Dispatch hinzu, der zweimal geschrieben wird und den Einspeisezähler bewegt; zwei bis zehn Minuten. Steuern braucht ihn nicht.",
     run: "Test ausführen",
+    sure: "Den Test ausführen?",
     full: "Vollen Test ausführen",
+    sureFull: "Den vollen Test ausführen?",
     progress: "Der Test läuft:",
     delay: "Verzögerung der Leistung",
     lag: "Zeit bis zum Ende",
@@ -61,7 +70,7 @@ const words = inBoth(
 const TONES: Record<string, string> = { none: "warn", passed: "good", failed: "bad" };
 
 /** The test that unlocks control: its stage, what it measured, and each thing it looked at. */
-@customElement("pv-now-commissioning")
+@customElement("pv-commissioning")
 export class Commissioning extends LitElement {
   static override styles = [
     base,
@@ -90,15 +99,20 @@ export class Commissioning extends LitElement {
         <div class="progress">${test.running
           ? html`<pv-progress label=${words.progress} .percent=${test.progress_percent}></pv-progress>` : ""}</div>
         <div class="row">
-          <pv-action label=${words.run} path="requests" .body=${{ kind: "commission" }} .off=${test.running}></pv-action>
-          <pv-action label=${words.full} path="requests" .body=${{ kind: "commission_full" }} .off=${test.running}></pv-action>
+          <pv-action label=${words.run} path="requests" .body=${{ kind: "commission" }} .off=${test.running} .asks=${run}></pv-action>
+          <pv-action label=${words.full} path="requests" .body=${{ kind: "commission_full" }} .off=${test.running} .asks=${full}></pv-action>
         </div>
+        <p class="quiet">${words.what} ${words.more}</p>
         <ul id="commissioning-checks">${test.checks.map((check) => html`<li>${named(words.verdicts, check.verdict)}: ${check.text} ${check.next_step}</li>`)}</ul>
       </div>
       <dl>${figures(test).map(([name, id, value]) => html`<dt>${name}</dt><dd id="commissioning-${id}" title=${test.at ? words.measured(day(test.at)) : ""}>${value}</dd>`)}</dl>
     </div>`;
   }
 }
+
+/** It discharges, so it asks first. */
+const run = () => confirmed({ title: words.sure, text: [words.what], act: words.run });
+const full = () => confirmed({ title: words.sureFull, text: [words.more], act: words.full });
 
 function figures(test: CommissioningView): [string, string, string][] {
   const { gain, counter_lag_s: late, rewrite_extends: renews } = test;
