@@ -32,6 +32,7 @@ export class ComplianceReport extends LitElement {
       .row { align-items: end; margin: .5rem 0; }
       td { font-variant-numeric: tabular-nums; }
       th { white-space: normal; }
+      th, td:not(.what) { overflow-wrap: normal; }
       td small, th small { display: block; font-weight: 400; }
       @media (min-width: 561px) { td.what { min-width: 8rem; } }
       summary { cursor: pointer; }

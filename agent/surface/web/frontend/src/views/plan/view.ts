@@ -31,7 +31,6 @@ export class PlanPage extends LitElement {
       .head { min-height: 5rem; }
       .now { min-height: 1.5rem; }
       li { padding: .15rem 0; }
-      td { overflow-wrap: anywhere; }
       @media (max-width: 560px) { .head { min-height: 10rem; } }
       td { overflow-wrap: anywhere; }
       @media (min-width: 561px) { #plan-windows td:nth-child(1), #plan-windows td:nth-child(3), #plan-windows td:nth-child(4) { white-space: nowrap; } }
