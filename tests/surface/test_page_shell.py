@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -55,8 +56,10 @@ async def test_a_stop_takes_one_click_and_says_what_the_inverter_shows(
     await expect(told).not_to_contain_text("Verified")
     house.guard.show(reason=Reason("emergency_stop", "Stopped."), lease=None, readings=(START,))
     await expect(told).to_contain_text(
-        "Verified: the inverter's registers show no dispatch, read 1"
+        "Verified: the inverter's registers show no dispatch. Read 1"
     )
+    await expect(told).to_have_attribute("aria-atomic", "false")  # or all is read each second
+    await expect(told.locator("[aria-live=off]")).to_have_text(re.compile("^Read 1"))
     await page.get_by_role("button", name="Close").click()
     await expect(told).to_have_count(0)
 

@@ -14,7 +14,8 @@ const words = inBoth(
     sending: "Sending the stop…",
     told: "The guard has it.",
     waiting: "Waiting for the inverter to confirm the stop.",
-    verified: (age: string) => `Verified: the inverter's registers show no dispatch, read ${age} ago.`,
+    verified: "Verified: the inverter's registers show no dispatch.",
+    read: (age: string) => `Read ${age} ago.`,
     unread: "No dispatch of ours is open, but the inverter's registers cannot be read now.",
     runs: "Not verified: the inverter still shows a dispatch.",
     failed: "Not verified.",
@@ -30,7 +31,8 @@ const words = inBoth(
     sending: "Der Halt wird gesendet…",
     told: "Der Wächter hat ihn.",
     waiting: "Warten, dass der Wechselrichter den Halt bestätigt.",
-    verified: (age: string) => `Geprüft: die Register des Wechselrichters zeigen keinen Dispatch, gelesen vor ${age}.`,
+    verified: "Geprüft: die Register des Wechselrichters zeigen keinen Dispatch.",
+    read: (age: string) => `Gelesen vor ${age}.`,
     unread: "Kein Dispatch von uns ist offen, aber die Register des Wechselrichters sind gerade nicht lesbar.",
     runs: "Nicht bestätigt: der Wechselrichter zeigt noch einen Dispatch.",
     failed: "Nicht bestätigt.",
@@ -83,12 +85,12 @@ export class Stop extends LitElement {
   }
 
   private panel(reply: Reply | "sending") {
-    const lines = reply === "sending" ? [words.sending]
+    const lines: Line[] = reply === "sending" ? [words.sending]
       : reply.outcome === "accepted" ? followed(store.state, reply.text)
       : [reply.text, ...known(store.state), words.left];
-    return html`<div class="told" role="alert">
+    return html`<div class="told" role="alert" aria-atomic="false">
       <strong>${words.name}</strong>
-      ${lines.map((line) => html`<p>${line}</p>`)}
+      ${lines.map((line) => typeof line === "string" ? html`<p>${line}</p>` : html`<p>${line.said} <span aria-live="off">${line.counted}</span></p>`)}
       <button type="button" @click=${this.closed}>${words.close}</button>
     </div>`;
   }
@@ -103,8 +105,11 @@ export class Stop extends LitElement {
   };
 }
 
+/** A sentence, or one with seconds that are counted: not to be read out again each second. */
+type Line = string | { said: string; counted: string };
+
 /** What became of a stop that the guard took. */
-function followed(state: State | null, answer: string): string[] {
+function followed(state: State | null, answer: string): Line[] {
   if (!state?.latched) return [answer, words.waiting];
   const start = state.readings.find((each) => each.name === "dispatch_start");
   if (state.error_state === "discharge_stop_failed") {
@@ -116,15 +121,16 @@ function followed(state: State | null, answer: string): string[] {
   }
   if (state.lease) return [words.told, words.waiting, ...ends(state)];
   const age = start?.fresh ? start.age_s : null;
-  const verdict = age === null ? words.unread : words.verified(seconds(age + store.since));
+  const verdict = age === null ? words.unread : { said: words.verified, counted: words.read(seconds(age + store.since)) };
   return [verdict, words.battery(watts(state.power.battery_w)), words.latched];
 }
 
-function known(state: State | null): string[] {
+function known(state: State | null): Line[] {
   return state ? [words.old, state.reason.text, ...ends(state)] : [];
 }
 
-function ends(state: State): string[] {
+function ends(state: State): Line[] {
   const lease = state.lease;
-  return lease ? [words.ends(seconds(Math.max(0, Math.round(lease.remaining_s - store.since))))] : [];
+  if (!lease) return [];
+  return [{ said: "", counted: words.ends(seconds(Math.max(0, Math.round(lease.remaining_s - store.since)))) }];
 }
